@@ -1,0 +1,50 @@
+# Every target sets itself up in .venv on first use; nothing else needs typing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install app dashboard test test-all bench lint clean
+
+help: ## what there is to type
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed ($(PYTHON) is not). Install it, or name one: make PYTHON=/usr/bin/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) (downloads about 3 GB with torch, 6 GB on disk, a few minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@echo "Installing the test tools"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.ready ## set up .venv with everything the app and the command line need
+
+app: $(VENV)/.ready ## open the app on http://127.0.0.1:7860
+	@$(BIN)/python app.py
+
+dashboard: $(VENV)/.ready ## the evaluation dashboard
+	@echo "The dashboard comes with the evaluation step."
+
+test: $(VENV)/.ready-dev ## the tests that take minutes; real films where CXR_DATA_DIR names a folder with them
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.ready-dev ## every test, and the linters
+	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory lint
+
+bench: $(VENV)/.ready-dev ## measurements, side by side
+	@$(BIN)/python benchmarks/latency.py
+
+lint: $(VENV)/.ready-dev ## style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -1,0 +1,51 @@
+"""cxrcore: open a chest film, get a calibrated probability and a checkable map for every finding.
+
+For research and teaching, never for diagnosis. ``import cxrcore`` is cheap: torch is loaded by the first model.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cxrcore.bundle import embedded_models
+    from cxrcore.classifier import Analysis, Classifier, Prediction, load
+    from cxrcore.errors import CxrError
+    from cxrcore.explain.heatmap import Heatmap
+    from cxrcore.findings import LabelSet
+    from cxrcore.images import Radiograph, read_radiograph
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Analysis": "cxrcore.classifier",
+    "Classifier": "cxrcore.classifier",
+    "CxrError": "cxrcore.errors",
+    "Heatmap": "cxrcore.explain.heatmap",
+    "LabelSet": "cxrcore.findings",
+    "Prediction": "cxrcore.classifier",
+    "Radiograph": "cxrcore.images",
+    "embedded_models": "cxrcore.bundle",
+    "load": "cxrcore.classifier",
+    "read_radiograph": "cxrcore.images",
+}
+
+__all__ = [
+    "Analysis",
+    "Classifier",
+    "CxrError",
+    "Heatmap",
+    "LabelSet",
+    "Prediction",
+    "Radiograph",
+    "embedded_models",
+    "load",
+    "read_radiograph",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'cxrcore' has no attribute {name!r}")

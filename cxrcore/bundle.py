@@ -1,0 +1,251 @@
+"""A model is a folder: config.json (timm's keys plus a ``cxrcore`` section) and model.safetensors, read strictly.
+
+What the folder does not say is not guessed, and what does not fit is refused: a missing, extra or misshaped tensor, a
+head of another size than the label set, a schema this version does not know. Plain timm opens the same folder:
+``timm.create_model("local-dir:<folder>", pretrained=True)``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle
+from cxrcore.findings import LabelSet
+from cxrcore.metrics.calibration import Calibration, Identity, calibration_from_dict
+from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.preprocessing import Preprocessing
+
+SCHEMA = 1
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "models"
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """Everything about a model but its weights; what screens, the command line and metrics read."""
+
+    name: str
+    architecture: str  # a timm model name
+    labels: LabelSet
+    preprocessing: Preprocessing
+    model_args: dict = field(default_factory=dict)  # timm.create_model arguments beyond num_classes and in_chans
+    calibration: Calibration = field(default_factory=Identity)
+    operating_points: OperatingPoints | None = None  # None: three or more classes (the winner), or never fitted
+    evidence_levels: dict[str, float | None] = field(default_factory=dict)  # logits, per finding
+    map_ceilings: dict[str, float] = field(
+        default_factory=dict
+    )  # logits at full colour, per finding: one scale a model
+    guard: dict | None = None  # the input guard, once there is one
+    provenance: dict = field(default_factory=dict)  # data, split, recipe, versions, licence: for people
+
+    def to_dict(self) -> dict:
+        """The whole of config.json."""
+        classes, prep = len(self.labels), self.preprocessing
+        points = self.operating_points
+        return {
+            "architecture": self.architecture,
+            "num_classes": classes,
+            "model_args": {"in_chans": prep.channels, **self.model_args},
+            "pretrained_cfg": {
+                "tag": self.name,
+                "custom_load": False,
+                "input_size": [prep.channels, *prep.size],
+                "fixed_input_size": False,
+                "interpolation": "bilinear",
+                "crop_pct": 1.0,
+                "crop_mode": "squash" if prep.geometry == "squash" else "border",
+                "mean": [prep.mean] * prep.channels,
+                "std": [prep.std] * prep.channels,
+                "num_classes": classes,
+                "label_names": list(self.labels),
+                "license": self.provenance.get("license", "apache-2.0"),
+            },
+            "cxrcore": {
+                "schema": SCHEMA,
+                "name": self.name,
+                "labels": self.labels.to_dict(),
+                "preprocessing": prep.to_dict(),
+                "calibration": self.calibration.to_dict(),
+                "operating_points": None if points is None else points.to_dict(),
+                "evidence_levels": self.evidence_levels,
+                "map_ceilings": self.map_ceilings,
+                "guard": self.guard,
+                "provenance": self.provenance,
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict) -> BundleConfig:
+        """Read config.json's content. Raises InvalidBundle naming the part that is missing, unknown or does not fit."""
+        section = data.get("cxrcore")
+        if not isinstance(section, dict):
+            raise InvalidBundle(
+                "this folder's config.json has no cxrcore section, so its labels and scales are unknown"
+            )
+        if section.get("schema") != SCHEMA:
+            raise InvalidBundle(
+                f"this bundle has schema version {section.get('schema')!r} and this program reads {SCHEMA}; "
+                "update the program, or export the bundle again"
+            )
+        try:
+            labels = LabelSet.from_dict(section["labels"])
+            points = section["operating_points"]
+            config = cls(
+                name=section["name"],
+                architecture=data["architecture"],
+                labels=labels,
+                preprocessing=Preprocessing.from_dict(section["preprocessing"]),
+                model_args={k: v for k, v in data.get("model_args", {}).items() if k != "in_chans"},
+                calibration=calibration_from_dict(section["calibration"]),
+                operating_points=None if points is None else OperatingPoints.from_dict(points),
+                evidence_levels=section["evidence_levels"],
+                map_ceilings=section.get("map_ceilings", {}),
+                guard=section["guard"],
+                provenance=section["provenance"],
+            )
+        except CxrError as error:
+            raise InvalidBundle(f"this bundle's config.json does not fit together: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidBundle(f"this bundle's config.json is incomplete or malformed: {error}") from None
+        config._check(data)
+        return config
+
+    def _check(self, data: dict) -> None:
+        classes = len(self.labels)
+        if data.get("num_classes") != classes:
+            raise InvalidBundle(
+                f"this bundle's head has {data.get('num_classes')} outputs and its label set "
+                f"{self.labels.name!r} has {classes} findings"
+            )
+        points = self.operating_points
+        if points is not None and tuple(points.findings) != self.labels.names:
+            raise InvalidBundle("this bundle's operating points are not for its own findings, in their order")
+        strangers = set(self.evidence_levels) - set(self.labels)
+        if strangers:
+            raise InvalidBundle(f"this bundle has evidence levels for unknown findings: {', '.join(sorted(strangers))}")
+
+    def build_network(self) -> nn.Module:
+        """The architecture with random weights. Raises InvalidBundle when timm does not know it."""
+        try:
+            return timm.create_model(
+                self.architecture,
+                pretrained=False,
+                num_classes=len(self.labels),
+                in_chans=self.preprocessing.channels,
+                **self.model_args,
+            )
+        except (RuntimeError, TypeError) as error:
+            raise InvalidBundle(f"timm cannot build {self.architecture!r} for this bundle: {error}") from None
+
+
+def embedded_models() -> list[str]:
+    """Names of the bundles that ship with the project, sorted."""
+    return sorted(path.parent.name for path in EMBEDDED.glob(f"*/{CONFIG}"))
+
+
+def find_bundle(reference: str | os.PathLike) -> Path:
+    """The folder of an embedded name or of a path. Raises BundleNotFound with the names there are."""
+    text = os.fspath(reference)
+    for folder in (Path(text), EMBEDDED / text):
+        if text and (folder / CONFIG).is_file():
+            return folder
+    names = ", ".join(embedded_models()) or "none yet"
+    what = "that folder has no config.json" if Path(text).is_dir() else "there is no such model or folder"
+    raise BundleNotFound(f"cannot open model {Path(text).name!r}: {what}; embedded models: {names}")
+
+
+def read_config(folder: Path) -> BundleConfig:
+    """The bundle's config. Raises InvalidBundle when it is not JSON or does not hold together."""
+    try:
+        data = json.loads((folder / CONFIG).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        raise InvalidBundle(
+            f"the config.json of model {folder.name!r} cannot be read; fetch the bundle again"
+        ) from None
+    if not isinstance(data, dict):
+        raise InvalidBundle(f"the config.json of model {folder.name!r} is not an object; fetch the bundle again")
+    return BundleConfig.from_dict(data)
+
+
+def read_network(folder: Path, config: BundleConfig) -> nn.Module:
+    """The network in float32, eval mode, frozen, with exactly the bundle's tensors.
+
+    Raises InvalidBundle when the file is corrupt, or a tensor is missing, extra, misshaped or not finite.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise InvalidBundle(f"model {folder.name!r} has no {WEIGHTS}; fetch the bundle again")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError):
+        raise InvalidBundle(f"the weights of model {folder.name!r} are damaged; fetch the bundle again") from None
+    network = config.build_network()
+    problems = _differences(network.state_dict(), tensors)
+    if problems:
+        raise InvalidBundle(f"the weights of model {folder.name!r} do not fit {config.architecture}: {problems}")
+    network.load_state_dict(tensors)
+    network.eval().requires_grad_(False)
+    return network
+
+
+def _differences(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor], shown: int = 3) -> str:
+    problems = [f"missing {name}" for name in wanted if name not in found]
+    problems += [f"unexpected {name}" for name in found if name not in wanted]
+    for name in wanted.keys() & found.keys():
+        if wanted[name].shape != found[name].shape:
+            problems.append(f"{name} is {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}")
+        elif found[name].is_floating_point() and not torch.isfinite(found[name]).all():
+            problems.append(f"{name} holds values that are not finite")
+    problems.sort()
+    more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
+    return "; ".join(problems[:shown]) + more
+
+
+def write_bundle(folder: Path, network: nn.Module, config: BundleConfig, dtype: torch.dtype = torch.float16) -> None:
+    """Write config.json and model.safetensors, each whole or not at all. Floating tensors are stored as ``dtype``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in network.state_dict().items()
+    }
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        save_file(tensors, Path(scratch) / WEIGHTS, metadata={"format": "pt"})
+        os.replace(Path(scratch) / WEIGHTS, folder / WEIGHTS)
+    write_config(folder, config)
+
+
+def write_config(folder: Path, config: BundleConfig) -> None:
+    """Write config.json, whole or not at all."""
+    text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    part = folder / (CONFIG + ".part")
+    part.write_text(text, "utf-8")
+    os.replace(part, folder / CONFIG)
+
+
+def weights_digest(folder: Path) -> str:
+    """The first 12 hex digits of the weights' SHA-256: tells two models of one name apart."""
+    with open(folder / WEIGHTS, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """Every evaluation the bundle carries (``evaluation/*/metrics.json``), sorted by folder name."""
+    found = []
+    for path in sorted(folder.glob("evaluation/*/metrics.json")):
+        try:
+            found.append(json.loads(path.read_text("utf-8")))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+            raise InvalidBundle(f"the scores in {path.parent.name!r} of model {folder.name!r} cannot be read") from None
+    return found

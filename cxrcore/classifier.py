@@ -1,0 +1,295 @@
+"""A trained classifier: films in, one number and one map per finding out.
+
+Opened by ``cxrcore.load``. Safe to share between threads: nothing is kept from one call to the next.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from cxrcore.bundle import BundleConfig, find_bundle, read_config, read_metrics, read_network, weights_digest
+from cxrcore.errors import CxrError
+from cxrcore.explain.class_activation import class_activation_maps, linear_head, target_transform
+from cxrcore.explain.gradients import METHODS, gradient_maps
+from cxrcore.explain.heatmap import Heatmap
+from cxrcore.explain.random_map import random_map
+from cxrcore.findings import LabelSet
+from cxrcore.images import Radiograph
+from cxrcore.metrics.calibration import to_probabilities
+from cxrcore.metrics.operating_points import decide
+from cxrcore.precision import default_dtype
+from cxrcore.preprocessing import Preprocessing
+
+EXPLAIN_METHODS = (*METHODS, "random")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One film's answer: a calibrated probability per finding, and which are above their operating point."""
+
+    probabilities: dict[str, float]  # in [0, 1], label order; multiclass: they sum to 1
+    positive: dict[str, bool | None]  # None: this bundle has no operating point for the finding
+    thresholds: dict[str, float | None]  # the operating points, probabilities; None: the winner decides, or none fitted
+    logits: dict[str, float]  # uncalibrated
+    warnings: tuple[str, ...]  # about the film, plain sentences
+    model: str  # name@digest of the weights
+
+    def to_dict(self) -> dict:
+        """For JSON: plain types, no NaN."""
+        return {
+            "probabilities": self.probabilities,
+            "positive": self.positive,
+            "thresholds": self.thresholds,
+            "logits": self.logits,
+            "warnings": list(self.warnings),
+            "gate": {"accepted": None, "reasons": []},  # no bundle carries an input guard yet
+            "model": self.model,
+        }
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A prediction and every finding's map, from the same single forward pass."""
+
+    prediction: Prediction
+    heatmaps: dict[str, Heatmap]
+
+
+class Classifier:
+    """A network with everything needed to read its outputs; ``network`` is the timm module in float32, eval mode."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: BundleConfig,
+        folder: Path | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.dtype = dtype or default_dtype(self.device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self._head = linear_head(self.network)
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def labels(self) -> LabelSet:
+        return self.config.labels
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.config.preprocessing
+
+    @cached_property
+    def id(self) -> str:
+        """Name and digest of the weights, which together say which model answered."""
+        return f"{self.name}@{weights_digest(self.folder)}" if self.folder else self.name
+
+    @cached_property
+    def info(self) -> dict:
+        """What the bundle says of itself: provenance, label set, architecture, and every evaluation it carries."""
+        return {
+            "name": self.name,
+            "id": self.id,
+            "architecture": self.config.architecture,
+            "labels": self.labels.to_dict(),
+            "input_size": list(self.preprocessing.size),
+            "provenance": self.config.provenance,
+            "metrics": read_metrics(self.folder) if self.folder else [],
+        }
+
+    @cached_property
+    def thresholds(self) -> dict[str, float | None]:
+        """Operating points as probabilities, in label order; None where the winner decides or none was fitted."""
+        points = self.config.operating_points
+        if points is None:
+            return dict.fromkeys(self.labels)
+        return {
+            name: float(t) if np.isfinite(t) else None for name, t in zip(self.labels, points.thresholds, strict=True)
+        }
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether every finding's Grad-CAM comes from the prediction's own forward pass."""
+        return self._head is not None
+
+    @cached_property
+    def _fast_network(self) -> nn.Module:
+        """The copy that runs forward passes: channels last, convolutions in this machine's fast type."""
+        network = copy.deepcopy(self.network).to(memory_format=torch.channels_last)
+        if self.dtype is not torch.float32:
+            for module in network.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.to(self.dtype)
+        return network
+
+    def prepare(self, film: Radiograph) -> np.ndarray:
+        """The film at the network's size, float32 (h, w) in [0, 1], not yet normalised."""
+        return self.preprocessing.prepare(film.pixels)
+
+    def tensor(self, film: Radiograph) -> torch.Tensor:
+        """The preprocessed input, float32 (1, C, h, w), on the CPU."""
+        return self._inputs([self.prepare(film)]).cpu()
+
+    def _inputs(self, prepared: Sequence[np.ndarray]) -> torch.Tensor:
+        batch = torch.from_numpy(np.stack(prepared)).unsqueeze(1).to(self.device)
+        return self.preprocessing.normalise(batch)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w), or None where the head has another form.
+
+        inputs: float32 (N, C_in, h, w), as ``tensor`` gives them. The trunk runs in ``dtype``, the head in float32.
+        """
+        inputs = inputs.to(self.device, memory_format=torch.channels_last)
+        fast = self.dtype is not torch.float32
+        with torch.inference_mode():
+            with torch.autocast(self.device.type, self.dtype, enabled=fast):
+                features = self._fast_network.forward_features(inputs)
+            if self._head is None:
+                return self._fast_network.forward_head(features.float()).float(), None
+            logits, maps, _ = class_activation_maps(features, self._head, self.labels.kind)
+        return logits, maps
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities (N, C) in [0, 1] from logits (N, C); multiclass rows sum to 1."""
+        return to_probabilities(self.config.calibration.apply(logits), self.labels.kind)
+
+    def predict(self, film: Radiograph) -> Prediction:
+        """Probability and verdict per finding for one film."""
+        return self.predict_batch([film])[0]
+
+    def predict_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
+        """As ``predict``, for several films in one forward pass."""
+        return self.predict_prepared([self.prepare(film) for film in films], [film.warnings for film in films])
+
+    def predict_prepared(self, prepared: Sequence[np.ndarray], warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
+        """As ``predict``, for films already at the network's size (see ``prepare``), so that large ones need not be kept."""
+        logits, _ = self.forward(self._inputs(prepared))
+        return self._predictions(logits.cpu().numpy(), warnings)
+
+    def explain(self, film: Radiograph, finding: str, method: str = "gradcam") -> Heatmap:
+        """One finding's map. Raises LabelMismatch for an unknown finding, CxrError for an unknown method."""
+        self.labels.index(finding)
+        return self.explain_all(film, method, [finding])[finding]
+
+    def explain_all(
+        self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
+    ) -> dict[str, Heatmap]:
+        """Every finding's map (or those asked for), by one method.
+
+        ``gradcam`` comes from one forward pass where the head allows it and is then on the logit scale, and so is
+        ``hirescam`` there; other methods and heads go through gradients and only rank places.
+        """
+        if method not in EXPLAIN_METHODS:
+            raise CxrError(f"no method {method!r}; choose one of: {', '.join(EXPLAIN_METHODS)}")
+        wanted = list(self.labels) if findings is None else list(findings)
+        inputs = self._inputs([self.prepare(film)])
+        if method == "random":
+            with torch.inference_mode():
+                shape = self._map_shape(inputs)
+            maps = {name: random_map(shape, film.pixels, name) for name in wanted}
+            return {name: self._heatmap(name, method, maps[name], film) for name in wanted}
+        if self.one_pass and method == "gradcam":
+            _, exact = self.forward(inputs)
+            assert exact is not None
+            heatmaps = self._exact_heatmaps(exact[0].cpu().numpy(), film)
+            return {name: heatmaps[name] for name in wanted}
+        return self._gradient_heatmaps(film, inputs, method, wanted)
+
+    def analyse(self, film: Radiograph) -> Analysis:
+        """Prediction and every finding's Grad-CAM from one forward pass (a second one where the head has another form)."""
+        logits, maps = self.forward(self._inputs([self.prepare(film)]))
+        prediction = self._predictions(logits.cpu().numpy(), [film.warnings])[0]
+        if maps is None:
+            return Analysis(prediction, self.explain_all(film))
+        return Analysis(prediction, self._exact_heatmaps(maps[0].cpu().numpy(), film))
+
+    def _map_shape(self, inputs: torch.Tensor) -> tuple[int, int]:
+        _, maps = self.forward(inputs)
+        if maps is not None:
+            return maps.shape[2], maps.shape[3]
+        return gradient_maps(self.network, inputs, [lambda z: z[0]], "eigencam")[0].shape
+
+    def _exact_heatmaps(self, maps: np.ndarray, film: Radiograph) -> dict[str, Heatmap]:
+        return {
+            name: self._heatmap(name, "gradcam", maps[column], film, bias=self._target_bias[column])
+            for column, name in enumerate(self.labels)
+        }
+
+    @cached_property
+    def _target_bias(self) -> list[float]:
+        assert self._head is not None
+        bias = self._head.bias.detach().cpu().float() if self._head.bias is not None else torch.zeros(len(self.labels))
+        return (target_transform(len(self.labels), self.labels.kind) @ bias).tolist()
+
+    def _gradient_heatmaps(
+        self, film: Radiograph, inputs: torch.Tensor, method: str, wanted: Sequence[str]
+    ) -> dict[str, Heatmap]:
+        transform = target_transform(len(self.labels), self.labels.kind)
+        rows = [transform[self.labels.index(name)].to(self.device) for name in wanted]
+        targets = [lambda logits, row=row: (logits.float() * row).sum() for row in rows]
+        raw = gradient_maps(self.network, inputs, targets, method)
+        heatmaps = {}
+        for name, values in zip(wanted, raw, strict=True):
+            if method == "hirescam" and self.one_pass:  # gradient x activation is a share of the sum: times places, CAM
+                values, bias = values * values.size, self._target_bias[self.labels.index(name)]
+            else:
+                bias = None
+            heatmaps[name] = self._heatmap(name, method, values, film, bias=bias)
+        return heatmaps
+
+    def _heatmap(
+        self, name: str, method: str, values: np.ndarray, film: Radiograph, bias: float | None = None
+    ) -> Heatmap:
+        on_scale = bias is not None
+        return Heatmap(
+            finding=name,
+            method=method,
+            signed=np.ascontiguousarray(values, dtype=np.float32),
+            film_size=film.pixels.shape,
+            preprocessing=self.preprocessing,
+            scale="logit" if on_scale else None,
+            bias=bias,
+            evidence_level=self.config.evidence_levels.get(name) if on_scale else None,
+            ceiling=self.config.map_ceilings.get(name) if on_scale else None,
+        )
+
+    def _predictions(self, logits: np.ndarray, warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
+        probabilities = self.probabilities(logits)
+        verdicts, undecided = decide(self.labels, probabilities, self.config.operating_points)
+        names = list(self.labels)
+        return [
+            Prediction(
+                probabilities=dict(zip(names, row.tolist(), strict=True)),
+                positive={n: None if n in undecided else bool(v) for n, v in zip(names, verdict, strict=True)},
+                thresholds=self.thresholds,
+                logits=dict(zip(names, raw.tolist(), strict=True)),
+                warnings=tuple(said),
+                model=self.id,
+            )
+            for row, verdict, raw, said in zip(probabilities, verdicts, logits, warnings, strict=True)
+        ]
+
+
+def load(reference: str | os.PathLike, device: str | None = None, dtype: torch.dtype | None = None) -> Classifier:
+    """Open a model by embedded name or folder.
+
+    Raises BundleNotFound, with the names there are, or InvalidBundle, naming what does not fit.
+    """
+    folder = find_bundle(reference)
+    config = read_config(folder)
+    return Classifier(read_network(folder, config), config, folder, device, dtype)

@@ -1,0 +1,104 @@
+"""One finding's map on one film: where the network saw it, how strongly, and whether that is more than nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cxrcore.preprocessing import Preprocessing
+
+EVIDENCE_PERCENTILE = 95.0  # of the strengths on validation films without the finding
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """A map at feature resolution that knows the film it belongs to.
+
+    On the logit scale (``scale == "logit"``) every value is that place's contribution to the uncalibrated target:
+    ``signed.mean() + bias == target``, where the target is the finding's logit (multilabel) or its logit minus the
+    mean of the others (multiclass, since softmax ignores a common shift). Methods without that scale carry None for
+    ``bias``, ``target``, ``strength``, ``evidence`` and ``evidence_level``, and their values only rank places.
+    """
+
+    finding: str
+    method: str
+    signed: np.ndarray  # float32 (h, w), read-only
+    film_size: tuple[int, int]  # (H, W) of the film in pixels
+    preprocessing: Preprocessing = field(repr=False)
+    scale: str | None = None  # "logit", or None where values have no unit
+    bias: float | None = None  # logits
+    evidence_level: float | None = None  # logits; strength of the 95th percentile film without the finding
+    ceiling: float | None = None  # logits drawn in full colour: the same for every film of a model
+
+    def __post_init__(self) -> None:
+        if self.signed.ndim != 2 or self.signed.dtype != np.float32:
+            raise ValueError(f"expected a float32 map of shape (h, w), got {self.signed.dtype} {self.signed.shape}")
+        self.signed.flags.writeable = False
+
+    @property
+    def target(self) -> float | None:
+        """What the map explains, in logits; None without a logit scale."""
+        return None if self.bias is None else float(self.signed.mean(dtype=np.float64)) + self.bias
+
+    @property
+    def strength(self) -> float | None:
+        """Mean positive contribution over the film, in logits; None without a logit scale."""
+        return float(strengths(self.signed)) if self.scale == "logit" else None
+
+    @property
+    def evidence(self) -> bool | None:
+        """Whether the strength exceeds that of 95 % of validation films without the finding; None where unknown."""
+        if self.strength is None or self.evidence_level is None:
+            return None
+        return self.strength > self.evidence_level
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """The positive part on the film's own grid, float32 (H, W), made anew at every call."""
+        grid = self.preprocessing.to_film_grid(np.maximum(self.signed, 0), self.film_size)
+        return grid if dtype is None else grid.astype(dtype)
+
+    def to_dict(self) -> dict:
+        """Everything but the values, for JSON."""
+        return {
+            "finding": self.finding,
+            "method": self.method,
+            "scale": self.scale,
+            "strength": self.strength,
+            "evidence": self.evidence,
+            "evidence_level": self.evidence_level,
+            "ceiling": self.ceiling,
+            "target": self.target,
+            "bias": self.bias,
+            "shape": list(self.signed.shape),
+        }
+
+
+def strengths(signed: np.ndarray) -> np.ndarray:
+    """Mean positive contribution of maps on the logit scale: (..., h, w) to (...,), in logits.
+
+    The mean, not the maximum: on one pneumonia network the maximum was 6.9 logits on the median normal film and 8.4
+    on the median pneumonia film, so it says little about presence; the mean separates them.
+    """
+    return np.maximum(signed, 0).mean(axis=(-2, -1))
+
+
+def evidence_levels(strength: np.ndarray, targets: np.ndarray) -> list[float | None]:
+    """Per finding, the strength that 95 % of films without it stay below; None where fewer than 20 such films exist.
+
+    strength: float (N, C) in logits, of validation films; targets: (N, C) of 0, 1 or NaN (unknown, left out).
+    """
+    levels: list[float | None] = []
+    for column in range(strength.shape[1]):
+        without = strength[targets[:, column] == 0, column]
+        levels.append(float(np.percentile(without, EVIDENCE_PERCENTILE)) if len(without) >= 20 else None)
+    return levels
+
+
+def map_ceilings(signed: np.ndarray, percentile: float = 99.5) -> list[float]:
+    """Per finding, the contribution that is drawn in full colour: a high percentile over validation films, in logits.
+
+    signed: float (N, C, h, w). One scale for all films, so a film with little evidence looks like little evidence.
+    """
+    positive = np.maximum(signed, 0)
+    return [max(float(np.percentile(positive[:, column], percentile)), 1e-3) for column in range(signed.shape[1])]

@@ -1,0 +1,122 @@
+"""The bundle's README.md: what the model is, what it was measured to do, and what it cannot do, from its own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from cxrcore.bundle import BundleConfig, read_metrics
+
+_METRICS = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "brier", "ece")
+
+
+def write_model_card(folder: Path, config: BundleConfig) -> None:
+    """Write ``folder/README.md`` from config.json and evaluation/*/metrics.json; the front matter holds a model-index."""
+    evaluations = [metrics for metrics in read_metrics(folder) if metrics["split"] == "test"]
+    facts = config.provenance
+    data = ModelCardData(
+        license=facts.get("license", "apache-2.0"),
+        library_name="timm",
+        pipeline_tag="image-classification",
+        tags=["chest-x-ray", "medical-imaging", "cxrcore", "timm"],
+        datasets=[],
+        model_name=config.name,
+        eval_results=[result for metrics in evaluations for result in _results(metrics)],
+    )
+    (folder / "README.md").write_text(f"---\n{data.to_yaml()}\n---\n\n{_body(config, evaluations)}", "utf-8")
+
+
+def _results(metrics: dict) -> list[EvalResult]:
+    common = {
+        "task_type": "image-classification",
+        "dataset_name": f"{metrics['dataset']}, held-out patients",
+        "dataset_type": metrics["dataset"],
+        "dataset_split": metrics["split"],
+    }
+    results = []
+    for finding, scores in metrics["findings"].items():
+        if scores["auroc"]["value"] is not None:
+            value = round(scores["auroc"]["value"], 4)
+            results.append(
+                EvalResult(metric_type="roc_auc", metric_name=f"AUROC {finding}", metric_value=value, **common)
+            )
+    return results
+
+
+def _body(config: BundleConfig, evaluations: list[dict]) -> str:
+    facts, source = config.provenance, config.provenance.get("source", {})
+    findings = "\n".join(f"- **{f.name}**: {f.description}" for f in config.labels.findings)
+    films, patients = facts.get("films", {}), facts.get("patients", {})
+    counts = ", ".join(f"{name} {films[name]} films of {patients[name]} patients" for name in films)
+    scores = "\n\n".join(_scores(metrics) for metrics in evaluations) or "Not scored yet."
+    return f"""# {config.name}
+
+**For research and teaching only. Not a medical device; never for diagnosis.**
+
+A {config.architecture} that reads a chest film, squashed to {config.preprocessing.height} x {config.preprocessing.width}
+pixels, and gives a calibrated probability for:
+
+{findings}
+
+## Intended use
+
+Teaching how such classifiers work and fail; a baseline for research. Not for patients, in any setting.
+
+## Data
+
+{source.get("title", facts.get("dataset", ""))} ({source.get("license", "")}, <{source.get("url", "")}>):
+{source.get("who", "")}. Split by patient: {counts}. Weights at the start: {facts.get("initial_weights", "")}.
+
+## Measured on held-out patients
+
+{scores}
+
+Intervals are 95 %. The operating point and the calibration were chosen on validation patients, never on these.
+
+## Limits
+
+- It has seen {source.get("who", "only its own data")}. Films of other ages, hospitals and devices are outside what it knows;
+  scores there will be lower, and its probabilities are calibrated to the share of disease in its own data.
+- It knows only the findings above. Everything else on a film goes unmentioned.
+- A heatmap shows what moved the network's answer. It is not an outline of disease.
+
+## Open it
+
+```python
+import cxrcore
+
+model = cxrcore.load("{config.name}")
+print(model.predict(cxrcore.read_radiograph("film.png")).probabilities)
+```
+
+Plain timm opens the folder too: `timm.create_model("local-dir:{config.name}", pretrained=True)`; the film must then go
+through this bundle's preprocessing first (`model.tensor(film)`).
+"""
+
+
+def _scores(metrics: dict) -> str:
+    header = (
+        f"{metrics['dataset']}, split `{metrics['split']}`: {metrics['n']} films of {metrics['n_patients']} patients"
+    )
+    lines = [
+        header,
+        "",
+        "| finding | with / without | " + " | ".join(_METRICS) + " |",
+        "|---" * (len(_METRICS) + 2) + "|",
+    ]
+    for finding, scores in metrics["findings"].items():
+        cells = [_cell(scores, name) for name in _METRICS]
+        lines.append(f"| {finding} | {scores['n_pos']} / {scores['n_neg']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(scores: dict, name: str) -> str:
+    found = scores.get(name)
+    if isinstance(found, dict):
+        value, low, high = found.get("value"), found.get("low"), found.get("high")
+    else:
+        value, (low, high) = found, scores.get("intervals", {}).get(name, (None, None))
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if low is None else f"{value:.3f} ({low:.3f}-{high:.3f})"

@@ -1,0 +1,155 @@
+"""From a film to a network's input: one code path for training, evaluation and the app.
+
+Two steps, so that a film is decoded and resized once and still augmented before it is normalised::
+
+    prepared = preprocessing.prepare(film.pixels)      # numpy, (h, w) in [0, 1]: what a cache keeps
+    augmented = augmentation(prepared batch)           # training only
+    inputs = preprocessing.normalise(augmented batch)  # torch, (N, C, h, w): what the network sees
+
+Both steps treat every film by itself, so the composition of a batch never matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from cxrcore.errors import InvalidBundle
+
+if TYPE_CHECKING:
+    import torch
+
+Geometry = Literal["squash", "letterbox"]
+Intensity = Literal["none", "stretch", "standardise", "equalise"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a film becomes an input tensor; travels inside the bundle. Raises InvalidBundle on values it does not know."""
+
+    height: int = 224
+    width: int = 224
+    channels: int = 1  # the one grey channel is repeated to this many
+    geometry: Geometry = "squash"  # squash: both axes to size, aspect lost; letterbox: aspect kept, padded with black
+    intensity: Intensity = "none"  # what each film's own grey values are normalised by, see `normalise`
+    mean: float = 0.5  # subtracted after that,
+    std: float = 0.25  # then divided by
+
+    def __post_init__(self) -> None:
+        if self.geometry not in get_args(Geometry) or self.intensity not in get_args(Intensity):
+            raise InvalidBundle(
+                f"unknown preprocessing: geometry {self.geometry!r} (one of {', '.join(get_args(Geometry))}), "
+                f"intensity {self.intensity!r} (one of {', '.join(get_args(Intensity))})"
+            )
+        if min(self.height, self.width, self.channels) < 1 or not self.std > 0:
+            raise InvalidBundle(
+                f"preprocessing needs a positive size, channels and std, got {self.height}x{self.width}, "
+                f"{self.channels}, {self.std}"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input in pixels."""
+        return self.height, self.width
+
+    def prepare(self, pixels: np.ndarray) -> np.ndarray:
+        """A film's pixels at the network's size: float32 (H, W) in [0, 1] to float32 (h, w) in [0, 1].
+
+        Antialiased bilinear resampling (Pillow) of the float values, then rounded to 16 bits, so that a cache of
+        uint16 (``pack``, ``unpack``) holds exactly what the app computes.
+        """
+        return unpack(pack(self._resize(pixels)))
+
+    def _resize(self, pixels: np.ndarray) -> np.ndarray:
+        image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
+        top, left, height, width = self.film_area(pixels.shape)
+        resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+        if (height, width) == self.size:
+            return resized
+        canvas = np.zeros(self.size, dtype=np.float32)
+        canvas[top : top + height, left : left + width] = resized
+        return canvas
+
+    def film_area(self, film_size: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """Where the film lies in the input: (top, left, height, width) in input pixels."""
+        if self.geometry == "squash":
+            return 0, 0, self.height, self.width
+        scale = min(self.height / film_size[0], self.width / film_size[1])
+        height = min(self.height, max(1, round(film_size[0] * scale)))
+        width = min(self.width, max(1, round(film_size[1] * scale)))
+        return (self.height - height) // 2, (self.width - width) // 2, height, width
+
+    def to_film_grid(self, feature_map: np.ndarray, film_size: tuple[int, int]) -> np.ndarray:
+        """A map at feature resolution, float32 (h, w), on the film's own grid, float32 (H, W), bilinear."""
+        top, left, height, width = self.film_area(film_size)
+        rows, columns = feature_map.shape[0] / self.height, feature_map.shape[1] / self.width
+        box = (left * columns, top * rows, (left + width) * columns, (top + height) * rows)
+        image = Image.fromarray(np.ascontiguousarray(feature_map, dtype=np.float32))
+        return np.asarray(image.resize(film_size[::-1], Image.Resampling.BILINEAR, box=box))
+
+    def normalise(self, films: torch.Tensor) -> torch.Tensor:
+        """Prepared (or augmented) films, float32 (N, 1, h, w) in [0, 1], as the network's input, float32 (N, C, h, w).
+
+        ``intensity`` says what is taken out of each film by itself before mean and std: ``none``; ``stretch``: its 1st
+        and 99th percentile become 0 and 1; ``standardise``: its mean and standard deviation become 0 and 1;
+        ``equalise``: grey values become ranks in [0, 1], which no monotone change of exposure can move.
+        """
+        films = _INTENSITIES[self.intensity](films)
+        films = (films - self.mean) / self.std
+        return films.expand(-1, self.channels, -1, -1) if self.channels > 1 else films
+
+    def to_dict(self) -> dict:
+        """As stored in a bundle."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> Preprocessing:
+        """Read what ``to_dict`` wrote. Raises InvalidBundle on a key it does not know, rather than ignore it."""
+        unknown = set(data) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InvalidBundle(f"unknown preprocessing keys: {', '.join(sorted(unknown))}")
+        return cls(**data)
+
+
+def pack(prepared: np.ndarray) -> np.ndarray:
+    """Grey values in [0, 1] as uint16, half the size; exact for what ``prepare`` returns."""
+    return np.rint(np.clip(prepared, 0, 1) * np.float32(65535)).astype(np.uint16)
+
+
+def unpack(packed: np.ndarray) -> np.ndarray:
+    """What ``pack`` stored, float32 in [0, 1]."""
+    return packed.astype(np.float32) / np.float32(65535)
+
+
+def _unchanged(films: torch.Tensor) -> torch.Tensor:
+    return films
+
+
+def _stretch(films: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    limits = torch.quantile(films.flatten(1), torch.tensor([0.01, 0.99], device=films.device), dim=1)
+    low, high = limits[0].view(-1, 1, 1, 1), limits[1].view(-1, 1, 1, 1)
+    return ((films - low) / (high - low).clamp_min(1e-3)).clamp(0, 1)
+
+
+def _standardise(films: torch.Tensor) -> torch.Tensor:
+    mean = films.mean(dim=(1, 2, 3), keepdim=True)
+    std = films.std(dim=(1, 2, 3), keepdim=True, correction=0)
+    return (films - mean) / std.clamp_min(1e-3)
+
+
+def _equalise(films: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    flat = films.flatten(1).contiguous()
+    ordered = flat.sort(dim=1).values
+    below = torch.searchsorted(ordered, flat, right=False)  # midranks: ties share one value
+    up_to = torch.searchsorted(ordered, flat, right=True)
+    return ((below + up_to).to(films.dtype) / (2 * flat.shape[1])).view_as(films)
+
+
+_INTENSITIES = {"none": _unchanged, "stretch": _stretch, "standardise": _standardise, "equalise": _equalise}

@@ -1,0 +1,97 @@
+"""``cxr``: predict, fit and list recipes from a terminal.
+
+    cxr predict pneumonia-resnet18 film.png --json
+    cxr recipes
+    cxr fit pneumonia-resnet18 --data DIR --out runs/mine
+
+Exit codes: 0 done; 1 some films could not be read; 2 a mistake in what was typed or given, told in one line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxrcore.errors import CxrError
+
+_USAGE_ERROR = typer.BadParameter.__base__  # what typer raises for anything mistyped; it has no public name of its own
+
+cli = typer.Typer(
+    name="cxr",
+    help="Chest X-ray classification for research and teaching, never for diagnosis.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@cli.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="An embedded model's name or a bundle's folder.")],
+    paths: Annotated[list[str], typer.Argument(help="Films: PNG, JPEG, TIFF, BMP, WebP, DICOM; folders are searched.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    heatmaps: Annotated[Path | None, typer.Option(help="Write every finding's overlay there, as PNG.")] = None,
+) -> None:
+    """Probabilities for films; one unreadable film never stops the rest (exit code 1 then)."""
+    from train.predict import predict_films
+
+    unreadable = predict_films(model, paths, as_json=as_json, heatmap_folder=heatmaps)
+    if unreadable:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def recipes() -> None:
+    """What can be trained, and what each recipe reproduces."""
+    from train.recipes import RECIPES, open_recipe
+
+    width = max(len(name) for name in RECIPES)
+    for name in RECIPES:
+        typer.echo(f"{name:{width}}  {open_recipe(name).reproduces}")
+
+
+@cli.command()
+def fit(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see: cxr recipes) or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="The dataset's folder.")],
+    out: Annotated[Path, typer.Option(help="The run's folder, which becomes a bundle.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, e.g. optimizer.lr=3e-4.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+) -> None:
+    """Train a recipe on a dataset; the run's folder becomes a bundle that predict and the app open."""
+    from cxrcore.training.run import fit as run
+    from train.recipes import open_recipe
+
+    run(open_recipe(recipe, overrides or []), data, out, resume=resume)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a user's mistake is one line on stderr."""
+    try:
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        code = cli(given or ["--help"], standalone_mode=False)
+        return int(code or 0)
+    except _USAGE_ERROR as error:
+        print(f"cxr: {' '.join(error.format_message().split())}", file=sys.stderr)
+        return 2
+    except CxrError as error:
+        print(f"cxr: {error}", file=sys.stderr)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        print("cxr: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `cxr predict ... | head`
+        sys.stderr.close()
+        return 0
+
+
+def print_json(data: dict) -> None:
+    """One JSON object on one line of stdout; never NaN."""
+    print(json.dumps(data, ensure_ascii=False, allow_nan=False), flush=True)

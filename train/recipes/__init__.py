@@ -1,0 +1,27 @@
+"""The recipes that ship with the project, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrcore.errors import InvalidRecipe
+
+if TYPE_CHECKING:
+    from cxrcore.training.config import Recipe
+
+RECIPES: dict[str, Path] = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+
+
+def open_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A shipped recipe, or a YAML file's. Raises InvalidRecipe, with the name that was probably meant."""
+    from cxrcore.training.config import read_recipe
+
+    path = RECIPES.get(name, Path(name))
+    if name not in RECIPES and not path.is_file():
+        close = difflib.get_close_matches(name, RECIPES, n=1)
+        meant = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(RECIPES)}"
+        raise InvalidRecipe(f"no recipe {name!r}; {meant}")
+    return read_recipe(path, overrides)
