@@ -1,0 +1,244 @@
+"""A model's answers on a set of films beside the truth: the one record that every score is computed from.
+
+On disk it is ``predictions.parquet``: ``image``, ``patient_id``, ``split``, ``target:<finding>`` (0, 1 or null),
+``prob:<finding>``, ``logit:<finding>``, then whatever metadata the source has; the label set lies in the file's own
+metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cxrcore.errors import InvalidPredictions, LabelMismatch
+from cxrcore.findings import LABEL_SETS, Kind, LabelSet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+_KEY = b"cxrcore"
+_IDENTITY = ("image", "patient_id", "split")
+_SUM_TOLERANCE = 1e-3  # of multiclass rows, for tables rounded by others
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Parallel arrays, one row a film, checked at birth; raises InvalidPredictions saying what does not fit."""
+
+    images: np.ndarray  # (N,) str, each once
+    patient_ids: np.ndarray  # (N,) str
+    split: np.ndarray  # (N,) str: train, val, test
+    labels: LabelSet
+    targets: np.ndarray  # (N, C) float32: 0, 1, or NaN for unknown; multiclass: one-hot or unknown throughout
+    probabilities: np.ndarray  # (N, C) float32 or float64 in [0, 1], calibrated; multiclass rows sum to 1
+    logits: np.ndarray | None = None  # (N, C) float32 or float64, uncalibrated
+    metadata: dict[str, np.ndarray] = field(default_factory=dict)  # column -> (N,)
+
+    def __post_init__(self) -> None:
+        for name in ("images", "patient_ids", "split"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(str))
+        object.__setattr__(self, "targets", np.asarray(self.targets, dtype=np.float32))
+        for name in ("probabilities", "logits"):
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _floats(values))
+        object.__setattr__(self, "metadata", {k: np.asarray(v) for k, v in self.metadata.items()})
+        self._check_shapes()
+        self._check_values()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def n_patients(self) -> int:
+        """Patients in the table."""
+        return len(np.unique(self.patient_ids))
+
+    def rows(self, mask: np.ndarray) -> Predictions:
+        """The films that a bool mask or an index array (N,) picks."""
+        return replace(
+            self,
+            images=self.images[mask],
+            patient_ids=self.patient_ids[mask],
+            split=self.split[mask],
+            targets=self.targets[mask],
+            probabilities=self.probabilities[mask],
+            logits=None if self.logits is None else self.logits[mask],
+            metadata={name: column[mask] for name, column in self.metadata.items()},
+        )
+
+    def of_split(self, split: str) -> Predictions:
+        """The films of one split. Raises InvalidPredictions naming the splits there are."""
+        mask = self.split == split
+        if not mask.any():
+            there = ", ".join(sorted(set(self.split.tolist()))) or "none"
+            raise InvalidPredictions(f"this table has no film of split {split!r}; its splits: {there}")
+        return self.rows(mask)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A data frame with the columns of ``predictions.parquet``."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"image": self.images, "patient_id": self.patient_ids, "split": self.split}
+        for prefix, values in (("target", self.targets), ("prob", self.probabilities), ("logit", self.logits)):
+            if values is not None:
+                columns |= {f"{prefix}:{name}": values[:, k] for k, name in enumerate(self.labels)}
+        return pd.DataFrame(columns | self.metadata)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, labels: LabelSet | None = None) -> Predictions:
+        """Read such a data frame; without ``labels``, a known set with exactly the names of its ``prob:`` columns.
+
+        A table without ``patient_id`` takes each film as its own patient. Raises InvalidPredictions naming every
+        missing column.
+        """
+        labels = labels or _guess_labels(frame)
+        prefixes = ["target", "prob"]
+        if any(str(column).startswith("logit:") for column in frame.columns):
+            prefixes.append("logit")
+        wanted = ["image", "split", *(f"{prefix}:{name}" for prefix in prefixes for name in labels)]
+        if missing := [column for column in wanted if column not in frame.columns]:
+            raise InvalidPredictions(f"this table lacks {len(missing)} column(s): {_some(missing)}")
+        for column in _IDENTITY:
+            if column in frame.columns and (empty := int(frame[column].isna().sum())):
+                raise InvalidPredictions(f"column {column} is empty in {empty} row(s); fill it in for every film")
+        arrays = {prefix: _matrix(frame, prefix, labels) for prefix in prefixes}
+        used = {*_IDENTITY, *wanted}
+        images = frame["image"].to_numpy()
+        return cls(
+            images=images,
+            patient_ids=frame["patient_id"].to_numpy() if "patient_id" in frame.columns else images,
+            split=frame["split"].to_numpy(),
+            labels=labels,
+            targets=arrays["target"],
+            probabilities=arrays["prob"],
+            logits=arrays.get("logit"),
+            metadata={str(name): frame[name].to_numpy() for name in frame.columns if name not in used},
+        )
+
+    def write(self, path: Path | str) -> None:
+        """Write ``predictions.parquet`` (zstd), label set included."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)
+        own = json.dumps({"schema": SCHEMA, "labels": self.labels.to_dict()}).encode()
+        pq.write_table(
+            table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: own}), path, compression="zstd"
+        )
+
+    @classmethod
+    def read(cls, path: Path | str, labels: LabelSet | None = None) -> Predictions:
+        """Read what ``write`` wrote, or such a table from elsewhere (then ``labels`` or a known set of names).
+
+        Raises InvalidPredictions when the file is no Parquet, has another schema version, or does not fit together.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path, partitioning=None)
+        except FileNotFoundError:
+            raise InvalidPredictions("there is no predictions table of that name") from None
+        except (pa.ArrowInvalid, OSError):
+            raise InvalidPredictions("this file is not a readable Parquet table") from None
+        own = (table.schema.metadata or {}).get(_KEY)
+        if own is not None:
+            try:
+                stored = json.loads(own)
+                version = stored["schema"]
+                labels = labels or (LabelSet.from_dict(stored["labels"]) if version == SCHEMA else None)
+            except (ValueError, KeyError, TypeError, LabelMismatch):
+                raise InvalidPredictions("this table's own description is malformed; write it again") from None
+            if version != SCHEMA:
+                raise InvalidPredictions(
+                    f"this table has schema version {version!r} and this program reads {SCHEMA}; update the program"
+                )
+        return cls.from_frame(table.to_pandas(), labels)
+
+    def _check_shapes(self) -> None:
+        films, expected = len(self.images), (len(self.images), len(self.labels))
+        for name in ("targets", "probabilities", "logits"):
+            values = getattr(self, name)
+            if values is not None and values.shape != expected:
+                raise InvalidPredictions(f"expected {name} of shape {expected}, films by findings, got {values.shape}")
+        for name, column in {"patient_ids": self.patient_ids, "split": self.split, **self.metadata}.items():
+            if column.shape != (films,):
+                raise InvalidPredictions(f"expected one {name} for each of {films} films, got shape {column.shape}")
+        if taken := [
+            name for name in self.metadata if name in _IDENTITY or name.startswith(("target:", "prob:", "logit:"))
+        ]:
+            raise InvalidPredictions(f"metadata may not reuse the table's own column names: {_some(taken)}")
+        names, counts = np.unique(self.images, return_counts=True)
+        if (repeats := names[counts > 1]).size:
+            raise InvalidPredictions(
+                f"{repeats.size} film(s) appear more than once in this table; each may appear once"
+            )
+
+    def _check_values(self) -> None:
+        bad = ~((self.probabilities >= 0) & (self.probabilities <= 1))  # NaN too
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise InvalidPredictions(
+                f"{int(bad.sum())} probabilities are missing or outside [0, 1], the first in row {row + 1} "
+                f"for {self.labels.names[column]}"
+            )
+        if self.logits is not None and not np.isfinite(self.logits).all():
+            raise InvalidPredictions(f"{int((~np.isfinite(self.logits)).sum())} logits are missing or infinite")
+        unknown = np.isnan(self.targets)
+        odd = ~unknown & (self.targets != 0) & (self.targets != 1)
+        if odd.any():
+            row, column = np.argwhere(odd)[0]
+            raise InvalidPredictions(
+                f"{int(odd.sum())} targets are neither 0, 1 nor unknown, the first in row {row + 1} "
+                f"for {self.labels.names[column]}"
+            )
+        if self.labels.kind is Kind.MULTICLASS:
+            off = np.abs(self.probabilities.sum(axis=1, dtype=np.float64) - 1) > _SUM_TOLERANCE
+            if off.any():
+                raise InvalidPredictions(
+                    f"probabilities of exclusive classes sum to 1, and {int(off.sum())} row(s) do not, "
+                    f"the first in row {int(np.argmax(off)) + 1}"
+                )
+            fits = unknown.all(axis=1) | (~unknown.any(axis=1) & (np.nansum(self.targets, axis=1) == 1))
+            if not fits.all():
+                raise InvalidPredictions(
+                    f"each film has exactly one class or none known, and {int((~fits).sum())} row(s) differ, "
+                    f"the first in row {int(np.argmin(fits)) + 1}"
+                )
+
+
+def _floats(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def _matrix(frame: pd.DataFrame, prefix: str, labels: LabelSet) -> np.ndarray:
+    """The columns of one prefix in label order, (N, C), null as NaN; InvalidPredictions on other than numbers."""
+    columns = []
+    for name in labels:
+        try:
+            columns.append(frame[f"{prefix}:{name}"].to_numpy(dtype=None, na_value=np.nan))
+            if columns[-1].dtype not in (np.float32, np.float64):
+                columns[-1] = columns[-1].astype(np.float64)
+        except (TypeError, ValueError):
+            raise InvalidPredictions(f"column {prefix}:{name} holds something other than numbers") from None
+    return np.stack(columns, axis=1)
+
+
+def _guess_labels(frame: pd.DataFrame) -> LabelSet:
+    names = [str(column)[len("prob:") :] for column in frame.columns if str(column).startswith("prob:")]
+    for labels in LABEL_SETS.values():
+        if set(names) == set(labels.names):
+            return labels
+    raise InvalidPredictions(
+        f"this table's prob: columns ({_some(names) or 'none'}) match no known set of findings; say which set it is"
+    )
+
+
+def _some(names: list[str], limit: int = 8) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

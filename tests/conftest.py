@@ -1,0 +1,117 @@
+"""What every test may lean on: real films where there are some, a small real bundle, one thread."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads on shared cores cost more than they give
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real films, from CXR_DATA_DIR; tests that need it are skipped without it."""
+    name = os.environ.get("CXR_DATA_DIR")
+    if not name:
+        pytest.skip("CXR_DATA_DIR is unset: no real films")
+    return Path(name).resolve()
+
+
+@pytest.fixture(scope="session")
+def nih_films(data_dir: Path) -> list[Path]:
+    """The 1024-pixel NIH films as distributed, some RGBA."""
+    films = sorted((data_dir / "nih" / "images-1024").glob("*.png"))
+    if not films:
+        pytest.skip("no NIH films in CXR_DATA_DIR")
+    return films
+
+
+@pytest.fixture(scope="session")
+def kermany_dir(data_dir: Path) -> Path:
+    """Kermany's films."""
+    folder = data_dir / "kermany"
+    if not folder.is_dir():
+        pytest.skip("no Kermany films in CXR_DATA_DIR")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kermany_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty tiny films in Kermany's layout: pneumonia is a bright patch, so a network can learn it."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("kermany") / "chest_xray" / "train"
+    rng = np.random.default_rng(0)
+    for kind, name in (("NORMAL", "IM-{:04d}-0001.jpeg"), ("PNEUMONIA", "person{}_bacteria_{}.jpeg")):
+        (root / kind).mkdir(parents=True)
+        for n in range(20):
+            film = rng.normal(110, 12, (48, 56))
+            if kind == "PNEUMONIA":
+                row, column = rng.integers(8, 28, 2)
+                film[row : row + 12, column : column + 12] += 90
+            Image.fromarray(film.clip(0, 255).astype(np.uint8)).save(root / kind / name.format(n, n), quality=95)
+    return root.parent.parent
+
+
+@pytest.fixture(scope="session")
+def make_bundle(tmp_path_factory: pytest.TempPathFactory):
+    """A function that writes a bundle of random weights: ``make_bundle(architecture, labels, **config)`` -> folder."""
+    import torch
+
+    from cxrcore.bundle import BundleConfig, write_bundle
+    from cxrcore.preprocessing import Preprocessing
+
+    def make(architecture: str, labels, size: int = 64, channels: int = 1, **more) -> Path:
+        folder = tmp_path_factory.mktemp("bundle") / architecture
+        preprocessing = more.pop("preprocessing", Preprocessing(size, size, channels))
+        config = BundleConfig(folder.name, architecture, labels, preprocessing, **more)
+        torch.manual_seed(0)
+        network = config.build_network()
+        calm_statistics(network)
+        write_bundle(folder, network, config)
+        return folder
+
+    return make
+
+
+def calm_statistics(network) -> None:
+    """Give batch norms plausible statistics and the head real weights, as after training."""
+    import torch
+
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+    head = network.get_classifier()
+    torch.nn.init.normal_(head.weight, 0, 0.1, generator=generator)
+    torch.nn.init.normal_(head.bias, 0, 0.5, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def toy_run(kermany_like: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle trained in seconds on ``kermany_like`` by the real trainer."""
+    from cxrcore.training.run import fit
+    from train.recipes import open_recipe
+
+    out = tmp_path_factory.mktemp("runs") / "toy"
+    return fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, out)
+
+
+TOY = (
+    "optimizer.epochs=2",
+    "optimizer.batch_size=8",
+    "optimizer.ema=0.5",
+    "preprocessing.height=32",
+    "preprocessing.width=32",
+    "data.val_fraction=0.2",
+    "data.test_fraction=0.2",
+)
