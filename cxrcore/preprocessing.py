@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Geometry = Literal["squash", "letterbox"]
 Intensity = Literal["none", "stretch", "standardise", "equalise"]
+_LEVELS = 1024  # of the histogram behind `equalise`
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,17 @@ def _standardise(films: torch.Tensor) -> torch.Tensor:
 
 
 def _equalise(films: torch.Tensor) -> torch.Tensor:
+    """Each grey value's mid-rank among its film's, from a histogram of _LEVELS levels, interpolated between levels."""
     import torch
 
-    flat = films.flatten(1).contiguous()
-    ordered = flat.sort(dim=1).values
-    below = torch.searchsorted(ordered, flat, right=False)  # midranks: ties share one value
-    up_to = torch.searchsorted(ordered, flat, right=True)
-    return ((below + up_to).to(films.dtype) / (2 * flat.shape[1])).view_as(films)
+    flat = films.flatten(1).clamp(0, 1) * (_LEVELS - 1)
+    level = flat.round().long()
+    counts = torch.zeros(len(flat), _LEVELS, device=films.device, dtype=films.dtype)
+    counts.scatter_add_(1, level, torch.ones_like(flat))
+    ranks = (counts.cumsum(1) - counts / 2) / flat.shape[1]
+    below = flat.floor().clamp_(max=_LEVELS - 2)
+    lower = below.long()
+    return torch.lerp(ranks.gather(1, lower), ranks.gather(1, lower + 1), flat - below).view_as(films)
 
 
 _INTENSITIES = {"none": _unchanged, "stretch": _stretch, "standardise": _standardise, "equalise": _equalise}

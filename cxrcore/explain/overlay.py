@@ -16,10 +16,15 @@ _INFERNO = np.array(
 )  # fmt: skip
 
 
+_LEVELS = 256
+_TABLE = np.stack(
+    [np.interp(np.linspace(0, 1, _LEVELS), np.linspace(0, 1, len(_INFERNO)), _INFERNO[:, c]) for c in range(3)], axis=-1
+).astype(np.float32)  # (256, 3) in [0, 255]
+
+
 def colours(values: np.ndarray) -> np.ndarray:
-    """Values in [0, 1] of any shape as inferno colours, float32 (..., 3) in [0, 255]."""
-    positions = np.linspace(0, 1, len(_INFERNO))
-    return np.stack([np.interp(values, positions, _INFERNO[:, c]) for c in range(3)], axis=-1).astype(np.float32)
+    """Values in [0, 1] of any shape as inferno colours, float32 (..., 3) in [0, 255], in 256 steps."""
+    return _TABLE[np.rint(np.asarray(values) * (_LEVELS - 1)).astype(np.uint8)]
 
 
 def draw_overlay(pixels: np.ndarray, heatmap: Heatmap, opacity: float = 0.6) -> np.ndarray:
@@ -31,7 +36,9 @@ def draw_overlay(pixels: np.ndarray, heatmap: Heatmap, opacity: float = 0.6) -> 
     """
     positive = np.asarray(heatmap)
     ceiling = heatmap.ceiling or max(float(positive.max()), 1e-6)
-    share = np.clip(positive / ceiling, 0, 1)
-    cover = (opacity * share)[..., None]
-    grey = (np.clip(pixels, 0, 1) * 255)[..., None].astype(np.float32)
-    return np.rint(grey * (1 - cover) + colours(share) * cover).astype(np.uint8)
+    share = np.clip(positive / np.float32(ceiling), 0, 1)
+    step = np.rint(share * (_LEVELS - 1)).astype(np.uint8)
+    cover = np.linspace(0, opacity, _LEVELS, dtype=np.float32)[:, None]  # of each of the 256 steps
+    grey = np.clip(pixels, 0, 1) * np.float32(255)
+    drawn = grey[..., None] * (1 - cover)[step] + (_TABLE * cover)[step]
+    return (drawn + np.float32(0.5)).astype(np.uint8)
