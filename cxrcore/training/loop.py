@@ -64,7 +64,7 @@ def train_network(
     modules = {"network": network} | ({"average": average} if average else {})
     first = _resume(folder, recipe, modules, optimizer) if resume else 0
     history = _History(folder / "history.jsonl", keep=first)
-    weights = _class_weights(train.targets).to(device) if recipe.loss.class_weights else None
+    weights = class_weights(train.targets).to(device) if recipe.loss.class_weights else None
 
     for epoch in range(first, options.epochs):
         started, losses = time.perf_counter(), []
@@ -186,10 +186,21 @@ def _autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
 
 
-def _class_weights(targets: np.ndarray) -> torch.Tensor:
-    """Inverse frequency, mean 1 over films: (C,)."""
+def class_weights(targets: np.ndarray) -> torch.Tensor:
+    """Inverse frequency, mean 1 over films, float32 (C,), from one-hot targets (N, C)."""
     counts = np.maximum(targets.sum(axis=0), 1)
     return torch.tensor(len(targets) / (len(counts) * counts), dtype=torch.float32)
+
+
+def undo_class_weights(network: nn.Module, weights: torch.Tensor) -> None:
+    """Take the weights' shift out of the head's biases, in place, so that logits speak of the training films' own mix.
+
+    A loss weighted by w is least at probabilities proportional to w times the true ones, hence ``bias -= log w`` (the
+    logit adjustment of Menon 2021, arXiv:2007.07314). One temperature could not take that shift out.
+    """
+    with torch.no_grad():
+        bias = network.get_classifier().bias
+        bias -= weights.log().to(bias)
 
 
 def _identity(recipe: Recipe) -> dict:

@@ -36,7 +36,7 @@ from cxrcore.splits import SPLITS, split_by_patient
 from cxrcore.training.checkpoint import CHECKPOINT
 from cxrcore.training.config import Recipe
 from cxrcore.training.films import decode_films
-from cxrcore.training.loop import Films, train_network
+from cxrcore.training.loop import Films, class_weights, train_network, undo_class_weights
 
 
 def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
@@ -95,6 +95,8 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     if recipe.model.dropout:
         network.drop_rate = recipe.model.dropout
     network = train_network(network, recipe, parts["train"], parts["val"], training, resume, _device())
+    if recipe.loss.class_weights:
+        undo_class_weights(network, class_weights(parts["train"].targets))
     finish(network, config, table, packed, splits, out)
     return out
 

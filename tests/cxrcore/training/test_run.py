@@ -165,3 +165,41 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing():
     assert int(np.argmax(rates)) == 25
     assert max(rates) == 1
     assert rates[-1] < 0.001
+
+
+def test_class_weights_leave_no_shift_behind():
+    """A head fitted under the weighted loss, with the shift undone, is the head fitted without weights."""
+    rng = np.random.default_rng(0)
+    x = torch.tensor(rng.normal(size=(4000, 1)) + np.repeat([[0.0], [1.0]], [3200, 800], axis=0), dtype=torch.float32)
+    targets = np.eye(2, dtype=np.float32)[np.repeat([0, 1], [3200, 800])]
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = torch.nn.Linear(1, 2)
+
+        def get_classifier(self):
+            return self.fc
+
+    def fitted(weights):
+        net = Net()
+        optimizer = torch.optim.LBFGS(net.parameters(), max_iter=200)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(net.fc(x), torch.from_numpy(targets), weight=weights)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        return net
+
+    weights = loop.class_weights(targets)
+    weighted, plain = fitted(weights), fitted(None)
+    before = weighted.fc(x).softmax(1)[:, 1].mean().item()
+    loop.undo_class_weights(weighted, weights)
+    after = weighted.fc(x).softmax(1)[:, 1].mean().item()
+    assert weights.tolist() == pytest.approx([0.625, 2.5])
+    assert before > 0.3
+    assert after == pytest.approx(0.2, abs=0.02)
+    assert plain.fc(x).softmax(1)[:, 1].mean().item() == pytest.approx(0.2, abs=0.01)
