@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,14 +137,18 @@ class BundleConfig:
         if strangers:
             raise InvalidBundle(f"this bundle has evidence levels for unknown findings: {', '.join(sorted(strangers))}")
 
-    def build_network(self) -> nn.Module:
-        """The architecture with random weights. Raises InvalidBundle when timm does not know it."""
+    def build_network(self, drop_rate: float = 0.0) -> nn.Module:
+        """The architecture with random weights, and dropout before its head while it trains.
+
+        Raises InvalidBundle when timm does not know it.
+        """
         try:
             return timm.create_model(
                 self.architecture,
                 pretrained=False,
                 num_classes=len(self.labels),
                 in_chans=self.preprocessing.channels,
+                drop_rate=drop_rate,
                 **self.model_args,
             )
         except (RuntimeError, TypeError) as error:
@@ -249,3 +254,18 @@ def read_metrics(folder: Path) -> list[dict]:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError):
             raise InvalidBundle(f"the scores in {path.parent.name!r} of model {folder.name!r} cannot be read") from None
     return found
+
+
+def export_bundle(run: Path, destination: Path) -> None:
+    """Copy what may leave the machine: config, weights, card, recipe, history, metrics and curves; no per-film table.
+
+    Raises InvalidBundle when the run is not a bundle that opens.
+    """
+    read_network(run, read_config(run))
+    patterns = (CONFIG, WEIGHTS, "README.md", "recipe.yaml", "training/history.jsonl")
+    scores = ("evaluation/*/metrics.json", "evaluation/*/curves.json")
+    for pattern in (*patterns, *scores):
+        for path in sorted(run.glob(pattern)):
+            target = destination / path.relative_to(run)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)

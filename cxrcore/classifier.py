@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class Classifier:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Any,  # a timm module; its methods are unknown to nn.Module
         config: BundleConfig,
         folder: Path | None = None,
         device: str | torch.device | None = None,
@@ -128,7 +129,7 @@ class Classifier:
         return self._head is not None
 
     @cached_property
-    def _fast_network(self) -> nn.Module:
+    def _fast_network(self) -> Any:
         """The copy that runs forward passes: channels last, convolutions in this machine's fast type."""
         network = copy.deepcopy(self.network).to(memory_format=torch.channels_last)
         if self.dtype is not torch.float32:
@@ -150,7 +151,7 @@ class Classifier:
         return self.preprocessing.normalise(batch)
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w), or None where the head has another form.
+        """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w); None for heads of another form.
 
         inputs: float32 (N, C_in, h, w), as ``tensor`` gives them. The trunk runs in ``dtype``, the head in float32.
         """
@@ -160,7 +161,7 @@ class Classifier:
             with torch.autocast(self.device.type, self.dtype, enabled=fast):
                 features = self._fast_network.forward_features(inputs)
             if self._head is None:
-                return self._fast_network.forward_head(features.float()).float(), None
+                return self.network.forward_head(features.float()), None
             logits, maps, _ = class_activation_maps(features, self._head, self.labels.kind)
         return logits, maps
 
@@ -177,7 +178,7 @@ class Classifier:
         return self.predict_prepared([self.prepare(film) for film in films], [film.warnings for film in films])
 
     def predict_prepared(self, prepared: Sequence[np.ndarray], warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
-        """As ``predict``, for films already at the network's size (see ``prepare``), so that large ones need not be kept."""
+        """As ``predict``, for films already at the network's size (``prepare``): large ones need not be kept."""
         logits, _ = self.forward(self._inputs(prepared))
         return self._predictions(logits.cpu().numpy(), warnings)
 
@@ -211,7 +212,7 @@ class Classifier:
         return self._gradient_heatmaps(film, inputs, method, wanted)
 
     def analyse(self, film: Radiograph) -> Analysis:
-        """Prediction and every finding's Grad-CAM from one forward pass (a second one where the head has another form)."""
+        """Prediction and every finding's Grad-CAM from one forward pass (more for heads of another form)."""
         logits, maps = self.forward(self._inputs([self.prepare(film)]))
         prediction = self._predictions(logits.cpu().numpy(), [film.warnings])[0]
         if maps is None:

@@ -8,11 +8,12 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from cxrcore.bundle import BundleConfig, read_metrics
 
+_GEOMETRY = {"squash": "its aspect lost", "letterbox": "its aspect kept"}
 _METRICS = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "brier", "ece")
 
 
 def write_model_card(folder: Path, config: BundleConfig) -> None:
-    """Write ``folder/README.md`` from config.json and evaluation/*/metrics.json; the front matter holds a model-index."""
+    """Write ``folder/README.md`` from the config and evaluation/*/metrics.json; its front matter has a model-index."""
     evaluations = [metrics for metrics in read_metrics(folder) if metrics["split"] == "test"]
     facts = config.provenance
     data = ModelCardData(
@@ -36,8 +37,8 @@ def _results(metrics: dict) -> list[EvalResult]:
     }
     results = []
     for finding, scores in metrics["findings"].items():
-        if scores["auroc"]["value"] is not None:
-            value = round(scores["auroc"]["value"], 4)
+        if (area := scores["auroc"]["value"]) is not None:
+            value = round(area, 4)
             results.append(
                 EvalResult(metric_type="roc_auc", metric_name=f"AUROC {finding}", metric_value=value, **common)
             )
@@ -54,8 +55,8 @@ def _body(config: BundleConfig, evaluations: list[dict]) -> str:
 
 **For research and teaching only. Not a medical device; never for diagnosis.**
 
-A {config.architecture} that reads a chest film, squashed to {config.preprocessing.height} x {config.preprocessing.width}
-pixels, and gives a calibrated probability for:
+A {config.architecture} that reads a chest film at {config.preprocessing.height} x {config.preprocessing.width} pixels,
+{_GEOMETRY[config.preprocessing.geometry]}, and gives a calibrated probability for:
 
 {findings}
 
@@ -76,8 +77,8 @@ Intervals are 95 %. The operating point and the calibration were chosen on valid
 
 ## Limits
 
-- It has seen {source.get("who", "only its own data")}. Films of other ages, hospitals and devices are outside what it knows;
-  scores there will be lower, and its probabilities are calibrated to the share of disease in its own data.
+- It has seen {source.get("who", "only its own data")}. Other ages, hospitals and devices are outside what it
+  knows; scores there will be lower, and its probabilities are calibrated to the share of disease in its own data.
 - It knows only the findings above. Everything else on a film goes unmentioned.
 - A heatmap shows what moved the network's answer. It is not an outline of disease.
 

@@ -29,7 +29,7 @@ _LEVELS = 1024  # of the histogram behind `equalise`
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a film becomes an input tensor; travels inside the bundle. Raises InvalidBundle on values it does not know."""
+    """How a film becomes an input tensor; travels inside the bundle. Raises InvalidBundle on unknown values."""
 
     height: int = 224
     width: int = 224

@@ -23,8 +23,8 @@ def split_by_patient(
     """A split per film, such that no patient is in two, and findings are spread alike.
 
     Patients are shuffled within strata of the findings they ever had (targets: (N, C), NaN counts as absent), and each
-    stratum is cut by the two fractions of patients. ``given`` holds what the source decided; where it names a test split,
-    none is carved. Raises InvalidDataset on leakage, or when a split would be empty.
+    stratum is cut by the two fractions of patients. ``given`` holds what the source decided; where it names a test
+    split, none is carved. Raises InvalidDataset on leakage, or when a split would be empty.
     """
     fixed = list(given) if given is not None else [None] * len(patient_ids)
     check_leakage(patient_ids, fixed)

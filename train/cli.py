@@ -13,13 +13,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cxrcore.errors import CxrError
 
-_USAGE_ERROR = typer.BadParameter.__base__  # what typer raises for anything mistyped; it has no public name of its own
+_USAGE_ERROR: Any = typer.BadParameter.__base__  # what typer raises for anything mistyped; it has no public name
 
 cli = typer.Typer(
     name="cxr",

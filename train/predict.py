@@ -37,7 +37,7 @@ class _Read:
 def predict_films(
     reference: str, paths: Sequence[str], as_json: bool = False, heatmap_folder: Path | None = None
 ) -> int:
-    """Print an answer for every film and return how many could not be read. Raises CxrError for a bad model or folder."""
+    """Print an answer a film; return how many could not be read. Raises CxrError for a bad model or folder."""
     from train.cli import print_json
 
     films = [film for path in paths for film in _expand(path)]
@@ -58,10 +58,8 @@ def predict_films(
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for batch in _in_batches(films):
             reads = list(pool.map(read, batch))
-            good = [r for r in reads if r.prepared is not None]
-            answers = iter(
-                model.predict_prepared([r.prepared for r in good], [r.warnings for r in good]) if good else []
-            )
+            good = [(r.prepared, r.warnings) for r in reads if r.prepared is not None]
+            answers = iter(model.predict_prepared([p for p, _ in good], [w for _, w in good]) if good else [])
             for item in reads:
                 answer = next(answers) if item.error is None else None
                 unreadable += answer is None

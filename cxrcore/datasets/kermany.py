@@ -1,4 +1,4 @@
-"""Kermany 2018: paediatric films from Guangzhou, normal, bacterial and viral pneumonia (doi:10.1016/j.cell.2018.02.010).
+"""Kermany 2018, doi:10.1016/j.cell.2018.02.010: children's films, normal, bacterial and viral pneumonia.
 
 The layout is the one everybody has: ``chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg``. Three quirks decide
 whether a score on it is honest:

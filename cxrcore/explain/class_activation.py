@@ -1,4 +1,4 @@
-"""Every finding's Grad-CAM from one forward pass, in closed form, where the head is average pooling and one linear layer.
+"""Every finding's Grad-CAM from one forward pass, in closed form, for heads of mean pooling and one linear layer.
 
 There Grad-CAM equals CAM up to a constant: with y_c = b_c + (1/Z) sum_k w_ck sum_ij A_kij the gradient is
 dy_c/dA_kij = w_ck / Z (Selvaraju 2017, arXiv:1610.02391, sec. 3.1; Zhou 2016, arXiv:1512.04150). So all maps are one
@@ -8,13 +8,15 @@ hooks, no gradients, nothing kept between calls, hence safe with many threads.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from cxrcore.findings import Kind
 
 
-def linear_head(network: nn.Module) -> nn.Linear | None:
+def linear_head(network: Any) -> nn.Linear | None:
     """The network's classifier if its head is exactly mean pooling over places followed by that linear layer.
 
     Decided by behaviour rather than by name: the head is run on random features and compared. None for any other head
@@ -38,7 +40,7 @@ def linear_head(network: nn.Module) -> nn.Linear | None:
 def target_transform(classes: int, kind: Kind) -> torch.Tensor:
     """The matrix T, float32 (C, C), that takes logits z to map targets T z.
 
-    Multilabel: the logit itself. Multiclass: z_c minus the mean of the other logits, which softmax cannot tell from z_c.
+    Multilabel: the logit itself. Multiclass: z_c minus the mean of the others; softmax cannot tell the two.
     """
     identity = torch.eye(classes)
     if kind is Kind.MULTILABEL:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from math import isqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,15 +30,16 @@ METHODS: dict[str, str] = {
 class _TappedNetwork(nn.Module):
     """The network with its last feature map cut off from the trunk and led through a layer of this call's own."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
         self.tap = nn.Identity()
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        network: Any = self.network  # timm's methods are unknown to nn.Module
         with torch.no_grad():
-            features = self.network.forward_features(inputs)
-        return self.network.forward_head(self.tap(features.detach().float().requires_grad_(True)))
+            features = network.forward_features(inputs)
+        return network.forward_head(self.tap(features.detach().float().requires_grad_(True)))
 
 
 def gradient_maps(

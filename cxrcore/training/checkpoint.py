@@ -49,7 +49,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Put a checkpoint's tensors back and return its facts. Raises TrainingStopped when it does not fit or is damaged."""
+    """Put a checkpoint's tensors back and return its facts. Raises TrainingStopped if damaged or of another network."""
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -182,10 +183,8 @@ def _section(cls: type, key: str, value: object, problems: list[str]) -> object:
 
 def _scalar(hint: object, dotted: str, value: object, problems: list[str]) -> object:
     if hint is float and isinstance(value, str):  # YAML reads 3e-4 as text
-        try:
+        with suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     expected = hint if isinstance(hint, type) else str

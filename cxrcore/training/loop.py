@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def train_network(
     """
     device = torch.device(device)
     options = recipe.optimizer
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(_parameter_groups(network, options.weight_decay), lr=options.lr)
     steps = math.ceil(len(train.images) / options.batch_size)
     average = (
@@ -155,7 +156,7 @@ def _validate(network: nn.Module, recipe: Recipe, val: Films, device: torch.devi
 
 
 def one_cycle(step: int, total: int, warmup: float, peak: float) -> float:
-    """Learning rate at a step: cosine from peak/25 to the peak over the first ``warmup`` share, then cosine to nearly 0."""
+    """Learning rate at a step: cosine up from peak/25 over the first ``warmup`` share, then cosine to nearly 0."""
     rise = max(1.0, warmup * total)
     if step < rise:
         return peak * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rise)) / 2)
@@ -192,7 +193,7 @@ def class_weights(targets: np.ndarray) -> torch.Tensor:
     return torch.tensor(len(targets) / (len(counts) * counts), dtype=torch.float32)
 
 
-def undo_class_weights(network: nn.Module, weights: torch.Tensor) -> None:
+def undo_class_weights(network: Any, weights: torch.Tensor) -> None:
     """Take the weights' shift out of the head's biases, in place, so that logits speak of the training films' own mix.
 
     A loss weighted by w is least at probabilities proportional to w times the true ones, hence ``bias -= log w`` (the

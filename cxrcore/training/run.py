@@ -91,9 +91,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
         provenance=_provenance(recipe, table, splits, out),
     )
     torch.manual_seed(recipe.seed)
-    network = config.build_network()
-    if recipe.model.dropout:
-        network.drop_rate = recipe.model.dropout
+    network = config.build_network(drop_rate=recipe.model.dropout)
     network = train_network(network, recipe, parts["train"], parts["val"], training, resume, _device())
     if recipe.loss.class_weights:
         undo_class_weights(network, class_weights(parts["train"].targets))

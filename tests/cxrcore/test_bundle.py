@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import cxrcore
-from cxrcore.bundle import BundleConfig, read_config, write_config
+from cxrcore.bundle import BundleConfig, export_bundle, read_config, write_config
 from cxrcore.errors import BundleNotFound, InvalidBundle
 from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3
 from cxrcore.metrics.calibration import PlattScaling, Temperature
@@ -199,3 +199,11 @@ def test_precision_follows_the_cpu():
     assert cpu_has_bfloat16("flags : fpu avx512f amx_bf16 amx_tile")
     assert not cpu_has_bfloat16("flags : fpu avx2 avx512f")
     assert not cpu_has_bfloat16("")
+
+
+def test_export_leaves_films_tables_and_checkpoints_behind(toy_run, tmp_path):
+    export_bundle(toy_run, tmp_path / "out")
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert "evaluation/kermany-test/metrics.json" in names
+    assert not any("parquet" in name or "split" in name or "checkpoint" in name for name in names)
+    assert cxrcore.load(tmp_path / "out").labels == cxrcore.load(toy_run).labels

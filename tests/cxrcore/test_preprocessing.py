@@ -33,7 +33,7 @@ def test_letterbox_keeps_aspect_and_pads_black(film):
     prep = Preprocessing(100, 100, geometry="letterbox")
     assert prep.film_area(film.shape) == (0, 12, 100, 75) or prep.film_area(film.shape) == (0, 13, 100, 75)
     prepared = prep.prepare(film + 0.0)
-    top, left, height, width = prep.film_area(film.shape)
+    _, left, _, width = prep.film_area(film.shape)
     assert prepared[:, :left].max() == 0
     assert prepared[:, left + width :].max() == 0
     assert prepared[:, left : left + width].std() > 0
