@@ -26,12 +26,12 @@ class Example:
 
 
 EXAMPLES = (
-    Example("normal.png", "Nothing planted", 27, (), (512, 512)),
-    Example("consolidation.png", "A patch of consolidation", 112, ("Consolidation",), (512, 512)),
-    Example("effusion.png", "Fluid beside a lung", 103, ("Effusion",), (512, 512)),
-    Example("pneumothorax-16bit.png", "Air beside a lung (16-bit file)", 110, ("Pneumothorax",), (512, 512)),
-    Example("cardiomegaly.dcm", "A large heart (DICOM, MONOCHROME1)", 102, ("Cardiomegaly",), (512, 512)),
-    Example("nodule.png", "A nodule", 107, ("Nodule",), (768, 768)),
+    Example("normal.png", "No finding", 27, (), (512, 512)),
+    Example("consolidation.png", "A patch of consolidation", 142, ("Consolidation",), (512, 512)),
+    Example("effusion.png", "Fluid beside a lung", 135, ("Effusion",), (512, 512)),
+    Example("pneumothorax-16bit.png", "Air beside a lung (16-bit file)", 140, ("Pneumothorax",), (512, 512)),
+    Example("cardiomegaly.dcm", "A large heart (DICOM, MONOCHROME1)", 130, ("Cardiomegaly",), (512, 512)),
+    Example("nodule.png", "A nodule", 138, ("Nodule",), (768, 768)),
 )
 
 

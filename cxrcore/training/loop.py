@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,7 @@ def train_network(
     optimizer = torch.optim.AdamW(_parameter_groups(network, options.weight_decay), lr=options.lr)
     steps = math.ceil(len(train.images) / options.batch_size)
     average = (
-        AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
-        if options.ema
-        else None
+        AveragedModel(network, multi_avg_fn=moving_average(options.ema), use_buffers=True) if options.ema else None
     )
     modules = {"network": network} | ({"average": average} if average else {})
     first = _resume(folder, recipe, modules, optimizer) if resume else 0
@@ -161,6 +159,15 @@ def one_cycle(step: int, total: int, warmup: float, peak: float) -> float:
     if step < rise:
         return peak * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rise)) / 2)
     return peak * max(1e-5, (1 + math.cos(math.pi * (step - rise) / max(1.0, total - rise))) / 2)
+
+
+def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """AveragedModel's update rule; its decay rises from .1 to ``decay`` so that early weights are soon forgotten."""
+
+    def update(averages: Any, current: Any, count: Any) -> None:
+        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(averages, current, count)
+
+    return update
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
