@@ -1,0 +1,401 @@
+"""The main screen: a film goes in; a probability for every finding, and the evidence behind each, come out.
+
+The page is one Gradio HTML component (``assets/app/``) fed with one JSON payload per answer: the film once, and every
+finding's map at feature resolution, so the browser blends them without asking again. Run ``python app.py --help``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by gradio at import
+
+import gradio as gr
+import numpy as np
+from gradio import route_utils
+from PIL import Image
+
+import cxrcore
+from cxrcore.errors import BundleNotFound, CxrError
+
+if TYPE_CHECKING:
+    from cxrcore import Analysis, Classifier, Heatmap, Radiograph
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+MAX_UPLOAD_BYTES = 200_000_000
+SHOWN_SIDE = 1024  # pixels; the longest side of the film as the page shows it, and four times that to save
+NOTE = "For research and teaching only, never for diagnosis."
+UNFORESEEN = "Something went wrong here, and the film was not kept. Please try again, or use another film."
+log = logging.getLogger("app")
+
+
+class Models:
+    """The models on offer, the first one chosen; each is loaded once, on first use, and no other can be asked for."""
+
+    def __init__(self, references: dict[str, str]) -> None:
+        self.names = list(references)
+        self._references = references
+        self._locks = {name: threading.Lock() for name in references}
+        self._loaded: dict[str, Classifier] = {}
+
+    def __getitem__(self, name: str) -> Classifier:
+        """Raises CxrError where the name is not offered or the bundle cannot be trusted."""
+        if name not in self._locks:
+            raise BundleNotFound(f"There is no model {name!r} here; choose one of: {', '.join(self.names)}.")
+        with self._locks[name]:
+            if name not in self._loaded:
+                import torch
+
+                torch.set_num_threads(1)  # a second thread on a busy core costs more than it gives
+                self._loaded[name] = cxrcore.load(self._references[name])
+            return self._loaded[name]
+
+
+def offered_models(reference: str | None) -> Models:
+    """The embedded bundles, the one asked for first. One that is no folder here is loaded at once, to fail early.
+
+    The names come from a listing, as in ``cxrcore.embedded_models``, because torch loads only once the page answers.
+    """
+    embedded = {name: name for name in sorted(path.parent.name for path in (ASSETS / "models").glob("*/config.json"))}
+    if reference is None:
+        if not embedded:
+            raise BundleNotFound("no model is embedded here; name one with --model or CXR_MODEL")
+        return Models(embedded)
+    name = Path(reference).resolve().name
+    models = Models({name: reference} | {other: other for other in embedded if other != name})
+    if reference not in embedded and not Path(reference, "config.json").is_file():
+        models[name]
+    return models
+
+
+class RecentFilms:
+    """The last few films, in memory only, so that another method or model needs no second upload.
+
+    A film leaves after ``seconds``, when its visitor lets go of it, or when newer ones need the room.
+    """
+
+    def __init__(self, seconds: float = 900, max_pixels: int = 100_000_000) -> None:
+        self.seconds, self.max_pixels = seconds, max_pixels
+        self._films: OrderedDict[str, tuple[Radiograph, threading.Timer]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, film: Radiograph) -> str:
+        """Returns the token, known to this visitor's page alone, that gets the film back."""
+        token = secrets.token_urlsafe(16)
+        timer = threading.Timer(self.seconds, self.forget, [token])
+        timer.daemon = True
+        with self._lock:
+            self._films[token] = (replace(film, stored=None), timer)
+            while len(self._films) > 1 and sum(f.pixels.size for f, _ in self._films.values()) > self.max_pixels:
+                self._films.popitem(last=False)[1][1].cancel()
+            timer.start()
+        return token
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._films
+
+    def __getitem__(self, token: str) -> Radiograph:
+        """Raises CxrError once the film is gone."""
+        with self._lock:
+            if token not in self._films:
+                raise CxrError("This film was already deleted from memory; please open it again.")
+            return self._films[token][0]
+
+    def forget(self, token: str) -> None:
+        """Delete one film; an unknown token is fine."""
+        with self._lock:
+            if token in self._films:
+                self._films.pop(token)[1].cancel()
+
+
+class FilmUpload(gr.File):
+    """A file input that keeps every bit of the file and deletes the upload the moment it is read."""
+
+    is_template = True  # to Gradio's front end this is a plain File
+
+    def example_payload(self) -> Any:
+        return {"path": "film.png", "url": "film.png", "meta": {"_type": "gradio.FileData"}}
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """Refuses web addresses, which Gradio would otherwise fetch for a client."""
+        if "://" in str(url_or_file_path):
+            raise gr.Error("Send the film itself, not a web address.", print_exception=False)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def preprocess(self, payload: Any) -> tuple[str, bytes] | None:  # type: ignore[override]
+        """The file's name as the visitor calls it, and its bytes; none, which no reader accepts, if they are gone."""
+        if payload is None:
+            return None
+        path = Path(payload.path)
+        try:
+            data = path.read_bytes()
+            path.unlink()
+            path.parent.rmdir()
+        except OSError:
+            log.warning("an upload was gone before it could be read")
+            return path.name, b""
+        return Path(payload.orig_name or path.name).name, data
+
+
+class _LoneUpload(route_utils.GradioUploadFile):
+    """Puts every upload into a folder of its own, so that deleting it cannot touch another visitor's equal file."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sha.update(secrets.token_bytes(16))
+
+
+def data_uri(pixels: np.ndarray, longest_side: int, encoding: str, **options: Any) -> str:
+    """Film pixels, float32 (H, W) in [0, 1], as an 8-bit picture at most ``longest_side`` wide and high."""
+    image = Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
+    image.thumbnail((longest_side, longest_side), Image.Resampling.BOX, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    image.save(buffer, encoding, **options)
+    return f"data:image/{encoding.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def map_payload(heat: Heatmap) -> dict[str, Any]:
+    """A map's facts and its values: rows of contributions, and which part of the map the film covers, as (left, top,
+    right, bottom) in shares of the map's width and height."""
+    (top, left, height, width), (rows, columns) = heat.preprocessing.film_area(heat.film_size), heat.preprocessing.size
+    box = [left / columns, top / rows, (left + width) / columns, (top + height) / rows]
+    return heat.to_dict() | {"rows": np.round(heat.signed.astype(float), 4).tolist(), "box": box}
+
+
+def report(film: Radiograph, analysis: Analysis) -> dict[str, Any]:
+    """What the JSON download and the API return: plain types, no NaN, nothing of the patient."""
+    facts = {key: getattr(film, key) for key in ("width", "height", "encoding", "bits", "bits_stored")}
+    maps = {finding: heat.to_dict() for finding, heat in analysis.heatmaps.items()}
+    return {"film": facts, **analysis.prediction.to_dict(), "heatmaps": maps, "note": NOTE}
+
+
+def about(name: str, model: Classifier) -> dict[str, Any]:
+    """Which model this is, what it was trained on, and how good it was on films it had not seen."""
+    info, origin, labels = model.info, model.info["provenance"], model.labels
+    parts = (origin.get(part) for part in ("source", "films", "patients"))  # written for people, so in any form
+    source, films, patients = (part if isinstance(part, dict) else {} for part in parts)
+    uses = {"train": "to learn from", "val": "to set thresholds", "test": "kept for testing"}
+    split = [
+        f"{films[use]:,} films of {patients.get(use, 0):,} patients {why}"
+        for use, why in uses.items()
+        if films.get(use)
+    ]
+    facts = {
+        "Network": f"{info['architecture']}, {info['input_size'][0]} × {info['input_size'][1]} pixels",
+        "Films": source.get("title", origin.get("dataset")),
+        "Of": source.get("who"),
+        "Split": "; ".join(split),
+        "Start": origin.get("initial_weights"),
+        "Trained": origin.get("trained_on"),
+        "Weights": info["id"].partition("@")[2],
+    }
+    return {
+        "name": name,
+        "kind": str(labels.kind),
+        "binary": labels.binary,
+        "findings": [f | {"title": labels[f["name"]].title} for f in info["labels"]["findings"]],
+        "facts": [[term, str(fact)] for term, fact in facts.items() if fact],
+        "evaluations": info["metrics"],
+    }
+
+
+def examples() -> list[dict[str, Any]]:
+    """The synthetic films that ship with the project, with a thumbnail each."""
+    index = ASSETS / "examples" / "examples.json"
+    shelf = []
+    for entry in json.loads(index.read_text("utf-8") if index.is_file() else "[]"):
+        pixels = cxrcore.read_radiograph(index.parent / entry["file"]).pixels
+        thumbnail = data_uri(pixels, 192, "JPEG", quality=80)
+        shelf.append({"file": entry["file"], "title": entry["title"], "thumbnail": thumbnail})
+    return shelf
+
+
+def said(event: gr.EventData, key: str) -> str:
+    """One word of what the page sent along with an event; empty if it sent none."""
+    return str(getattr(event, key, None) or "")
+
+
+def build_app(model_name: str | None = None, models: Models | None = None) -> gr.Blocks:
+    """The page and its public endpoint ``/analyse``. Raises BundleNotFound for a model name that is not there."""
+    models = models or offered_models(model_name)
+    films = RecentFilms()
+    shelf = {example["file"]: example for example in examples()}
+
+    def analyse(film: Radiograph, model_name: str) -> dict[str, Any]:
+        started = time.perf_counter()
+        model = models[model_name]
+        analysis = model.analyse(film)
+        return {
+            "kind": "result",
+            "token": films.keep(film),
+            "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
+            "report": report(film, analysis),
+            "about": about(model_name, model),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+
+    # Gradio keeps what an event returned for as long as a session lasts, so films go to the page by this other way.
+    def picture(token: str) -> str:
+        return data_uri(films[token].pixels, SHOWN_SIDE, "JPEG", quality=94) if token in films else ""
+
+    def large_picture(token: str) -> str:
+        return data_uri(films[token].pixels, 4 * SHOWN_SIDE, "PNG", compress_level=1) if token in films else ""
+
+    def forget(token: str) -> None:
+        films.forget(token)
+
+    def answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The work's payload; if it fails, one calm sentence for the visitor and the rest in the server's log."""
+        try:
+            payload = work()
+        except CxrError as error:
+            payload = {"kind": "error", "message": str(error)}
+        except Exception:
+            log.exception("unforeseen failure")
+            payload = {"kind": "error", "message": UNFORESEEN}
+        return payload | {"at": time.time_ns()}  # the page takes no notice of an answer equal to the last
+
+    def on_load() -> dict[str, Any]:
+        return answer(lambda: {"kind": "about", "about": about(models.names[0], models[models.names[0]])})
+
+    def on_upload(upload: tuple[str, bytes], model_name: str) -> tuple[dict[str, Any], None]:
+        return answer(lambda: analyse(cxrcore.read_radiograph(upload[1], name=upload[0]), model_name)), None
+
+    def on_example(event: gr.EventData) -> dict[str, Any]:
+        def work() -> dict[str, Any]:
+            if said(event, "file") not in shelf:
+                raise CxrError("There is no such example here.")
+            film = cxrcore.read_radiograph(ASSETS / "examples" / said(event, "file"))
+            return analyse(film, said(event, "model"))
+
+        return answer(work)
+
+    def on_model(event: gr.EventData) -> tuple[dict[str, Any], str]:
+        name, token = said(event, "model"), said(event, "token")
+
+        def work() -> dict[str, Any]:
+            if not token:
+                return {"kind": "about", "about": about(name, models[name])}
+            film = films[token]
+            films.forget(token)
+            return analyse(film, name)
+
+        return answer(work), name
+
+    def on_method(event: gr.EventData) -> dict[str, Any]:
+        asked = {key: said(event, key) for key in ("token", "finding", "method")}
+
+        def work() -> dict[str, Any]:
+            model, film = models[said(event, "model")], films[asked["token"]]
+            return {"kind": "map", "map": map_payload(model.explain(film, asked["finding"], method=asked["method"]))}
+
+        return answer(work) | {"asked": asked}
+
+    def api_analyse(film: tuple[str, bytes] | None, model: str) -> dict[str, Any]:
+        """Analyse one film: calibrated probabilities, decisions at the operating points, and each map's strength.
+
+        The upload is deleted as soon as it is read. For research and teaching only, never for diagnosis.
+        """
+        try:
+            if film is None:
+                raise CxrError("There is no film in this request; send one file.")
+            radiograph, classifier = cxrcore.read_radiograph(film[1], name=film[0]), models[model]
+            return report(radiograph, classifier.analyse(radiograph))
+        except CxrError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        except Exception:
+            log.exception("unforeseen failure")
+            raise gr.Error(UNFORESEEN, print_exception=False) from None
+
+    start = {"kind": "start", "models": models.names, "max_bytes": MAX_UPLOAD_BYTES, "note": NOTE}
+    route_utils.GradioUploadFile = _LoneUpload  # type: ignore[misc]
+    with gr.Blocks(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as demo:
+        viewer = gr.HTML(
+            start | {"examples": list(shelf.values())},
+            html_template=(ASSETS / "app" / "viewer.html").read_text("utf-8"),
+            css_template=(ASSETS / "app" / "viewer.css").read_text("utf-8"),
+            js_on_load="".join((ASSETS / "app" / f).read_text("utf-8") for f in ("maps.js", "viewer.js")),
+            server_functions=[picture, large_picture, forget],
+            apply_default_css=False,
+            elem_id="viewer",
+        )
+        upload = FilmUpload(label="Film", elem_id="film-upload", visible="hidden")
+        chosen = gr.Textbox(models.names[0], label="Model", elem_id="chosen-model", visible="hidden")
+        result = gr.JSON(label="Report", visible=False)
+
+        limits: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": min(4, os.cpu_count() or 1)}
+        private = limits | {"api_visibility": "private", "show_progress": "hidden"}
+        demo.load(on_load, None, viewer, **private)
+        upload.upload(on_upload, [upload, chosen], [viewer, upload], **private)
+        viewer.ask_example(on_example, None, viewer, **private)
+        viewer.ask_model(on_model, None, [viewer, chosen], **private)
+        viewer.ask_method(on_method, None, viewer, **private)
+        gr.Button(visible=False).click(
+            api_analyse, [upload, chosen], result, api_name="analyse", api_visibility="public", **limits
+        )
+    return demo.queue(max_size=64)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the page until interrupted. Returns 2, after one line on stderr, for a mistake in the command."""
+    env, here = os.environ.get, "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    parser = argparse.ArgumentParser("app.py", description="Serve the chest X-ray classifier as a web page. " + NOTE)
+    parser.add_argument("--model", default=env("CXR_MODEL"), help="embedded name, folder or user/repo [CXR_MODEL]")
+    parser.add_argument("--host", default=env("CXR_HOST", here), help="address to listen on [CXR_HOST]")
+    parser.add_argument("--port", default=env("CXR_PORT", "7860"), type=int, help="default 7860 [CXR_PORT]")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leave through the door, so that uploads are deleted
+    with tempfile.TemporaryDirectory(prefix="cxr-uploads-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            models = offered_models(options.model)
+            demo = build_app(models=models)
+            theme = gr.themes.Base(primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"])
+            demo.launch(
+                server_name=options.host,
+                server_port=options.port,
+                theme=theme.set(body_background_fill="#f4f5f7", body_background_fill_dark="#0e1114"),
+                footer_links=["api"],
+                max_file_size=MAX_UPLOAD_BYTES,
+                run_history=False,  # Gradio's default keeps every run in the visitor's browser
+                enable_monitoring=False,
+                state_session_capacity=64,
+                share=False,
+                ssr_mode=False,
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+            print(f"The page is at http://{options.host}:{options.port}", flush=True)
+            models[models.names[0]]  # the page answers already; its first film will not have to wait for the weights
+            demo.block_thread()
+            return 0
+        except CxrError as error:
+            trouble = str(error)
+        except OSError as error:
+            if "port" not in str(error):
+                raise
+            trouble = f"port {options.port} is taken; choose another with --port or CXR_PORT"
+    print(f"app.py: {trouble}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""One real server, started as a visitor's host would start it, and one real browser for all tests of the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cxrcore
+from cxrcore.classifier import Classifier
+from cxrcore.findings import NIH14
+from cxrcore.metrics.operating_points import OperatingPoints
+from tests.app.visit import NEVER, Server, Visit, command, free_port
+
+
+@pytest.fixture(scope="session")
+def bundle(make_bundle: Callable[..., Path]) -> Path:
+    """A ResNet-18 of random weights with fourteen findings, thresholds, and evidence levels that one finding never
+    reaches and the others always do."""
+    thresholds = np.linspace(0.3, 0.7, len(NIH14)).astype(np.float32)
+    return make_bundle(
+        "resnet18",
+        NIH14,
+        size=128,
+        operating_points=OperatingPoints(NIH14.names, thresholds, "val"),
+        evidence_levels={finding: 1e6 if finding == NEVER else -1.0 for finding in NIH14},
+        map_ceilings=dict.fromkeys(NIH14, 0.5),
+    )
+
+
+@pytest.fixture(scope="session")
+def model(bundle: Path) -> Classifier:
+    """The same bundle, opened by the library: what the page has to agree with."""
+    return cxrcore.load(bundle)
+
+
+@pytest.fixture(scope="session")
+def server(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    log_path = tmp_path_factory.mktemp("log") / "server.log"
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    environment = os.environ | {"TMPDIR": str(folder), "CXR_PORT": str(port), "CXR_MODEL": str(bundle)}
+    with log_path.open("w") as log:
+        process = subprocess.Popen(command(), cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield Server(url, folder, log_path, wait_until_it_answers(url, process))
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def wait_until_it_answers(url: str, process: subprocess.Popen, patience: float = 120) -> float:
+    started = time.monotonic()
+    while time.monotonic() - started < patience:
+        assert process.poll() is None, "the server stopped before it answered"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                assert answer.status == 200
+                return time.monotonic() - started
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise AssertionError(f"no answer in {patience} s")
+
+
+@pytest.fixture(scope="session")
+def film_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real NIH film where there is one, else a phantom, as a PNG."""
+    data = os.environ.get("CXR_DATA_DIR")
+    real = sorted(Path(data, "nih", "images-1024").glob("*.png")) if data else []
+    if real:
+        return real[0].resolve()
+    from cxrcore.phantom import draw_phantom
+
+    path = tmp_path_factory.mktemp("film") / "phantom.png"
+    Image.fromarray((draw_phantom(3).pixels * 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    arguments = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        try:
+            opened = driver.chromium.launch(executable_path=chromium, args=arguments)
+        except playwright.Error as error:
+            pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, server: Server) -> Iterator[Callable[..., Visit]]:
+    """A function that opens the page in a fresh browser context: ``open_page(width=1280, dark=False)``."""
+    contexts = []
+
+    def visit(width: int = 1280, dark: bool = False) -> Visit:
+        scheme = "dark" if dark else "light"
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        seen = Visit(page, server)
+        page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: seen.console.append(f"uncaught: {error}"))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.goto(server.url)
+        page.wait_for_selector(".cxr .about dl", timeout=60_000)
+        return seen
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def visit(open_page: Callable[..., Visit]) -> Visit:
+    return open_page()

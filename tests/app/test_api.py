@@ -1,0 +1,70 @@
+"""The page's function as an endpoint for programs, through gradio_client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+import cxrcore
+from cxrcore.classifier import Classifier
+from tests.app.visit import NEVER, Server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Client]:
+    opened = Client(server.url, verbose=False)
+    yield opened
+    opened.close()
+
+
+def test_the_endpoint_answers_as_the_library_does(client: Client, film_path: Path, model: Classifier) -> None:
+    report = client.predict(film=handle_file(str(film_path)), api_name="/analyse")
+    analysis = model.analyse(cxrcore.read_radiograph(film_path))
+    assert report["probabilities"] == pytest.approx(analysis.prediction.probabilities, abs=1e-6)
+    assert report["positive"] == analysis.prediction.positive
+    assert report["model"] == model.id
+    strengths = {finding: heat["strength"] for finding, heat in report["heatmaps"].items()}
+    assert strengths == pytest.approx({f: heat.strength for f, heat in analysis.heatmaps.items()}, abs=1e-5)
+    assert report["heatmaps"][NEVER]["evidence"] is False
+
+
+def test_only_the_documented_endpoint_is_public(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert list(endpoints) == ["/analyse"]
+    assert [parameter["parameter_name"] for parameter in endpoints["/analyse"]["parameters"]] == ["film", "model"]
+    assert "never for diagnosis" in endpoints["/analyse"]["description"]
+
+
+def test_a_bad_file_or_model_is_one_sentence(client: Client, tmp_path: Path, film_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("no film")
+    with pytest.raises(AppError, match=r"notes\.png") as caught:
+        client.predict(film=handle_file(str(tmp_path / "notes.png")), api_name="/analyse")
+    assert str(tmp_path) not in str(caught.value)
+    with pytest.raises(AppError, match="no model '/etc/passwd'"):
+        client.predict(film=handle_file(str(film_path)), model="/etc/passwd", api_name="/analyse")
+
+
+def test_the_server_fetches_nothing_for_a_client(client: Client) -> None:
+    address = {"path": "http://127.0.0.1:9/film.png", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(AppError, match="not a web address"):
+        client.predict(film=address, api_name="/analyse")
+
+
+def test_many_visitors_with_the_same_film_do_not_delete_each_others(
+    server: Server, film_path: Path, model: Classifier
+) -> None:
+    expected = model.predict(cxrcore.read_radiograph(film_path)).probabilities
+
+    def ask(_: int) -> dict:
+        visitor = Client(server.url, verbose=False)
+        return visitor.predict(film=handle_file(str(film_path)), api_name="/analyse")["probabilities"]
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(ask, range(8)):
+            assert found == pytest.approx(expected, abs=1e-6)
+    assert server.uploads() == []

@@ -1,0 +1,94 @@
+"""What tests of the page handle: a running server, and a visit to its page."""
+
+from __future__ import annotations
+
+import base64
+import re
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+NEVER = "Hernia"  # the finding whose evidence level no film reaches
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "app.py"), *arguments]
+
+
+@dataclass
+class Server:
+    """A running ``python app.py`` and what it wrote."""
+
+    url: str
+    folder: Path  # its temporary files
+    log_path: Path
+    seconds_to_answer: float
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text("utf-8")
+
+    def uploads(self) -> list[Path]:
+        """Every file with content that the server keeps of its visitors."""
+        return [path for path in self.folder.rglob("*") if path.is_file() and path.stat().st_size > 0]
+
+
+@dataclass
+class Visit:
+    """A page as a visitor sees it, and what its browser noticed."""
+
+    page: Any
+    server: Server
+    console: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    @property
+    def hosts(self) -> set[str]:
+        urls = [urlsplit(url) for url in self.requests]
+        return {url.hostname or "" for url in urls if url.scheme not in ("data", "blob")}
+
+    def upload(self, file: Any) -> None:
+        self.page.set_input_files("#film-upload input[type=file]", file)
+
+    def wait(self, state: str) -> None:
+        """Until the page is empty, reading, or shows a result."""
+        self.page.wait_for_selector(f'.cxr[data-state="{state}"]', timeout=60_000)
+
+    def analyse(self, file: Any) -> None:
+        self.upload(file)
+        self.wait("result")
+
+    def error(self) -> str:
+        self.page.wait_for_selector(".cxr .alert:not([hidden])", timeout=60_000)
+        return self.page.inner_text(".cxr .alert")
+
+    def choose(self, finding: str) -> None:
+        self.page.click(f'.finding[data-finding="{finding}"]')
+
+    def probabilities(self) -> dict[str, float]:
+        """As printed, in [0, 1]; bounds such as "< 0.1 %" as the bound."""
+        rows = self.page.query_selector_all(".finding")
+        printed = {row.get_attribute("data-finding"): row.query_selector(".probability").inner_text() for row in rows}
+        return {name: float(re.sub(r"[^0-9.]", "", text)) / 100 for name, text in printed.items()}
+
+    def canvas(self) -> np.ndarray:
+        """The heatmap's own pixels, uint8 (H, W, 4)."""
+        width, height, data = self.page.evaluate(
+            """() => { const c = document.querySelector("[data-part=canvas]");
+            const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+            let text = ""; for (const byte of d) text += String.fromCharCode(byte);
+            return [c.width, c.height, btoa(text)]; }"""
+        )
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
