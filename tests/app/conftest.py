@@ -100,7 +100,8 @@ def browser() -> Iterator[Any]:
         try:
             opened = driver.chromium.launch(executable_path=chromium, args=arguments)
         except playwright.Error as error:
-            pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
+            said = f"Chromium does not start: {str(error).splitlines()[0]}"
+            pytest.fail(said) if os.environ.get("CXR_REQUIRE_BROWSER") else pytest.skip(said)
         yield opened
         opened.close()
 
