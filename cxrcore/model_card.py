@@ -109,15 +109,27 @@ def _scores(metrics: dict) -> str:
     for finding, scores in metrics["findings"].items():
         cells = [_cell(scores, name) for name in _METRICS]
         lines.append(f"| {finding} | {scores['n_pos']} / {scores['n_neg']} | " + " | ".join(cells) + " |")
+    lines.append("")
+    for finding, scores in metrics["findings"].items():
+        strict = scores["specificity_at_sensitivity"]
+        error, chance = (_number({"value": scores[key], "low": None, "high": None}) for key in ("ece", "ece_expected"))
+        lines.append(
+            f"- {finding}: specificity {_number(strict)} where {strict['sensitivity']:.1%} of its films are found;"
+        )
+        lines.append(f"  calibration error {error}, of which chance alone gives {chance}.")
     return "\n".join(lines)
 
 
 def _cell(scores: dict, name: str) -> str:
     found = scores.get(name)
     if isinstance(found, dict):
-        value, low, high = found.get("value"), found.get("low"), found.get("high")
-    else:
-        value, (low, high) = found, scores.get("intervals", {}).get(name, (None, None))
+        return _number(found)
+    low, high = scores.get("intervals", {}).get(name, (None, None))
+    return _number({"value": found, "low": low, "high": high})
+
+
+def _number(estimate: dict) -> str:
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
     if value is None:
         return "-"
     return f"{value:.3f}" if low is None else f"{value:.3f} ({low:.3f}-{high:.3f})"

@@ -12,10 +12,19 @@ from cxrcore.metrics.calibration import brier, ece, expected_ece, reliability
 from cxrcore.metrics.curves import pr_curve, roc_curve
 from cxrcore.metrics.discrimination import auprc, auroc, macro_auroc
 from cxrcore.metrics.intervals import Estimate, wilson
-from cxrcore.metrics.operating_points import WINNER, OperatingPoints, Rates, decide, disease_of, rates_of
+from cxrcore.metrics.operating_points import (
+    WINNER,
+    OperatingPoints,
+    Rates,
+    decide,
+    disease_of,
+    rates_of,
+    specificity_at_sensitivity,
+)
 from cxrcore.predictions import Predictions
 
 SCHEMA = 1
+NEARLY_ALL = 388 / 390  # the sensitivity that published pneumonia models report their specificity at
 NO_POINTS = "no thresholds were given and the table has no validation part to choose them on"
 
 
@@ -61,6 +70,10 @@ def summarise(
             "brier": brier(y, p),
             "ece": ece(y, p),
             "ece_expected": expected_ece(y, p, seed=seed),
+            "specificity_at_sensitivity": {
+                "sensitivity": NEARLY_ALL,
+                **specificity_at_sensitivity(y, p, NEARLY_ALL).to_dict(),
+            },
         }
         _explain(findings[name], {"threshold": why_no_threshold}, "no film has a known label")
     averaged = list(labels.abnormal) if labels.kind is Kind.MULTILABEL and labels.abnormal else list(labels)
