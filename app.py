@@ -70,9 +70,9 @@ class Models:
 def offered_models(reference: str | None) -> Models:
     """The embedded bundles, the one asked for first. One that is no folder here is loaded at once, to fail early.
 
-    The names come from a listing, as in ``cxrcore.embedded_models``, because torch loads only once the page answers.
+    No torch is loaded for embedded ones: that comes once the page answers.
     """
-    embedded = {name: name for name in sorted(path.parent.name for path in (ASSETS / "models").glob("*/config.json"))}
+    embedded = {name: name for name in cxrcore.embedded_models()}
     if reference is None:
         if not embedded:
             raise BundleNotFound("no model is embedded here; name one with --model or CXR_MODEL")

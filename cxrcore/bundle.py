@@ -3,6 +3,8 @@
 What the folder does not say is not guessed, and what does not fit is refused: a missing, extra or misshaped tensor, a
 head of another size than the label set, a schema this version does not know. Plain timm opens the same folder:
 ``timm.create_model("local-dir:<folder>", pretrained=True)``.
+
+Listing bundles and reading their configs and scores loads no torch; only weights do.
 """
 
 from __future__ import annotations
@@ -14,18 +16,17 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import timm
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from typing import TYPE_CHECKING
 
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle
 from cxrcore.findings import LabelSet
 from cxrcore.metrics.calibration import Calibration, Identity, calibration_from_dict
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 SCHEMA = 1
 CONFIG = "config.json"
@@ -142,6 +143,8 @@ class BundleConfig:
 
         Raises InvalidBundle when timm does not know it.
         """
+        import timm
+
         try:
             return timm.create_model(
                 self.architecture,
@@ -163,7 +166,7 @@ def embedded_models() -> list[str]:
 def find_bundle(reference: str | os.PathLike) -> Path:
     """The folder of an embedded name or of a path. Raises BundleNotFound with the names there are."""
     text = os.fspath(reference)
-    for folder in (Path(text), EMBEDDED / text):
+    for folder in (EMBEDDED / text, Path(text)):
         if text and (folder / CONFIG).is_file():
             return folder
     names = ", ".join(embedded_models()) or "none yet"
@@ -189,6 +192,9 @@ def read_network(folder: Path, config: BundleConfig) -> nn.Module:
 
     Raises InvalidBundle when the file is corrupt, or a tensor is missing, extra, misshaped or not finite.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     path = folder / WEIGHTS
     if not path.is_file():
         raise InvalidBundle(f"model {folder.name!r} has no {WEIGHTS}; fetch the bundle again")
@@ -211,18 +217,20 @@ def _differences(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
     for name in wanted.keys() & found.keys():
         if wanted[name].shape != found[name].shape:
             problems.append(f"{name} is {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}")
-        elif found[name].is_floating_point() and not torch.isfinite(found[name]).all():
+        elif found[name].is_floating_point() and not found[name].isfinite().all():
             problems.append(f"{name} holds values that are not finite")
     problems.sort()
     more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
     return "; ".join(problems[:shown]) + more
 
 
-def write_bundle(folder: Path, network: nn.Module, config: BundleConfig, dtype: torch.dtype = torch.float16) -> None:
-    """Write config.json and model.safetensors, each whole or not at all. Floating tensors are stored as ``dtype``."""
+def write_bundle(folder: Path, network: nn.Module, config: BundleConfig) -> None:
+    """Write config.json and model.safetensors, each whole or not at all. Floating tensors are stored as float16."""
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in network.state_dict().items()
     }
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

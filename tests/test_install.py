@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def answers(command: list[str], folder: Path, patience_s: float) -> tuple[str, str]:
-    """Start the app, wait for its page, ask its endpoint with gradio_client; returns the page and the model's answer."""
+    """Start the app, wait for its page, ask its endpoint with gradio_client: the page and the answer."""
     port = free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("VIRTUAL_ENV", "PYTHON"))}
     process = subprocess.Popen(

@@ -31,5 +31,16 @@ print(len(names))
     assert int(run(code)) > 20
 
 
+def test_listing_models_and_reading_their_scores_loads_no_torch():
+    code = """
+import sys, cxrcore
+from cxrcore.bundle import find_bundle, read_config, read_metrics
+for name in cxrcore.embedded_models():
+    read_config(find_bundle(name)), read_metrics(find_bundle(name))
+print("torch" in sys.modules, "timm" in sys.modules)
+"""
+    assert run(code).strip() == "False False"
+
+
 def test_every_public_name_can_be_had():
     assert run("import cxrcore; print(all(getattr(cxrcore, n) for n in cxrcore.__all__))").strip() == "True"
