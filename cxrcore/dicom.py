@@ -297,9 +297,7 @@ def _develop(ds: Dataset, raw: np.ndarray, notes: list[str]) -> DicomFilm:
         values, whole_range = modality_values(ds, raw, bits)
         inverted = inverts(ds, photometric, notes)
         darken(values, mask, inverted)
-        pixels, window = through_window(ds, values, mask, whole_range, notes)
-        if inverted:
-            np.subtract(np.float32(1), pixels, out=pixels)
+        pixels, window = through_window(ds, values, mask, whole_range, inverted, notes)
     return DicomFilm(
         pixels=pixels,
         bits=bits,

@@ -76,9 +76,7 @@ class Radiograph:
         values = self.pixels if self.stored is None else self.stored
         function = function or (self.window.function if self.window else "LINEAR_EXACT")
         window = Window(float(center), float(width), function)
-        pixels = apply_window(values, window)
-        if self.inverted:
-            pixels = _inverted(pixels)
+        pixels = apply_window(values, window, self.inverted)
         before = warnings_for(self.pixels)
         notes = tuple(sentence for sentence in self.warnings if sentence not in before)
         return replace(self, pixels=pixels, stored=values, window=window, warnings=(*notes, *warnings_for(pixels)))

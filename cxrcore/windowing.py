@@ -36,21 +36,25 @@ class Window:
             raise ValueError(f"expected a finite center and a width {least}, got {self.center} and {self.width}")
 
 
-def apply_window(values: np.ndarray, window: Window) -> np.ndarray:
-    """Values through a window, as a new float32 array in [0, 1] (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
+def apply_window(values: np.ndarray, window: Window, inverted: bool = False) -> np.ndarray:
+    """Values through a window, as a new float32 array in [0, 1] (PS3.3 C.11.2.1.2 and C.11.2.1.3).
+
+    ``inverted`` turns brightness round. It is done by the sign of the distance from the centre rather than as 1 - x, so
+    that a film stored as MONOCHROME1 and the same film as MONOCHROME2 become equal to the last bit.
+    """
     center, width = window.center, window.width
-    if window.function == "SIGMOID":
-        out = np.subtract(values, np.float32(center), dtype=np.float32)
-        out *= np.float32(-4 / width)
-        np.exp(np.minimum(out, 80, out=out), out=out)
-        out += 1
-        return np.reciprocal(out, out=out)
     if window.function == "LINEAR":
         center, width = center - 0.5, width - 1
     if width == 0:
-        return (values > center).astype(np.float32)
-    out = np.subtract(values, np.float32(center - width / 2), dtype=np.float32)
-    out /= np.float32(width)
+        return (values <= center if inverted else values > center).astype(np.float32)
+    out = np.subtract(values, np.float32(center), dtype=np.float32)
+    out /= np.float32(-width if inverted else width)
+    if window.function == "SIGMOID":
+        out *= np.float32(-4)
+        np.exp(np.minimum(out, 80, out=out), out=out)
+        out += 1
+        return np.reciprocal(out, out=out)
+    out += np.float32(0.5)
     return np.clip(out, 0, 1, out=out)
 
 
@@ -132,17 +136,19 @@ def through_window(
     values: np.ndarray,
     mask: np.ndarray | None,
     whole_range: tuple[float, float] | None,
+    inverted: bool,
     notes: list[str],
 ) -> tuple[np.ndarray, Window | None]:
-    """Pixels in [0, 1] by VOI LUT, else the first window, else a robust range; and the window, if one was used."""
+    """Pixels in [0, 1] by VOI LUT, else the first window, else a robust range; then inversion. And the window used."""
     if ds.get("VOILUTSequence"):
         table, depth = look_up(values, ds, "VOILUTSequence")
-        return np.clip(table / np.float32(2**depth - 1), 0, 1), None
+        pixels = np.clip(table / np.float32(2**depth - 1), 0, 1)
+        return (1 - pixels if inverted else pixels), None
     if ds.get("WindowCenter") is not None and ds.get("WindowWidth") is not None:
         function = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
         try:
             window = Window(number(ds, "WindowCenter", np.nan), number(ds, "WindowWidth", np.nan), function)
-            return apply_window(values, window), window
+            return apply_window(values, window, inverted), window
         except ValueError:
             notes.append("The brightness window in the file makes no sense; the film's own range is used.")
     if whole_range is None:
@@ -155,7 +161,7 @@ def through_window(
     else:
         low, high = whole_range
     window = Window((low + high) / 2, high - low if high > low else 1.0, "LINEAR_EXACT")
-    return apply_window(values, window), window
+    return apply_window(values, window, inverted), window
 
 
 def inverts(ds: Dataset, photometric: str, notes: list[str]) -> bool:
