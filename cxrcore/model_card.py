@@ -97,9 +97,10 @@ through this bundle's preprocessing first (`model.tensor(film)`).
 
 
 def _scores(metrics: dict) -> str:
-    header = (
-        f"{metrics['dataset']}, split `{metrics['split']}`: {metrics['n']} films of {metrics['n_patients']} patients"
-    )
+    origins = {"official": "the source's official list", "own": "patients held out by this project, no official list"}
+    origin = origins.get(metrics.get("split_origin", ""), "of unknown origin")
+    films = f"{metrics['n']} films of {metrics['n_patients']} patients"
+    header = f"{metrics['dataset']}, split `{metrics['split']}` ({origin}): {films}"
     lines = [
         header,
         "",

@@ -284,7 +284,13 @@ function headline(about) {
   const ill = about.findings.filter((entry) => !entry.normal);
   const auroc = ill.length === 1 ? (scores.findings[ill[0].name] || {}).auroc : (scores.macro || {}).auroc;
   const what = ill.length === 1 ? "AUROC for " + ill[0].title.toLowerCase() : "Mean AUROC over its findings";
-  return what + " " + interval(auroc) + ", on " + films(scores) + " it never saw in training (" + scores.dataset + ", " + scores.split + ").";
+  return what + " " + interval(auroc) + ", on " + films(scores) + " it never saw in training (" + origin(scores) + ").";
+}
+
+// Which films those were: only a source's own test list is official, and no score on another compares with it.
+function origin(scores) {
+  const kinds = { official: "the official " + scores.split + " films of " + scores.dataset, own: scores.dataset + ", patients held out by this project" };
+  return kinds[scores.split_origin] || scores.dataset + ", " + scores.split;
 }
 
 const films = (scores) => count(scores.n) + " films" + (scores.n_patients ? " of " + count(scores.n_patients) + " patients" : "");

@@ -147,6 +147,7 @@ def score_split(
     metrics = summarise(
         predictions, classifier.config.operating_points, dataset=table.name, split=split, model=classifier.id
     )
+    metrics["split_origin"] = "official" if split in part.splits else "own"  # the badge that every score travels with
     _write_json(folder / "metrics.json", metrics)
     _write_json(folder / "curves.json", curves(predictions, split=split))
     return metrics
