@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SMALLEST_SIDE = 200  # pixels; networks here look at 224 or more
+SMALLEST_SIDE = 200  # pixels; networks here look at about as many
 LARGEST_ASPECT = 2.0  # longer side over shorter; chest films lie between 0.7 and 1.5 wide for high
 FEWEST_LEVELS = 64  # of 256; real films have 113 or more
 MOST_WHITE = 0.25  # share of pixels at pure white; real films have up to 0.024
