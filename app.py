@@ -32,16 +32,22 @@ from gradio import route_utils
 from PIL import Image
 
 import cxrcore
+from cxrcore.bundle import find_bundle
+from cxrcore.caveats import Caveats, caveats
 from cxrcore.errors import BundleNotFound, CxrError
 
 if TYPE_CHECKING:
-    from cxrcore import Analysis, Classifier, Heatmap, Radiograph
+    from cxrcore import Analysis, Heatmap, Radiograph
+    from cxrcore.model import Model
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 MAX_UPLOAD_BYTES = 200_000_000
 SHOWN_SIDE = 1024  # pixels; the longest side of the film as the page shows it, and four times that to save
 NOTE = "For research and teaching only, never for diagnosis."
 UNFORESEEN = "Something went wrong here, and the film was not kept. Please try again, or use another film."
+SYNTHETIC = (
+    "This model learned from synthetic films, drawn by a program; what it says of a person's film means nothing."
+)
 log = logging.getLogger("app")
 
 
@@ -52,9 +58,14 @@ class Models:
         self.names = list(references)
         self._references = references
         self._locks = {name: threading.Lock() for name in references}
-        self._loaded: dict[str, Classifier] = {}
+        self._loaded: dict[str, Model] = {}
 
-    def __getitem__(self, name: str) -> Classifier:
+    @property
+    def menu(self) -> list[dict[str, str]]:
+        """Every name, and as the page shows it: with its price, and whether it learned from drawings."""
+        return [{"name": name, "title": _title(name, reference)} for name, reference in self._references.items()]
+
+    def __getitem__(self, name: str) -> Model:
         """Raises CxrError where the name is not offered or the bundle cannot be trusted."""
         if name not in self._locks:
             raise BundleNotFound(f"There is no model {name!r} here; choose one of: {', '.join(self.names)}.")
@@ -65,6 +76,13 @@ class Models:
                 torch.set_num_threads(1)  # a second thread on a busy core costs more than it gives
                 self._loaded[name] = cxrcore.load(self._references[name])
             return self._loaded[name]
+
+
+def _title(name: str, reference: str) -> str:
+    try:
+        return caveats(find_bundle(reference)).title(name)
+    except CxrError:
+        return name  # what is wrong is said when it is opened
 
 
 def offered_models(reference: str | None) -> Models:
@@ -178,14 +196,15 @@ def map_payload(heat: Heatmap) -> dict[str, Any]:
     return heat.to_dict() | {"rows": np.round(heat.signed.astype(float), 4).tolist(), "box": box}
 
 
-def report(film: Radiograph, analysis: Analysis) -> dict[str, Any]:
+def report(film: Radiograph, analysis: Analysis, synthetic: bool) -> dict[str, Any]:
     """What the JSON download and the API return: plain types, no NaN, nothing of the patient."""
     facts = {key: getattr(film, key) for key in ("width", "height", "encoding", "bits", "bits_stored")}
+    note = f"{SYNTHETIC} {NOTE}" if synthetic else NOTE
     maps = {finding: heat.to_dict() for finding, heat in analysis.heatmaps.items()}
-    return {"film": facts, **analysis.prediction.to_dict(), "heatmaps": maps, "note": NOTE}
+    return {"film": facts, **analysis.prediction.to_dict(), "heatmaps": maps, "note": note}
 
 
-def about(name: str, model: Classifier) -> dict[str, Any]:
+def about(name: str, model: Model) -> dict[str, Any]:
     """Which model this is, what it was trained on, and how good it was on films it had not seen."""
     info, origin, labels = model.info, model.info["provenance"], model.labels
     parts = (origin.get(part) for part in ("source", "films", "patients"))  # written for people, so in any form
@@ -196,8 +215,13 @@ def about(name: str, model: Classifier) -> dict[str, Any]:
         for use, why in uses.items()
         if films.get(use)
     ]
+    known = caveats(model.folder) if model.folder else Caveats("", bool(origin.get("synthetic")))
+    network = "{architecture}, {input_size[0]} × {input_size[1]} pixels"
+    members = [f"{member['name']} ({network.format(**member)})" for member in info["members"]]
     facts = {
-        "Network": f"{info['architecture']}, {info['input_size'][0]} × {info['input_size'][1]} pixels",
+        "Members": "; ".join(members),
+        "Network": None if members else network.format(**info),
+        "Cost": known.cost[:1].upper() + known.cost[1:],
         "Films": source.get("title", origin.get("dataset")),
         "Of": source.get("who"),
         "Split": "; ".join(split),
@@ -207,6 +231,8 @@ def about(name: str, model: Classifier) -> dict[str, Any]:
     }
     return {
         "name": name,
+        "synthetic": known.synthetic,
+        "members": len(members),
         "kind": str(labels.kind),
         "binary": labels.binary,
         "findings": [f | {"title": labels[f["name"]].title} for f in info["labels"]["findings"]],
@@ -240,13 +266,13 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
     def analyse(film: Radiograph, model_name: str) -> dict[str, Any]:
         started = time.perf_counter()
         model = models[model_name]
-        analysis = model.analyse(film)
+        analysis, facts = model.analyse(film), about(model_name, model)
         return {
             "kind": "result",
             "token": films.keep(film),
             "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
-            "report": report(film, analysis),
-            "about": about(model_name, model),
+            "report": report(film, analysis, facts["synthetic"]),
+            "about": facts,
             "seconds": round(time.perf_counter() - started, 3),
         }
 
@@ -316,14 +342,21 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
             if film is None:
                 raise CxrError("There is no film in this request; send one file.")
             radiograph, classifier = cxrcore.read_radiograph(film[1], name=film[0]), models[model]
-            return report(radiograph, classifier.analyse(radiograph))
+            synthetic = bool(about(model, classifier)["synthetic"])
+            return report(radiograph, classifier.analyse(radiograph), synthetic)
         except CxrError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception:
             log.exception("unforeseen failure")
             raise gr.Error(UNFORESEEN, print_exception=False) from None
 
-    start = {"kind": "start", "models": models.names, "max_bytes": MAX_UPLOAD_BYTES, "note": NOTE}
+    start = {
+        "kind": "start",
+        "models": models.menu,
+        "max_bytes": MAX_UPLOAD_BYTES,
+        "note": NOTE,
+        "synthetic": SYNTHETIC,
+    }
     route_utils.GradioUploadFile = _LoneUpload  # type: ignore[misc]
     with gr.Blocks(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as demo:
         viewer = gr.HTML(

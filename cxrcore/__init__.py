@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cxrcore.bundle import embedded_models
-    from cxrcore.classifier import Analysis, Classifier, Prediction, load
+    from cxrcore.classifier import Classifier, load
     from cxrcore.errors import CxrError
     from cxrcore.explain.heatmap import Heatmap
     from cxrcore.findings import LabelSet
     from cxrcore.images import Radiograph, read_radiograph
+    from cxrcore.model import Analysis, Prediction
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Analysis": "cxrcore.classifier",
+    "Analysis": "cxrcore.model",
     "Classifier": "cxrcore.classifier",
     "CxrError": "cxrcore.errors",
     "Heatmap": "cxrcore.explain.heatmap",
     "LabelSet": "cxrcore.findings",
-    "Prediction": "cxrcore.classifier",
+    "Prediction": "cxrcore.model",
     "Radiograph": "cxrcore.images",
     "embedded_models": "cxrcore.bundle",
     "load": "cxrcore.classifier",

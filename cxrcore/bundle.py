@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle
 from cxrcore.findings import LabelSet
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+GOLDEN = "evaluation/golden.json"  # outputs on phantoms, for ``cxrcore.selftest``
+MEMBERS = "members"  # the folder of an ensemble's members, each a bundle
+TestTimeAugmentation = Literal["none", "flip"]
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "models"
 
 
@@ -49,6 +52,7 @@ class BundleConfig:
     map_ceilings: dict[str, float] = field(
         default_factory=dict
     )  # logits at full colour, per finding: one scale a model
+    test_time_augmentation: TestTimeAugmentation = "none"  # flip: mean over film and mirror image, at twice the time
     guard: dict | None = None  # the input guard, once there is one
     provenance: dict = field(default_factory=dict)  # data, split, recipe, versions, licence: for people
 
@@ -83,6 +87,7 @@ class BundleConfig:
                 "operating_points": None if points is None else points.to_dict(),
                 "evidence_levels": self.evidence_levels,
                 "map_ceilings": self.map_ceilings,
+                "test_time_augmentation": self.test_time_augmentation,
                 "guard": self.guard,
                 "provenance": self.provenance,
             },
@@ -91,16 +96,9 @@ class BundleConfig:
     @classmethod
     def from_dict(cls, data: dict) -> BundleConfig:
         """Read config.json's content. Raises InvalidBundle naming the part that is missing, unknown or does not fit."""
-        section = data.get("cxrcore")
-        if not isinstance(section, dict):
-            raise InvalidBundle(
-                "this folder's config.json has no cxrcore section, so its labels and scales are unknown"
-            )
-        if section.get("schema") != SCHEMA:
-            raise InvalidBundle(
-                f"this bundle has schema version {section.get('schema')!r} and this program reads {SCHEMA}; "
-                "update the program, or export the bundle again"
-            )
+        section = _section(data)
+        if section.get("kind") == "ensemble":
+            raise InvalidBundle("this folder is an ensemble of several bundles, where a single one is needed")
         try:
             labels = LabelSet.from_dict(section["labels"])
             points = section["operating_points"]
@@ -114,6 +112,7 @@ class BundleConfig:
                 operating_points=None if points is None else OperatingPoints.from_dict(points),
                 evidence_levels=section["evidence_levels"],
                 map_ceilings=section.get("map_ceilings", {}),
+                test_time_augmentation=section.get("test_time_augmentation", "none"),
                 guard=section["guard"],
                 provenance=section["provenance"],
             )
@@ -130,6 +129,11 @@ class BundleConfig:
             raise InvalidBundle(
                 f"this bundle's head has {data.get('num_classes')} outputs and its label set "
                 f"{self.labels.name!r} has {classes} findings"
+            )
+        if self.test_time_augmentation not in get_args(TestTimeAugmentation):
+            raise InvalidBundle(
+                f"this bundle asks for test-time augmentation {self.test_time_augmentation!r}; "
+                f"there is {', '.join(get_args(TestTimeAugmentation))}"
             )
         points = self.operating_points
         if points is not None and tuple(points.findings) != self.labels.names:
@@ -158,6 +162,66 @@ class BundleConfig:
             raise InvalidBundle(f"timm cannot build {self.architecture!r} for this bundle: {error}") from None
 
 
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """What a folder of several bundles says of itself. Each member's own config says everything else.
+
+    There are no thresholds: the mean of the members' was fitted to nobody's probabilities, and no validation film is
+    sure to be new to every member.
+    """
+
+    name: str
+    labels: LabelSet  # of every member, in this order
+    members: tuple[str, ...]  # names of folders in ``members/``
+    provenance: dict = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """The whole of config.json."""
+        section = {
+            "schema": SCHEMA,
+            "kind": "ensemble",
+            "name": self.name,
+            "labels": self.labels.to_dict(),
+            "members": list(self.members),
+            "operating_points": None,
+            "why": "no operating point was fitted for this ensemble",
+            "provenance": self.provenance,
+        }
+        return {"cxrcore": section}
+
+    @classmethod
+    def from_dict(cls, data: dict) -> EnsembleConfig:
+        """Read config.json's content. Raises InvalidBundle; a member's name that leaves the folder is refused."""
+        section = _section(data)
+        try:
+            config = cls(
+                str(section["name"]),
+                LabelSet.from_dict(section["labels"]),
+                tuple(str(member) for member in section["members"]),
+                dict(section["provenance"]),
+            )
+        except CxrError as error:
+            raise InvalidBundle(f"this ensemble's config.json does not fit together: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidBundle(f"this ensemble's config.json is incomplete or malformed: {error}") from None
+        if len(config.members) < 2 or any(member != Path(member).name or "\\" in member for member in config.members):
+            raise InvalidBundle("this ensemble's config.json must name two or more folders in its members folder")
+        return config
+
+
+def _section(data: dict) -> dict:
+    """Ours of config.json's keys. Raises InvalidBundle where it is missing or of another schema."""
+    section = data.get("cxrcore")
+    if not isinstance(section, dict):
+        raise InvalidBundle("this folder's config.json has no cxrcore section, so its labels and scales are unknown")
+    if section.get("schema") != SCHEMA:
+        raise InvalidBundle(
+            f"this bundle has schema version {section.get('schema')!r} and this program reads {SCHEMA}; "
+            "update the program, or export the bundle again"
+        )
+    return section
+
+
 def embedded_models() -> list[str]:
     """Names of the bundles that ship with the project, sorted."""
     return sorted(path.parent.name for path in EMBEDDED.glob(f"*/{CONFIG}"))
@@ -176,6 +240,30 @@ def find_bundle(reference: str | os.PathLike) -> Path:
 
 def read_config(folder: Path) -> BundleConfig:
     """The bundle's config. Raises InvalidBundle when it is not JSON or does not hold together."""
+    return BundleConfig.from_dict(_read_json(folder))
+
+
+def read_ensemble(folder: Path) -> EnsembleConfig:
+    """As ``read_config``, of a folder of several bundles."""
+    return EnsembleConfig.from_dict(_read_json(folder))
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Whether the folder holds several bundles that answer as one. Raises InvalidBundle when its config is not JSON."""
+    section = _read_json(folder).get("cxrcore")
+    return isinstance(section, dict) and section.get("kind") == "ensemble"
+
+
+def member_folders(folder: Path, config: EnsembleConfig) -> list[Path]:
+    """Where an ensemble's members lie, in order. Raises InvalidBundle naming one that is not there."""
+    folders = [folder / MEMBERS / name for name in config.members]
+    for member in folders:
+        if not (member / CONFIG).is_file():
+            raise InvalidBundle(f"ensemble {config.name!r} lacks its member {member.name!r}; fetch it again")
+    return folders
+
+
+def _read_json(folder: Path) -> dict:
     try:
         data = json.loads((folder / CONFIG).read_text("utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
@@ -184,7 +272,7 @@ def read_config(folder: Path) -> BundleConfig:
         ) from None
     if not isinstance(data, dict):
         raise InvalidBundle(f"the config.json of model {folder.name!r} is not an object; fetch the bundle again")
-    return BundleConfig.from_dict(data)
+    return data
 
 
 def read_network(folder: Path, config: BundleConfig) -> nn.Module:
@@ -239,7 +327,7 @@ def write_bundle(folder: Path, network: nn.Module, config: BundleConfig) -> None
     write_config(folder, config)
 
 
-def write_config(folder: Path, config: BundleConfig) -> None:
+def write_config(folder: Path, config: BundleConfig | EnsembleConfig) -> None:
     """Write config.json, whole or not at all."""
     text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     part = folder / (CONFIG + ".part")
@@ -248,7 +336,10 @@ def write_config(folder: Path, config: BundleConfig) -> None:
 
 
 def weights_digest(folder: Path) -> str:
-    """The first 12 hex digits of the weights' SHA-256: tells two models of one name apart."""
+    """The first 12 hex digits of the weights' SHA-256 (an ensemble's: of its members'): tells namesakes apart."""
+    if is_ensemble(folder):
+        parts = [weights_digest(member) for member in member_folders(folder, read_ensemble(folder))]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
     with open(folder / WEIGHTS, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
@@ -265,14 +356,18 @@ def read_metrics(folder: Path) -> list[dict]:
 
 
 def export_bundle(run: Path, destination: Path) -> None:
-    """Copy what may leave the machine: config, weights, card, recipe, history, metrics and curves; no per-film table.
+    """Copy what may leave the machine: config, weights, card, recipe, history, scores; no per-film table.
 
-    Raises InvalidBundle when the run is not a bundle that opens.
+    Of an ensemble, each member likewise. Raises InvalidBundle when the run is not a bundle that opens.
     """
-    read_network(run, read_config(run))
-    patterns = (CONFIG, WEIGHTS, "README.md", "recipe.yaml", "training/history.jsonl")
+    if is_ensemble(run):
+        for member in member_folders(run, read_ensemble(run)):
+            export_bundle(member, destination / MEMBERS / member.name)
+    else:
+        read_network(run, read_config(run))
+    patterns = (WEIGHTS, "README.md", "recipe.yaml", "training/history.jsonl", GOLDEN)
     scores = ("evaluation/*/metrics.json", "evaluation/*/curves.json")
-    for pattern in (*patterns, *scores):
+    for pattern in (*patterns, *scores, CONFIG):  # the config last: half a copy is no bundle
         for path in sorted(run.glob(pattern)):
             target = destination / path.relative_to(run)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from cxrcore.bundle import BundleConfig, find_bundle, read_config, read_metrics, read_network, weights_digest
+from cxrcore.bundle import (
+    BundleConfig,
+    find_bundle,
+    is_ensemble,
+    member_folders,
+    read_config,
+    read_ensemble,
+    read_metrics,
+    read_network,
+    weights_digest,
+)
+from cxrcore.ensemble import Ensemble
 from cxrcore.errors import CxrError
 from cxrcore.explain.class_activation import class_activation_maps, linear_head, target_transform
 from cxrcore.explain.gradients import METHODS, gradient_maps
@@ -26,46 +36,15 @@ from cxrcore.explain.random_map import random_map
 from cxrcore.findings import LabelSet
 from cxrcore.images import Radiograph
 from cxrcore.metrics.calibration import to_probabilities
-from cxrcore.metrics.operating_points import decide
+from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.model import Analysis, Model
 from cxrcore.precision import default_dtype
 from cxrcore.preprocessing import Preprocessing
 
 EXPLAIN_METHODS = (*METHODS, "random")
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One film's answer: a calibrated probability per finding, and which are above their operating point."""
-
-    probabilities: dict[str, float]  # in [0, 1], label order; multiclass: they sum to 1
-    positive: dict[str, bool | None]  # None: this bundle has no operating point for the finding
-    thresholds: dict[str, float | None]  # the operating points, probabilities; None: the winner decides, or none fitted
-    logits: dict[str, float]  # uncalibrated
-    warnings: tuple[str, ...]  # about the film, plain sentences
-    model: str  # name@digest of the weights
-
-    def to_dict(self) -> dict:
-        """For JSON: plain types, no NaN."""
-        return {
-            "probabilities": self.probabilities,
-            "positive": self.positive,
-            "thresholds": self.thresholds,
-            "logits": self.logits,
-            "warnings": list(self.warnings),
-            "gate": {"accepted": None, "reasons": []},  # no bundle carries an input guard yet
-            "model": self.model,
-        }
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """A prediction and every finding's map, from the same single forward pass."""
-
-    prediction: Prediction
-    heatmaps: dict[str, Heatmap]
-
-
-class Classifier:
+class Classifier(Model):
     """A network with everything needed to read its outputs; ``network`` is the timm module in float32, eval mode."""
 
     def __init__(
@@ -78,18 +57,14 @@ class Classifier:
     ) -> None:
         self.config = config
         self.folder = folder
+        self.name: str = config.name
+        self.labels: LabelSet = config.labels
+        self.operating_points: OperatingPoints | None = config.operating_points
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dtype = dtype or default_dtype(self.device)
+        self.passes = 2 if self.mirrored else 1
         self.network = network.to(self.device).eval().requires_grad_(False)
         self._head = linear_head(self.network)
-
-    @property
-    def name(self) -> str:
-        return self.config.name
-
-    @property
-    def labels(self) -> LabelSet:
-        return self.config.labels
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -109,19 +84,16 @@ class Classifier:
             "architecture": self.config.architecture,
             "labels": self.labels.to_dict(),
             "input_size": list(self.preprocessing.size),
+            "test_time_augmentation": self.config.test_time_augmentation,
+            "members": [],
             "provenance": self.config.provenance,
             "metrics": read_metrics(self.folder) if self.folder else [],
         }
 
-    @cached_property
-    def thresholds(self) -> dict[str, float | None]:
-        """Operating points as probabilities, in label order; None where the winner decides or none was fitted."""
-        points = self.config.operating_points
-        if points is None:
-            return dict.fromkeys(self.labels)
-        return {
-            name: float(t) if np.isfinite(t) else None for name, t in zip(self.labels, points.thresholds, strict=True)
-        }
+    @property
+    def mirrored(self) -> bool:
+        """Whether the bundle asks for test-time augmentation: every film is looked at twice, as it is and mirrored."""
+        return self.config.test_time_augmentation == "flip"
 
     @property
     def one_pass(self) -> bool:
@@ -154,8 +126,17 @@ class Classifier:
         """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w); None for heads of another form.
 
         inputs: float32 (N, C_in, h, w), as ``tensor`` gives them. The trunk runs in ``dtype``, the head in float32.
+        With test-time augmentation both are the mean over film and mirror image, the mirror's map turned back, so mean
+        and bias of a map still give its logit.
         """
         inputs = inputs.to(self.device, memory_format=torch.channels_last)
+        if not self.mirrored:
+            return self._forward(inputs)
+        logits, maps = self._forward(torch.cat([inputs, inputs.flip(-1)]))
+        logits = logits.unflatten(0, (2, -1)).mean(0)
+        return logits, None if maps is None else (maps[: len(inputs)] + maps[len(inputs) :].flip(-1)) / 2
+
+    def _forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         fast = self.dtype is not torch.float32
         with torch.inference_mode():
             with torch.autocast(self.device.type, self.dtype, enabled=fast):
@@ -169,23 +150,10 @@ class Classifier:
         """Calibrated probabilities (N, C) in [0, 1] from logits (N, C); multiclass rows sum to 1."""
         return to_probabilities(self.config.calibration.apply(logits), self.labels.kind)
 
-    def predict(self, film: Radiograph) -> Prediction:
-        """Probability and verdict per finding for one film."""
-        return self.predict_batch([film])[0]
-
-    def predict_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
-        """As ``predict``, for several films in one forward pass."""
-        return self.predict_prepared([self.prepare(film) for film in films], [film.warnings for film in films])
-
-    def predict_prepared(self, prepared: Sequence[np.ndarray], warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
-        """As ``predict``, for films already at the network's size (``prepare``): large ones need not be kept."""
-        logits, _ = self.forward(self._inputs(prepared))
-        return self._predictions(logits.cpu().numpy(), warnings)
-
-    def explain(self, film: Radiograph, finding: str, method: str = "gradcam") -> Heatmap:
-        """One finding's map. Raises LabelMismatch for an unknown finding, CxrError for an unknown method."""
-        self.labels.index(finding)
-        return self.explain_all(film, method, [finding])[finding]
+    def score(self, prepared: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and calibrated probabilities, both (N, C), of films at the network's size (``prepare``)."""
+        logits = self.forward(self._inputs(prepared))[0].cpu().numpy()
+        return logits, self.probabilities(logits)
 
     def explain_all(
         self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
@@ -214,7 +182,8 @@ class Classifier:
     def analyse(self, film: Radiograph) -> Analysis:
         """Prediction and every finding's Grad-CAM from one forward pass (more for heads of another form)."""
         logits, maps = self.forward(self._inputs([self.prepare(film)]))
-        prediction = self._predictions(logits.cpu().numpy(), [film.warnings])[0]
+        found = logits.cpu().numpy()
+        prediction = self.predictions(found, self.probabilities(found), [film.warnings])[0]
         if maps is None:
             return Analysis(prediction, self.explain_all(film))
         return Analysis(prediction, self._exact_heatmaps(maps[0].cpu().numpy(), film))
@@ -244,6 +213,9 @@ class Classifier:
         rows = [transform[self.labels.index(name)].to(self.device) for name in wanted]
         targets = [lambda logits, row=row: (logits.float() * row).sum() for row in rows]
         raw = gradient_maps(self.network, inputs, targets, method)
+        if self.mirrored:
+            mirror = gradient_maps(self.network, inputs.flip(-1), targets, method)
+            raw = [(values + turned[:, ::-1]) / 2 for values, turned in zip(raw, mirror, strict=True)]
         heatmaps = {}
         for name, values in zip(wanted, raw, strict=True):
             if method == "hirescam" and self.one_pass:  # gradient x activation is a share of the sum: times places, CAM
@@ -269,28 +241,19 @@ class Classifier:
             ceiling=self.config.map_ceilings.get(name) if on_scale else None,
         )
 
-    def _predictions(self, logits: np.ndarray, warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
-        probabilities = self.probabilities(logits)
-        verdicts, undecided = decide(self.labels, probabilities, self.config.operating_points)
-        names = list(self.labels)
-        return [
-            Prediction(
-                probabilities=dict(zip(names, row.tolist(), strict=True)),
-                positive={n: None if n in undecided else bool(v) for n, v in zip(names, verdict, strict=True)},
-                thresholds=self.thresholds,
-                logits=dict(zip(names, raw.tolist(), strict=True)),
-                warnings=tuple(said),
-                model=self.id,
-            )
-            for row, verdict, raw, said in zip(probabilities, verdicts, logits, warnings, strict=True)
-        ]
 
-
-def load(reference: str | os.PathLike, device: str | None = None, dtype: torch.dtype | None = None) -> Classifier:
-    """Open a model by embedded name or folder.
+def load(reference: str | os.PathLike, device: str | None = None, dtype: torch.dtype | None = None) -> Model:
+    """Open a model by embedded name or folder: a ``Classifier``, or an ``Ensemble`` of several.
 
     Raises BundleNotFound, with the names there are, or InvalidBundle, naming what does not fit.
     """
     folder = find_bundle(reference)
+    if is_ensemble(folder):
+        config = read_ensemble(folder)
+        return Ensemble([_open(member, device, dtype) for member in member_folders(folder, config)], config, folder)
+    return _open(folder, device, dtype)
+
+
+def _open(folder: Path, device: str | None, dtype: torch.dtype | None) -> Classifier:
     config = read_config(folder)
     return Classifier(read_network(folder, config), config, folder, device, dtype)

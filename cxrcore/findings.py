@@ -149,8 +149,15 @@ TB3 = LabelSet(
     Kind.MULTICLASS,
     (_NORMAL, _PNEUMONIA, Finding("Tuberculosis", "Signs of tuberculosis, often in the upper parts of the lungs.")),
 )
+PHANTOM5 = LabelSet(
+    "phantom5",
+    Kind.MULTILABEL,
+    tuple(NIH14[name] for name in ("Cardiomegaly", "Effusion", "Nodule", "Pneumothorax", "Consolidation")),
+)
 
-LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (NIH14, NIH15, PNEUMONIA2, PNEUMONIA3, TB3)}
+LABEL_SETS: dict[str, LabelSet] = {
+    labels.name: labels for labels in (NIH14, NIH15, PNEUMONIA2, PNEUMONIA3, TB3, PHANTOM5)
+}
 
 
 def label_set(name: str) -> LabelSet:

@@ -8,10 +8,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads on shared
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+if "CXR_CACHE_DIR" not in os.environ:  # decoded films must not pile up in the user's own cache
+    _cache = tempfile.TemporaryDirectory(prefix="cxr-cache-")
+    os.environ["CXR_CACHE_DIR"] = _cache.name
 
 ROOT = Path(__file__).resolve().parent.parent
 

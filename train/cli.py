@@ -1,8 +1,10 @@
-"""``cxr``: predict, fit and list recipes from a terminal.
+"""``cxr``: predict, fit, evaluate and the rest from a terminal.
 
     cxr predict pneumonia-resnet18 film.png --json
     cxr recipes
-    cxr fit pneumonia-resnet18 --data DIR --out runs/mine
+    cxr data get phantom --out films
+    cxr fit phantom-resnet10t --data films --out runs/mine
+    cxr evaluate runs/mine --dataset phantom --data films --split test --out scores
 
 Exit codes: 0 done; 1 some films could not be read; 2 a mistake in what was typed or given, told in one line.
 """
@@ -18,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from cxrcore.errors import CxrError
+from train.data import data_cli
 
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # what typer raises for anything mistyped; it has no public name
 
@@ -28,6 +31,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+cli.add_typer(data_cli, name="data")
 
 
 @cli.command()
@@ -70,6 +74,31 @@ def fit(
     from train.recipes import open_recipe
 
     run(open_recipe(recipe, overrides or []), data, out, resume=resume)
+
+
+@cli.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="An embedded model's name or a bundle's folder.")],
+    dataset: Annotated[str, typer.Option(help="kermany, nih, folders, csv or phantom.")],
+    data: Annotated[Path, typer.Option(help="The dataset's folder.")],
+    split: Annotated[str, typer.Option(help="test, val or train; all: every film, for films it has not learned from.")],
+    out: Annotated[Path, typer.Option(help="Gets predictions.parquet, metrics.json and curves.json.")],
+) -> None:
+    """Score a model on a dataset's split, from its weights."""
+    from train.evaluate import evaluate_model
+
+    evaluate_model(model, dataset, data, split, out)
+
+
+@cli.command()
+def ensemble(
+    models: Annotated[list[str], typer.Argument(help="Embedded names or bundles' folders, two or more.")],
+    out: Annotated[Path, typer.Option(help="The ensemble's folder.")],
+) -> None:
+    """Put several models into one folder whose probabilities and maps are their average."""
+    from train.ensemble import make_ensemble
+
+    typer.echo(make_ensemble(models, out))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

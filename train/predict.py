@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 import cxrcore
-from cxrcore.classifier import Classifier, Prediction
 from cxrcore.errors import CxrError
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.images import Radiograph
+from cxrcore.model import Model, Prediction
 
 BATCH = 16
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom"}
@@ -29,7 +29,7 @@ class _Read:
 
     path: str
     film: Radiograph | None = None  # kept only where it will be drawn
-    prepared: np.ndarray | None = None
+    prepared: Any = None  # as the model's ``prepare`` gives it
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
@@ -98,7 +98,7 @@ def _as_text(path: str, prediction: Prediction) -> str:
 class _Overlays:
     """Writes every finding's overlay; films of one name in different folders do not overwrite each other."""
 
-    def __init__(self, model: Classifier, folder: Path) -> None:
+    def __init__(self, model: Model, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:

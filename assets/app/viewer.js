@@ -33,30 +33,37 @@ const finding = (name) => state.about.findings.find((entry) => entry.name === na
 const disease = () => state.about.findings.find((entry) => !entry.normal);
 
 const many = () => state.about.findings.length > 3;
-const sentence = (words) => words[0].toUpperCase() + words.slice(1) + ".";
+const listed = (words) => words.join(", ").replace(/, ([^,]*)$/, " and $1");
 
 // Above or below, in words.
 function verdict(name, short) {
   const { positive, thresholds } = state.result.report;
+  if (positive[name] === null) return short ? "no known threshold" : "no alarm threshold is known";
   if (state.about.binary && finding(name).normal) {
     return disease().title + (positive[name] ? " stays below its alarm threshold" : " is above its alarm threshold");
   }
-  if (positive[name] === null) return "no alarm threshold is known";
   if (thresholds[name] === null) return positive[name] ? "the most likely here" : "less likely";
   return (positive[name] ? "above" : "below") + (short ? " its threshold of " : " this model's alarm threshold of ") + wholePercent(thresholds[name]);
 }
 
 function summary() {
-  const { positive } = state.result.report;
+  const { positive, probabilities } = state.result.report;
   const ill = state.about.findings.filter((entry) => !entry.normal);
   const alarms = ill.filter((entry) => positive[entry.name]);
+  const decided = ill.filter((entry) => positive[entry.name] !== null);
   if (state.about.kind === "multiclass" && !state.about.binary) {
     return "Most likely: " + state.about.findings.find((entry) => positive[entry.name]).title;
   }
+  if (!decided.length) {
+    const first = ill.reduce((best, entry) => (probabilities[entry.name] > probabilities[best.name] ? entry : best));
+    return (ill.length === 1 ? "" : "Highest: ") + first.title + ", " + percent(probabilities[first.name]);
+  }
   if (ill.length === 1) return ill[0].title + (alarms.length ? " is above the alarm threshold" : " is below the alarm threshold");
-  if (!alarms.length) return "No finding reaches its alarm threshold";
-  if (alarms.length === 1) return alarms[0].title + " is above its alarm threshold";
-  return alarms.length + " of " + ill.length + " findings are above their alarm threshold";
+  const without = ill.length - decided.length;
+  const rest = without ? "; " + without + (without === 1 ? " has none" : " have none") : "";
+  if (!alarms.length) return "No finding reaches its alarm threshold" + rest;
+  if (alarms.length === 1) return alarms[0].title + " is above its alarm threshold" + rest;
+  return alarms.length + " of " + ill.length + " findings are above their alarm threshold" + rest;
 }
 
 function evidence(map, title) {
@@ -67,7 +74,7 @@ function evidence(map, title) {
     return "This method ranks places and has no unit. Its strongest place always gets the strongest colour, so it cannot say how much evidence there is, or that there is none.";
   }
   const strength = "Evidence for " + title + " on this film: " + logits(map.strength) + " logits. ";
-  if (map.evidence === null) return strength + "How much films without it show is not known for this method.";
+  if (map.evidence === null) return strength + "How much films without it show was not measured for this model.";
   const usual = logits(map.evidence_level);
   if (map.evidence) return strength + "That is more than 95 % of films without it show (up to " + usual + ").";
   return strength + "That is no more than films without it commonly show (up to " + usual + ").";
@@ -158,9 +165,9 @@ function showResult(result) {
   part("stage").style.setProperty("--ratio", report.film.width / report.film.height);
   showFacts(result);
   part("summary").textContent = summary();
-  part("how-to-read").textContent = state.about.kind === "multilabel"
-    ? "Each bar is the probability of one finding on films like those this model was tested on. The mark is its alarm threshold."
-    : "The bars add up to 100 %. " + (state.about.binary ? "The mark is the alarm threshold, chosen on films kept apart from training." : "The longest one wins.");
+  part("how-to-read").textContent = howToRead();
+  part("drawn").textContent = start.synthetic;
+  part("drawn").hidden = !result.about.synthetic;
   const order = [...state.about.findings].sort((a, b) => report.probabilities[b.name] - report.probabilities[a.name]);
   part("findings").classList.toggle("few", !many());
   part("findings").replaceChildren(...order.map(findingRow));
@@ -168,8 +175,21 @@ function showResult(result) {
   const ill = order.filter((entry) => !entry.normal);
   showAbout(result.about);
   enter("result");
-  choose((ill.find((entry) => report.positive[entry.name]) || ill[0]).name);
+  const kept = ill.find((entry) => entry.name === state.finding); // the same film, read by another model
+  choose((kept || ill.find((entry) => report.positive[entry.name]) || ill[0]).name);
   part("summary").focus({ preventScroll: true });
+}
+
+function howToRead() {
+  const { positive, thresholds } = state.result.report;
+  const marks = Object.values(thresholds).filter((threshold) => threshold !== null).length;
+  const none = "No alarm threshold was fitted for this model, so it calls nothing positive.";
+  if (state.about.kind === "multilabel") {
+    const what = "Each bar is the probability of one finding on films like those this model was tested on. ";
+    return what + (marks === 0 ? none : "The mark is its alarm threshold" + (marks < Object.keys(positive).length ? ", where one is known." : "."));
+  }
+  if (!state.about.binary) return "The bars add up to 100 %. The longest one wins.";
+  return "The bars add up to 100 %. " + (marks ? "The mark is the alarm threshold, chosen on films kept apart from training." : none);
 }
 
 function showFacts(result) {
@@ -190,7 +210,7 @@ function findingRow(entry) {
   if (thresholds[entry.name] !== null) bar.append(make("span", { className: "mark", style: "left:" + 100 * thresholds[entry.name] + "%" }));
   const row = make("label", { className: "finding" }, radio,
     make("span", { className: "name" }, entry.title), make("span", { className: "verdict" }, verdict(entry.name, many())),
-    make("span", { className: "probability" }, percent(share)), bar, make("span", { className: "about-finding" }, (many() ? sentence(verdict(entry.name)) + " " : "") + entry.description));
+    make("span", { className: "probability" }, percent(share)), bar, make("span", { className: "about-finding" }, entry.description));
   Object.assign(row.dataset, { finding: entry.name, probability: share, positive: positive[entry.name], normal: entry.normal });
   return row;
 }
@@ -210,8 +230,7 @@ function choose(name) {
 function draw() {
   const map = (state.maps[state.method] || {})[state.finding];
   part("stage").setAttribute("aria-busy", String(!map));
-  const note = { gradcam: "From the same pass as the probabilities. Exact for this kind of network: the average over the film, plus a constant, is the score in logits. One logit more multiplies the odds by 2.7.", random: "Not an explanation: a control." };
-  part("method-note").textContent = map ? note[state.method] || (map.scale === "logit" ? "In logits." : "No logit scale: says where, not how much.") : "Asking for this map.";
+  part("method-note").textContent = map ? methodNote(map) : "Asking for this map.";
   if (!map) {
     part("evidence").textContent = "";
     part("quiet").hidden = true;
@@ -234,6 +253,14 @@ function draw() {
   legend(map, against);
 }
 
+function methodNote(map) {
+  if (map.method === "random") return "Not an explanation: a control.";
+  if (map.scale !== "logit") return "No logit scale: says where, not how much.";
+  if (map.method !== "gradcam") return "In logits.";
+  if (state.about.members) return "The mean of its members' maps, in logits, from the same passes as the probabilities.";
+  return "From the same pass as the probabilities. Exact for this kind of network: the average over the film, plus a constant, is the score in logits. One logit more multiplies the odds by 2.7.";
+}
+
 const blue = (map) => part("against").checked && map.scale === "logit";
 
 function top(map) {
@@ -254,7 +281,7 @@ function legend(map, against) {
   root.querySelector(".ramp.against").style.background = swatch("left", AGAINST_RAMP);
   part("against").disabled = !unit;
   const most = logits(top(map));
-  const words = unit ? [...(against ? ["−" + most] : []), "0", most + " logits or more"] : ["least", "most, on this map alone"];
+  const words = unit ? [...(against ? ["−" + most] : []), "0", most + " logits" + (map.ceiling ? " or more" : ", the most here")] : ["least", "most, on this map alone"];
   part("ticks").replaceChildren(...words.map((word) => make("span", {}, word)));
 }
 
@@ -280,6 +307,7 @@ function interval(estimate) {
 // What the model is judged by: the scores on its test films, or on whatever it was scored on last.
 function headline(about) {
   const scores = about.evaluations.find((entry) => entry.split.includes("test")) || about.evaluations.at(-1);
+  if (!scores && about.members) return "How good its members are together was not measured: only each member carries scores of its own.";
   if (!scores) return "How good it is was not measured: the model carries no scores.";
   const ill = about.findings.filter((entry) => !entry.normal);
   const auroc = ill.length === 1 ? (scores.findings[ill[0].name] || {}).auroc : (scores.macro || {}).auroc;
@@ -299,8 +327,10 @@ function showAbout(about) {
   state.about = about;
   part("model").value = about.name;
   part("headline").textContent = headline(about);
+  part("about-drawn").textContent = start.synthetic;
+  part("about-drawn").hidden = !about.synthetic;
   const ill = about.findings.filter((entry) => !entry.normal).map((entry) => entry.title.toLowerCase());
-  const limits = "It knows only " + ill.join(", ") + ". Whatever else a film shows, it cannot tell.";
+  const limits = "It knows only " + listed(ill) + ". Whatever else a film shows, it cannot tell.";
   const facts = make("dl", {}, ...about.facts.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]));
   const tables = about.evaluations.map((scores) => scoreTable(about, scores));
   const words = "AUROC: how often a film with the finding gets a higher probability than one without it; 0.5 is chance. Found: share of films with the finding that are above the alarm threshold. Cleared: share of films without it that are below.";
@@ -310,8 +340,9 @@ function showAbout(about) {
 
 function scoreTable(about, scores) {
   const normal = about.binary ? about.findings.filter((entry) => entry.normal).map((entry) => entry.name) : [];
+  const titles = Object.fromEntries(about.findings.map((entry) => [entry.name, entry.title]));
   const rows = Object.entries(scores.findings).filter(([name]) => !normal.includes(name)).map(([name, row]) =>
-    make("tr", {}, make("th", { scope: "row" }, name.replaceAll("_", " ")),
+    make("tr", {}, make("th", { scope: "row" }, titles[name] || name),
       ...[count(row.n_pos), interval(row.auroc), share(row.sensitivity), share(row.specificity)].map((text) => make("td", {}, text))));
   const head = ["Finding", "Films with it", "AUROC (95 % interval)", "Found", "Cleared"].map((word) => make("th", { scope: "col" }, word));
   return make("div", { className: "scores" },
@@ -320,7 +351,7 @@ function scoreTable(about, scores) {
 }
 
 part("model").addEventListener("change", (event) => {
-  if (state.token) enter("reading", "Reading the film with " + event.target.value);
+  if (state.token) enter("reading", "Reading the film with " + event.target.selectedOptions[0].textContent);
   trigger("ask_model", { model: event.target.value, token: state.token || "" });
   state.token = null;
 });
@@ -348,7 +379,8 @@ part("save-png").addEventListener("click", async () => {
   const { film, probabilities } = state.result.report;
   const none = map.evidence === false && !state.shown;
   const words = finding(state.finding).title + " " + percent(probabilities[state.finding]) + (none ? ", no more evidence than in films without it" : "");
-  const lines = [[words, methods[state.method], state.about.name].join(", "), (state.synthetic ? "Synthetic film. " : "") + start.note];
+  const model = state.about.name + (state.about.synthetic ? " (learned from synthetic films)" : "");
+  const lines = [[words, methods[state.method], model].join(", "), (state.synthetic ? "Synthetic film. " : "") + start.note];
   const name = [stem(), state.finding.replaceAll(" ", "_"), state.method].join("-") + ".png";
   const picture = make("img", { src: (await server.large_picture(state.token)) || part("image").src });
   await picture.decode();
@@ -380,7 +412,7 @@ part("api").addEventListener("click", () => document.querySelector("footer .show
 const warn = console.warn;
 console.warn = (...words) => words[0] === "Method not implemented." || warn(...words);
 
-part("model").replaceChildren(...start.models.map((name) => make("option", { value: name }, name)));
+part("model").replaceChildren(...start.models.map(({ name, title }) => make("option", { value: name }, title)));
 part("method").replaceChildren(...Object.entries(methods).map(([value, title]) => make("option", { value }, title)));
 part("examples").replaceChildren(...start.examples.map((example) => {
   const button = make("button", { type: "button", className: "example" }, make("img", { src: example.thumbnail, alt: "" }), make("span", {}, example.title), make("span", { className: "badge" }, "synthetic"));

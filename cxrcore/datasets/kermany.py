@@ -11,12 +11,12 @@ whether a score on it is honest:
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 import numpy as np
 
+from cxrcore.datasets.files import digests_of_suspects, merge_copies, subfolders
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.findings import PNEUMONIA2, PNEUMONIA3, LabelSet
@@ -55,10 +55,22 @@ def read_kermany(folder: Path, labels: LabelSet = PNEUMONIA2) -> FilmTable:
         labels=labels,
         paths=tuple(paths),
         images=tuple(path.relative_to(root).as_posix() for path in paths),
-        patient_ids=tuple(_merge_copies(paths, [_patient(path) for path in paths])),
+        patient_ids=tuple(merge_copies([_patient(path) for path in paths], digests_of_suspects(paths))),
         targets=np.stack([_target(kind, labels) for kind in kinds]),
         splits=tuple("test" if path.parent.parent.name == "test" else None for path in paths),
         metadata={"kind": tuple(kinds)},
+    )
+
+
+def looks_like_kermany(folder: Path) -> bool:
+    """Whether ``folder`` has Kermany's two class folders and file names."""
+    root = folder / "chest_xray" if (folder / "chest_xray").is_dir() else folder
+    train = root / "train"
+    if not train.is_dir() or {path.name for path in subfolders(train)} != {"NORMAL", "PNEUMONIA"}:
+        return False
+    return all(
+        any(pattern.match(path.name) for path in (train / kind).glob("*"))
+        for kind, pattern in (("NORMAL", _NORMAL), ("PNEUMONIA", _PNEUMONIA))
     )
 
 
@@ -82,19 +94,3 @@ def _target(kind: str, labels: LabelSet) -> np.ndarray:
     if kind == "pneumonia" and len(labels) == 3:
         raise InvalidDataset("a pneumonia film's name says neither bacteria nor virus, so three classes cannot be told")
     return np.eye(len(labels), dtype=np.float32)[column]
-
-
-def _merge_copies(paths: list[Path], patients: list[str]) -> list[str]:
-    """Patients who share a byte-identical film become one, under the name met first."""
-    parent = {patient: patient for patient in patients}
-
-    def root(patient: str) -> str:
-        while parent[patient] != patient:
-            patient = parent[patient]
-        return patient
-
-    owner: dict[bytes, str] = {}
-    for path, patient in zip(paths, patients, strict=True):
-        first = owner.setdefault(hashlib.sha256(path.read_bytes()).digest(), patient)
-        parent[root(patient)] = root(first)
-    return [root(patient) for patient in patients]

@@ -24,6 +24,7 @@ class FilmTable:
     targets: np.ndarray  # float32 (N, C): 0, 1 or NaN (unknown)
     splits: tuple[str | None, ...]  # what the source itself decided (train, val, test), None where it did not
     metadata: dict[str, tuple] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # plain sentences to be said aloud: what was left out, what was assumed
 
     def __post_init__(self) -> None:
         n = len(self.paths)

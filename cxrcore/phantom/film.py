@@ -9,13 +9,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from cxrcore.findings import NIH14, Kind, LabelSet
+from cxrcore.findings import PHANTOM5
 from cxrcore.images import Radiograph
 from cxrcore.phantom.anatomy import Anatomy, Grid, contours, smoothstep
 from cxrcore.phantom.disease import PLANT, Patient, Planted
 from cxrcore.phantom.layers import chest_window, layers, tube
 
-PHANTOM5 = LabelSet("phantom5", Kind.MULTILABEL, tuple(NIH14[name] for name in PLANT))
 MARGIN = 3  # pixels around a mask that blur may still change
 
 _ANATOMY, _VESSELS, _EXPOSURE, _NOISE, _FINDINGS = range(5)  # independent random streams of one seed

@@ -1,7 +1,8 @@
 """What a training run is told: typed sections, checked together, saved with the run.
 
 A recipe (``train/recipes/*.yaml``) changes a few fields of these; ``--set section.key=value`` changes them again.
-Every problem of a recipe is reported at once, with what was probably meant.
+The defaults here are the base that every recipe starts from. Every problem of a recipe is reported at once, with what
+was probably meant.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
 from cxrcore.errors import CxrError, InvalidRecipe
-from cxrcore.findings import LABEL_SETS
+from cxrcore.findings import LABEL_SETS, Kind, label_set
 from cxrcore.preprocessing import Preprocessing
 from cxrcore.training.augmentation import Augmentation
+
+Head = Literal["linear", "batchnorm"]
+OptimizerName = Literal["adamw", "adam"]
+Schedule = Literal["one_cycle", "cosine_restarts", "plateau", "constant"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+LossName = Literal["auto", "cross_entropy", "bce", "focal"]
 
 
 @dataclass(frozen=True)
@@ -27,39 +34,66 @@ class DataConfig:
 
     dataset: str = "kermany"
     labels: str = "pneumonia2"  # a label set of cxrcore.findings
+    official_split: bool = True  # keep the source's own test list where it has one; false: carve everything by patient
     val_fraction: float = 0.1  # of patients, for calibration, operating points and the choice of weights
-    test_fraction: float = 0.1  # of patients, scored once at the end; unused where the source has a test split
+    test_fraction: float = 0.1  # of patients, scored once at the end; unused where the source's own list is kept
     limit: int = 0  # at most this many films, whole patients first; 0: all
+    training_statistics: bool = False  # measure preprocessing.mean and .std on the training films
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network."""
+    """Which network, and what it starts from."""
 
     architecture: str = "resnet18"  # a timm name
+    head: Head = "linear"  # batchnorm: batch norm, dropout, linear; folded into one linear layer when the run ends
     dropout: float = 0.0  # before the linear head
+    weights: str = "scratch"  # or "pretrained" (timm's, from the Hub), a bundle's name or folder, a .safetensors file
+    frozen_epochs: int = 0  # epochs in which only the head learns
+    unfreeze_every: int = 0  # after those, one more stage every so many epochs, last first; 0: all at once
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW (Loshchilov 2019, arXiv:1711.05101) under one cycle (Smith 2018, arXiv:1708.07120)."""
+    """Adam (Kingma 2015, arXiv:1412.6980) or AdamW (Loshchilov 2019, arXiv:1711.05101), and its rate's course."""
 
+    name: OptimizerName = "adamw"
     epochs: int = 16
-    batch_size: int = 64
+    batch_size: int = 64  # films a step, over all processes
+    accumulate: int = 1  # parts a batch is computed in, to fit memory; the gradient is that of the whole
     lr: float = 2e-3  # the peak
     weight_decay: float = 0.05
-    warmup: float = 0.2  # share of steps spent rising to the peak
+    schedule: Schedule = "one_cycle"
+    warmup: float = 0.2  # one_cycle: share of steps spent rising to the peak (Smith 2018, arXiv:1708.07120)
+    restart_epochs: int = 10  # cosine_restarts: length of the first cycle (Loshchilov 2017, arXiv:1608.03983)
+    restart_factor: int = 2  # cosine_restarts: each cycle is this many times the one before
+    plateau_factor: float = 0.1  # plateau: what the rate is multiplied by
+    plateau_patience: int = 2  # plateau: epochs without a better keep.metric before that
     clip: float = 1.0  # largest norm of the gradient; 0: unclipped
-    ema: float = 0.0  # decay a step of the averaged weights that are kept; 0: the last weights are kept
+    ema: float = 0.0  # decay a step of the averaged weights that are scored and kept; 0: no average
+    precision: Precision = "auto"  # auto: bf16 where the hardware is fast at it, else fp32; fp16 needs a GPU
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Cross-entropy, with what softens and balances it."""
+    """What is minimised; unknown labels give no gradient."""
 
+    name: LossName = "auto"  # auto: cross_entropy for exclusive classes, bce for findings
+    class_weights: bool = False  # classes by inverse frequency; findings: positives by the share of negatives and v.v.
+    weights: tuple[float, ...] = ()  # of exclusive classes, in label order, instead of class_weights
+    focal_gamma: float = 2.0  # focal: (Lin 2017, arXiv:1708.02002)
     label_smoothing: float = 0.0
-    class_weights: bool = False  # weigh classes by inverse frequency in the training films
     mixup: float = 0.0  # alpha of Beta(alpha, alpha); 0: off (Zhang 2018, arXiv:1710.09412)
+
+
+@dataclass(frozen=True)
+class KeepConfig:
+    """Which weights a run ends with, when it ends early, and how often its state is saved."""
+
+    weights: Literal["last", "best"] = "last"
+    metric: Literal["val_auroc", "val_loss"] = "val_auroc"  # of best, plateau and patience
+    patience: int = 0  # epochs without a better metric before the run stops; 0: never
+    checkpoint_minutes: float = 10.0  # between checkpoints within an epoch; there is one at the end of each anyway
 
 
 @dataclass(frozen=True)
@@ -75,10 +109,25 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    keep: KeepConfig = field(default_factory=KeepConfig)
 
     def to_dict(self) -> dict:
         """As saved in a run's recipe.yaml; ``from_dict`` reads it back."""
-        return asdict(self)
+        data = asdict(self)
+        data["loss"]["weights"] = list(self.loss.weights)
+        return data
+
+    @property
+    def kind(self) -> Kind:
+        """Whether classes are exclusive."""
+        return label_set(self.data.labels).kind
+
+    @property
+    def loss_name(self) -> str:
+        """The loss, with ``auto`` resolved by the kind of labels."""
+        if self.loss.name != "auto":
+            return self.loss.name
+        return "cross_entropy" if self.kind is Kind.MULTICLASS else "bce"
 
     @classmethod
     def from_dict(cls, data: dict, overrides: Sequence[str] = ()) -> Recipe:
@@ -101,7 +150,7 @@ class Recipe:
         raise InvalidRecipe("the recipe has problems: " + "; ".join(problems))
 
     def _impossible(self) -> list[str]:
-        o, d, m = self.optimizer, self.data, self.model
+        o, d, m, loss = self.optimizer, self.data, self.model, self.loss
         checks = {
             f"data.labels is {d.labels!r}, one of: {', '.join(LABEL_SETS)}": d.labels in LABEL_SETS,
             "data.val_fraction and data.test_fraction must be positive and leave films to learn from": (
@@ -109,14 +158,42 @@ class Recipe:
             ),
             "data.limit must be 0 or more": d.limit >= 0,
             "model.dropout must lie in [0, 1)": 0 <= m.dropout < 1,
-            "optimizer.epochs and optimizer.batch_size must be at least 1": min(o.epochs, o.batch_size) >= 1,
+            "model.frozen_epochs and model.unfreeze_every must be 0 or more": min(m.frozen_epochs, m.unfreeze_every)
+            >= 0,
+            "model.unfreeze_every needs model.frozen_epochs of at least 1": m.frozen_epochs > 0
+            or m.unfreeze_every == 0,
+            "optimizer.epochs, .batch_size and .accumulate must be at least 1": (
+                min(o.epochs, o.batch_size, o.accumulate) >= 1
+            ),
+            "optimizer.batch_size must be a multiple of optimizer.accumulate": o.batch_size % max(o.accumulate, 1) == 0,
+            "optimizer.restart_epochs and .restart_factor must be at least 1": (
+                min(o.restart_epochs, o.restart_factor) >= 1
+            ),
+            "optimizer.plateau_factor must lie in (0, 1) and .plateau_patience be 0 or more": (
+                0 < o.plateau_factor < 1 and o.plateau_patience >= 0
+            ),
             "optimizer.lr must be positive": o.lr > 0,
             "optimizer.weight_decay and optimizer.clip must be 0 or more": min(o.weight_decay, o.clip) >= 0,
             "optimizer.warmup must lie in (0, 1)": 0 < o.warmup < 1,
             "optimizer.ema must lie in [0, 1)": 0 <= o.ema < 1,
-            "loss.label_smoothing must lie in [0, 1)": 0 <= self.loss.label_smoothing < 1,
-            "loss.mixup must be 0 or more": self.loss.mixup >= 0,
+            "loss.label_smoothing must lie in [0, 1)": 0 <= loss.label_smoothing < 1,
+            "loss.mixup and loss.focal_gamma must be 0 or more": min(loss.mixup, loss.focal_gamma) >= 0,
+            "keep.patience must be 0 or more": self.keep.patience >= 0,
+            "keep.checkpoint_minutes must be positive": self.keep.checkpoint_minutes > 0,
         }
+        if d.labels in LABEL_SETS:
+            labels = LABEL_SETS[d.labels]
+            exclusive = labels.kind is Kind.MULTICLASS
+            clash = "cross_entropy is for exclusive classes, bce and focal are for findings"
+            checks[f"loss.name {loss.name} does not go with {d.labels}: {clash}"] = loss.name in (
+                ("auto", "cross_entropy") if exclusive else ("auto", "bce", "focal")
+            )
+            checks[f"loss.weights needs {len(labels)} positive numbers for {d.labels}, and exclusive classes"] = (
+                not loss.weights or (exclusive and len(loss.weights) == len(labels) and min(loss.weights) > 0)
+            )
+            checks["loss.weights and loss.class_weights say the same thing twice"] = not (
+                loss.weights and loss.class_weights
+            )
         return [problem for problem, fine in checks.items() if not fine]
 
 
@@ -181,13 +258,21 @@ def _section(cls: type, key: str, value: object, problems: list[str]) -> object:
         return None
 
 
-def _scalar(hint: object, dotted: str, value: object, problems: list[str]) -> object:
+def _scalar(hint: Any, dotted: str, value: Any, problems: list[str]) -> Any:
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            problems.append(f"{dotted} expects one of {', '.join(map(str, get_args(hint)))}, got {value!r}")
+        return value
+    if get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            problems.append(f"{dotted} expects a list of numbers, got {value!r}")
+            return ()
+        return tuple(_scalar(get_args(hint)[0], dotted, item, problems) for item in value)
     if hint is float and isinstance(value, str):  # YAML reads 3e-4 as text
         with suppress(ValueError):
             value = float(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    expected = hint if isinstance(hint, type) else str
-    if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):
-        problems.append(f"{dotted} expects {expected.__name__}, got {value!r}")
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        problems.append(f"{dotted} expects {hint.__name__}, got {value!r}")
     return value

@@ -1,246 +1,305 @@
 """One training run, read top to bottom: set up, an epoch, a checkpoint, again, and the network at the end.
 
 Deterministic: every random number comes from a generator seeded by (seed, epoch, step), so the same recipe on the same
-films, threads and library gives the same weights, interrupted or not.
+films, threads and library gives the same weights, interrupted or not. Several processes share each batch; losses are
+sums divided by what the whole batch holds, so the gradient does not depend on how many share it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
-from cxrcore.errors import TrainingStopped
+from cxrcore.errors import InvalidRecipe, TrainingStopped
+from cxrcore.metrics.calibration import to_probabilities
 from cxrcore.metrics.discrimination import auroc
-from cxrcore.precision import default_dtype
-from cxrcore.preprocessing import unpack
-from cxrcore.training.checkpoint import CHECKPOINT, load_checkpoint, read_facts, save_checkpoint
+from cxrcore.preprocessing import Preprocessing
+from cxrcore.processes import join_processes
+from cxrcore.training.ahead import Ahead
+from cxrcore.training.averaging import average_of
+from cxrcore.training.checkpoint import BEST, CHECKPOINT, load_checkpoint, load_tensors, save_checkpoint, save_tensors
 from cxrcore.training.config import Recipe
+from cxrcore.training.losses import Loss, labels_counted, make_loss
+from cxrcore.training.numbers import autocast, scaler_for, training_dtype
+from cxrcore.training.progress import Progress
+from cxrcore.training.schedules import rate
+from cxrcore.training.unfreezing import set_trainable, train_mode
+from cxrcore.training.watching import Watcher
+
+EVALUATION_BATCH = 64  # fixed, so that a film's numbers do not depend on how many processes share the work
+_OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
 class Films:
-    """Films at the network's size with what is known of them."""
+    """Films at the network's size with what is known of them; ``pixels`` may be a mapped file of more films."""
 
-    pixels: np.ndarray  # uint16 (N, h, w), see preprocessing.pack
-    targets: np.ndarray  # float32 (N, C)
+    pixels: np.ndarray  # uint16 (M, h, w), see preprocessing.pack
+    rows: np.ndarray  # int (N,), which of them
+    targets: np.ndarray  # float32 (N, C), NaN unknown
     images: tuple[str, ...]  # ids, length N
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass
+class _Batch:
+    """What one process computes of one step: its share of every part of the batch."""
+
+    step: int
+    rows: np.ndarray  # of the whole batch
+    count: int  # labels in the whole batch
+    parts: list[tuple[torch.Tensor, torch.Tensor]]  # packed films and targets, one a part
 
 
 def train_network(
-    network: nn.Module,
+    network: Any,
     recipe: Recipe,
     train: Films,
     val: Films,
     folder: Path,
     resume: bool = False,
-    device: str | torch.device = "cpu",
-) -> nn.Module:
-    """Train ``network`` on ``train``, writing history.jsonl and a checkpoint an epoch under ``folder``.
+    accelerator: Accelerator | None = None,
+    watcher: Watcher | None = None,
+) -> Any:
+    """Train ``network`` on ``train``, leaving checkpoints and the best weights under ``folder``.
 
-    Returns the weights to keep: the moving average where the recipe asks for one, else the last. Raises TrainingStopped
-    on a loss that is no number (naming films of that batch), on another recipe's checkpoint, or a full disk.
+    Returns the weights to keep (``keep.weights``): of the moving average where the recipe asks for one. Raises
+    TrainingStopped on a loss that is no number (naming films of that batch), too little memory, another recipe's
+    checkpoint, or a full disk.
     """
-    device = torch.device(device)
-    options = recipe.optimizer
+    accelerator = accelerator or join_processes()
+    watcher = watcher or Watcher()
+    device, options = accelerator.device, recipe.optimizer
+    if options.batch_size < options.accumulate * accelerator.num_processes:
+        raise InvalidRecipe("optimizer.batch_size must be at least optimizer.accumulate times the processes")
     network = network.to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(_parameter_groups(network, options.weight_decay), lr=options.lr)
-    steps = math.ceil(len(train.images) / options.batch_size)
-    average = (
-        AveragedModel(network, multi_avg_fn=moving_average(options.ema), use_buffers=True) if options.ema else None
-    )
-    modules = {"network": network} | ({"average": average} if average else {})
-    first = _resume(folder, recipe, modules, optimizer) if resume else 0
-    history = _History(folder / "history.jsonl", keep=first)
-    weights = class_weights(train.targets).to(device) if recipe.loss.class_weights else None
+    optimizer = _make_optimizer(network, recipe)
+    average = average_of(network, options.ema) if options.ema else None
+    kept = average.module if average is not None else network
+    modules = {"network": network} | ({"average": average} if average is not None else {})
+    dtype = training_dtype(options.precision, device)
+    scaler = scaler_for(dtype, device)
+    loss_of = make_loss(recipe.loss, recipe.loss_name, train.targets, device)
+    steps = math.ceil(len(train) / options.batch_size)
 
-    for epoch in range(first, options.epochs):
-        started, losses = time.perf_counter(), []
-        network.train()
-        bar = tqdm(
-            total=len(train.images), unit="film", desc=f"epoch {epoch + 1}/{options.epochs}", disable=None, leave=False
-        )
-        for step, rows in enumerate(_batches(len(train.images), options.batch_size, recipe.seed, epoch)):
-            lr = one_cycle(epoch * steps + step, options.epochs * steps, options.warmup, options.lr)
+    facts = load_checkpoint(folder / CHECKPOINT, modules, optimizer, recipe) if resume else {}
+    if facts.get("scaler"):
+        scaler.load_state_dict(facts["scaler"])
+    progress = Progress(facts.get("metrics", []), smaller_is_better=recipe.keep.metric == "val_loss")
+    epoch, first_step, losses = facts.get("epoch", 0), facts.get("step", 0), list(facts.get("losses", []))
+    watcher.start(recipe, len(train), epoch)
+    wrapped: Any = None
+
+    while epoch < options.epochs and not progress.stalled(recipe.keep.patience):
+        started, waited, saved = time.perf_counter(), 0.0, time.monotonic()
+        if set_trainable(network, recipe.model, epoch) or wrapped is None:
+            wrapped = accelerator.prepare_model(network) if accelerator.num_processes > 1 else network
+        train_mode(network)
+        watcher.epoch_started(epoch, first_step)
+        batches = Ahead(_batches(train, recipe, epoch, first_step, accelerator))
+        for batch in batches:
+            lr = rate(options, epoch * steps + batch.step, steps, progress.reductions(options.plateau_patience))
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            loss = _step(network, optimizer, recipe, train, rows, weights, (recipe.seed, epoch, step), device)
+            try:
+                with autocast(device, dtype):
+                    loss = _step(wrapped, batch, loss_of, recipe, accelerator, scaler, optimizer, epoch)
+            except _OUT_OF_MEMORY:
+                half = max(1, options.batch_size // options.accumulate // 2)
+                raise TrainingStopped(
+                    f"not enough memory for {options.batch_size // options.accumulate} films at once; "
+                    f"try --set optimizer.accumulate={math.ceil(options.batch_size / half)}"
+                ) from None
             if not math.isfinite(loss):
                 raise TrainingStopped(
-                    f"the loss became {loss} in epoch {epoch + 1}, step {step + 1}, on films such as "
-                    f"{', '.join(train.images[i] for i in rows[:3])}; try a smaller optimizer.lr"
+                    f"the loss became {loss} in epoch {epoch + 1}, step {batch.step + 1}, on films such as "
+                    f"{', '.join(train.images[i] for i in batch.rows[:3])}; try a smaller optimizer.lr"
                 )
             if average is not None:
                 average.update_parameters(network)
             losses.append(loss)
-            bar.update(len(rows))
-            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
-        bar.close()
-        seconds = time.perf_counter() - started
-        kept = average.module if average is not None else network
-        history.append(
-            {
+            watcher.step(len(batch.rows), loss)
+            if time.monotonic() - saved > 60 * recipe.keep.checkpoint_minutes and batch.step + 1 < steps:
+                state = {"epoch": epoch, "step": batch.step + 1, "losses": losses, "metrics": progress.values}
+                _save(accelerator, folder, modules, optimizer, recipe, scaler, state)
+                saved = time.monotonic()
+        waited, seconds = batches.waited, time.perf_counter() - started
+        scores = validate(kept, recipe, val, accelerator, dtype)
+        progress = progress.with_value(scores[recipe.keep.metric])
+        if accelerator.is_main_process:
+            if progress.last_is_best:
+                save_tensors(folder / BEST, {"network": kept}, {"epoch": epoch + 1, **scores})
+            trained = len(train) * (steps - first_step) / steps
+            row = {
                 "epoch": epoch + 1,
                 "train_loss": float(np.mean(losses)),
-                **_validate(kept, recipe, val, device),
+                **scores,
                 "lr": lr,
-                "images_per_second": len(train.images) / seconds,
+                "images_per_second": trained / seconds,
+                "data_wait": waited / seconds,
             }
-        )
-        save_checkpoint(folder / CHECKPOINT, modules, optimizer, {"epoch": epoch + 1, "recipe": _identity(recipe)})
-    return average.module if average is not None else network
+            watcher.epoch_ended(row, kept, progress.last_is_best)
+        epoch, first_step, losses = epoch + 1, 0, []
+        state = {"epoch": epoch, "step": 0, "losses": [], "metrics": progress.values}
+        _save(accelerator, folder, modules, optimizer, recipe, scaler, state)
+    watcher.close(stopped_early=epoch < options.epochs, best_epoch=progress.best_epoch)
+    network.requires_grad_(True)
+    accelerator.wait_for_everyone()
+    if recipe.keep.weights == "best" and (folder / BEST).exists():
+        load_tensors(folder / BEST, {"network": kept})
+    return kept
 
 
 def _step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    wrapped: Any,
+    batch: _Batch,
+    loss_of: Loss,
     recipe: Recipe,
-    films: Films,
-    rows: np.ndarray,
-    weights: torch.Tensor | None,
-    key: tuple[int, int, int],
-    device: torch.device,
+    accelerator: Accelerator,
+    scaler: torch.amp.GradScaler,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
 ) -> float:
-    """One step on the films of ``rows``; returns the loss before it."""
-    generator = torch.Generator(device).manual_seed(_mix(*key))
-    torch.manual_seed(_mix(*key))  # dropout
-    batch = torch.from_numpy(unpack(films.pixels[rows])).unsqueeze(1).to(device)
-    targets = torch.from_numpy(films.targets[rows]).to(device)
-    inputs = recipe.preprocessing.normalise(recipe.augmentation(batch, generator))
-    if recipe.loss.mixup:
-        share = float(np.random.default_rng(key).beta(recipe.loss.mixup, recipe.loss.mixup))
-        inputs = share * inputs + (1 - share) * inputs.flip(0)
-        targets = share * targets + (1 - share) * targets.flip(0)
-    with _autocast(device):
-        logits = network(inputs.contiguous(memory_format=torch.channels_last))
-    loss = functional.cross_entropy(
-        logits.float(), targets, weight=weights, label_smoothing=recipe.loss.label_smoothing
-    )
+    """One step on this process's share of a batch; returns the whole batch's loss before it."""
+    device, world = accelerator.device, accelerator.num_processes
+    total = torch.zeros((), device=device)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    for part, (packed, targets) in enumerate(batch.parts):
+        key: tuple[int, ...] = (recipe.seed, epoch, batch.step)
+        if world > 1 or len(batch.parts) > 1:
+            key = (*key, part * world + accelerator.process_index)
+        generator = torch.Generator(device).manual_seed(_mix(*key))
+        torch.manual_seed(_mix(*key))  # dropout
+        films, targets = unpack_on(packed, device), targets.to(device)
+        with torch.autocast(device.type, enabled=False):
+            inputs = recipe.preprocessing.normalise(recipe.augmentation(films, generator))
+        if recipe.loss.mixup:
+            share = float(np.random.default_rng(key).beta(recipe.loss.mixup, recipe.loss.mixup))
+            inputs = share * inputs + (1 - share) * inputs.flip(0)
+            targets = share * targets + (1 - share) * targets.flip(0)
+        whole = part + 1 == len(batch.parts)
+        with accelerator.no_sync(wrapped) if world > 1 and not whole else nullcontext():
+            logits = wrapped(inputs.contiguous(memory_format=torch.channels_last))
+            with torch.autocast(device.type, enabled=False):
+                loss = loss_of(logits, targets).sum() / batch.count
+                scaler.scale(loss * world).backward()  # processes' gradients are averaged
+        total += loss.detach()
     if recipe.optimizer.clip:
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip)
-    optimizer.step()
-    return loss.item()
+        scaler.unscale_(optimizer)
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        nn.utils.clip_grad_norm_(parameters, recipe.optimizer.clip)
+    scaler.step(optimizer)
+    scaler.update()
+    if world > 1:
+        total = accelerator.reduce(total)
+    return total.item()
 
 
-def _validate(network: nn.Module, recipe: Recipe, val: Films, device: torch.device) -> dict[str, float | None]:
-    """Loss and mean AUROC (one against the rest) on validation films, unaugmented."""
+def validate(
+    network: Any, recipe: Recipe, val: Films, accelerator: Accelerator, dtype: torch.dtype
+) -> dict[str, float | None]:
+    """Loss without weights or smoothing, and mean AUROC over findings that have both kinds of film; unaugmented."""
+    logits = predict_logits(network, recipe.preprocessing, val, accelerator, dtype)
+    plain = replace(recipe.loss, class_weights=False, weights=(), label_smoothing=0.0)
+    name = "bce" if recipe.loss_name == "focal" else recipe.loss_name
+    loss_of = make_loss(plain, name, val.targets, torch.device("cpu"))
+    loss = float(loss_of(torch.from_numpy(logits), torch.from_numpy(val.targets)).sum())
+    scores = to_probabilities(logits, recipe.kind)
+    areas = [auroc(val.targets[:, c], scores[:, c]).value for c in range(scores.shape[1])]
+    found = [area for area in areas if area is not None]
+    return {
+        "val_loss": loss / labels_counted(val.targets, name),
+        "val_auroc": float(np.mean(found)) if found else None,
+    }
+
+
+def predict_logits(
+    network: Any, preprocessing: Preprocessing, films: Films, accelerator: Accelerator, dtype: torch.dtype
+) -> np.ndarray:
+    """Logits, float32 (N, C), each film exactly once and in order, whatever the number of processes."""
     network.eval()
     found = []
-    with torch.inference_mode():
-        for start in range(0, len(val.images), 64):
-            batch = torch.from_numpy(unpack(val.pixels[start : start + 64])).unsqueeze(1).to(device)
-            inputs = recipe.preprocessing.normalise(batch).contiguous(memory_format=torch.channels_last)
-            with _autocast(device):
-                found.append(network(inputs).float().cpu())
-    logits = torch.cat(found)
-    loss = functional.cross_entropy(logits, torch.from_numpy(val.targets)).item()
-    scores = logits.softmax(1).numpy()
-    areas = [auroc(val.targets[:, c], scores[:, c]).value for c in range(scores.shape[1])]
-    known = [area for area in areas if area is not None]
-    return {"val_loss": loss, "val_auroc": float(np.mean(known)) if known else None}
+    starts = range(0, len(films), EVALUATION_BATCH)
+    for start in list(starts)[accelerator.process_index :: accelerator.num_processes]:
+        packed = torch.from_numpy(films.pixels[films.rows[start : start + EVALUATION_BATCH]])
+        with torch.inference_mode():
+            inputs = preprocessing.normalise(unpack_on(packed, accelerator.device))
+            with autocast(accelerator.device, dtype):
+                logits = network(inputs.contiguous(memory_format=torch.channels_last))
+        found.append((start, logits.float().cpu().numpy()))
+    if accelerator.num_processes > 1:
+        found = gather_object(found)
+    return np.concatenate([logits for _, logits in sorted(found, key=lambda item: item[0])])
 
 
-def one_cycle(step: int, total: int, warmup: float, peak: float) -> float:
-    """Learning rate at a step: cosine up from peak/25 over the first ``warmup`` share, then cosine to nearly 0."""
-    rise = max(1.0, warmup * total)
-    if step < rise:
-        return peak * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rise)) / 2)
-    return peak * max(1e-5, (1 + math.cos(math.pi * (step - rise) / max(1.0, total - rise))) / 2)
+def unpack_on(packed: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Films as ``preprocessing.pack`` stores them, uint16 (n, h, w), as float32 (n, 1, h, w) in [0, 1] on ``device``.
+
+    They travel as integers, half the size; the values are those of ``preprocessing.unpack``, bit for bit.
+    """
+    whole = packed.view(torch.int16).to(device, non_blocking=True).to(torch.int32) & 0xFFFF
+    return (whole.float() / 65535).unsqueeze(1)
 
 
-def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """AveragedModel's update rule; its decay rises from .1 to ``decay`` so that early weights are soon forgotten."""
+def _batches(films: Films, recipe: Recipe, epoch: int, first_step: int, accelerator: Accelerator) -> Iterator[_Batch]:
+    """This process's share of every batch of an epoch, from ``first_step`` on.
 
-    def update(averages: Any, current: Any, count: Any) -> None:
-        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(averages, current, count)
+    Batches differ by at most one film, so none is too small for its statistics.
+    """
+    options, world, rank = recipe.optimizer, accelerator.num_processes, accelerator.process_index
+    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(films))
+    for step, rows in enumerate(np.array_split(order, math.ceil(len(films) / options.batch_size))):
+        if step < first_step:
+            continue
+        count = labels_counted(films.targets[rows], recipe.loss_name)
+        parts = []
+        for part in np.array_split(rows, options.accumulate):
+            mine = part[rank::world]
+            packed = torch.from_numpy(films.pixels[films.rows[mine]])
+            if accelerator.device.type == "cuda":
+                packed = packed.pin_memory()
+            parts.append((packed, torch.from_numpy(films.targets[mine])))
+        yield _Batch(step, rows, count, parts)
 
-    return update
 
-
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Weights decay; biases and norms (one-dimensional) do not."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+    options = recipe.optimizer
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.name]
+    return kind(groups, lr=options.lr)
 
 
-def _batches(n: int, size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """Rows of every batch of an epoch; batches differ by at most one film, so none is too small for its statistics."""
-    order = np.random.default_rng((seed, epoch)).permutation(n)
-    yield from np.array_split(order, math.ceil(n / size))
+def _save(
+    accelerator: Accelerator,
+    folder: Path,
+    modules: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    scaler: torch.amp.GradScaler,
+    state: dict[str, Any],
+) -> None:
+    if accelerator.is_main_process:
+        facts = {**state, "recipe": recipe.to_dict(), "scaler": scaler.state_dict()}
+        save_checkpoint(folder / CHECKPOINT, modules, optimizer, facts)
 
 
 def _mix(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _autocast(device: torch.device) -> torch.autocast:
-    dtype = default_dtype(device)
-    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
-
-
-def class_weights(targets: np.ndarray) -> torch.Tensor:
-    """Inverse frequency, mean 1 over films, float32 (C,), from one-hot targets (N, C)."""
-    counts = np.maximum(targets.sum(axis=0), 1)
-    return torch.tensor(len(targets) / (len(counts) * counts), dtype=torch.float32)
-
-
-def undo_class_weights(network: Any, weights: torch.Tensor) -> None:
-    """Take the weights' shift out of the head's biases, in place, so that logits speak of the training films' own mix.
-
-    A loss weighted by w is least at probabilities proportional to w times the true ones, hence ``bias -= log w`` (the
-    logit adjustment of Menon 2021, arXiv:2007.07314). One temperature could not take that shift out.
-    """
-    with torch.no_grad():
-        bias = network.get_classifier().bias
-        bias -= weights.log().to(bias)
-
-
-def _identity(recipe: Recipe) -> dict:
-    """What must not change between a run and its resumption."""
-    return json.loads(json.dumps(recipe.to_dict()))
-
-
-def _resume(folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return 0
-    before, now = read_facts(path)["recipe"], _identity(recipe)
-    if before != now:
-        changed = [key for key in now if now[key] != before.get(key)]
-        raise TrainingStopped(f"cannot resume: the recipe changed in {', '.join(changed)}; choose another --out")
-    return load_checkpoint(path, modules, optimizer)["epoch"]
-
-
-class _History:
-    """One JSON line an epoch; lines of epochs that will be run again are dropped."""
-
-    def __init__(self, path: Path, keep: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text("utf-8").splitlines()[:keep] if path.exists() else []
-        path.write_text("".join(line + "\n" for line in lines), "utf-8")
-        self.path = path
-
-    def append(self, row: dict) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
-        area = "-" if row["val_auroc"] is None else f"{row['val_auroc']:.4f}"
-        tqdm.write(
-            f"epoch {row['epoch']:3d}  loss {row['train_loss']:.4f}  val loss {row['val_loss']:.4f}  val AUROC {area}  "
-            f"{row['images_per_second']:.0f} films/s"
-        )

@@ -6,45 +6,154 @@ the test patients are scored once, through the stored half-precision weights tha
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
+import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from accelerate import Accelerator
 from tqdm import tqdm
 
 from cxrcore.bundle import BundleConfig, read_network, write_bundle, write_config
 from cxrcore.classifier import Classifier
 from cxrcore.datasets import SOURCES, read_dataset
+from cxrcore.datasets.cache import open_films
+from cxrcore.datasets.split import carve
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import TrainingStopped
+from cxrcore.evaluation import ScoredFilms, as_table, forward_films, score_split, split_csv, split_digest
 from cxrcore.explain.heatmap import evidence_levels, map_ceilings, strengths
+from cxrcore.explain.overlay import draw_overlay
 from cxrcore.findings import label_set
+from cxrcore.images import Radiograph
 from cxrcore.metrics.calibration import fit_calibration
 from cxrcore.metrics.operating_points import fit_operating_points
-from cxrcore.metrics.summary import curves, summarise
 from cxrcore.model_card import write_model_card
-from cxrcore.predictions import Predictions
 from cxrcore.preprocessing import unpack
-from cxrcore.splits import SPLITS, split_by_patient
+from cxrcore.processes import join_processes
+from cxrcore.selftest import write_golden
+from cxrcore.splits import SPLITS
 from cxrcore.training.checkpoint import CHECKPOINT
 from cxrcore.training.config import Recipe
-from cxrcore.training.films import decode_films
-from cxrcore.training.loop import Films, class_weights, train_network, undo_class_weights
+from cxrcore.training.heads import fold_training_head, put_training_head
+from cxrcore.training.initial import start_from
+from cxrcore.training.loop import Films, train_network
+from cxrcore.training.losses import label_weights, undo_weights
+from cxrcore.training.watching import Console, Sample, Watcher
+
+_SAMPLES = 4  # validation films whose heatmaps TensorBoard shows
 
 
 def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     """Train ``recipe`` on the films in ``data``; ``out`` becomes a bundle. Returns ``out``.
 
-    Raises InvalidDataset or InvalidRecipe before the first step, TrainingStopped after it.
+    Under ``accelerate launch`` or ``torchrun`` several processes share the work. Raises InvalidDataset or InvalidRecipe
+    before the first step, TrainingStopped after it.
     """
+    accelerator = join_processes()
+    first = accelerator.is_main_process
+    say = tqdm.write if first else _quiet
     training = out / "training"
+    if first:
+        _claim(training, resume)
+    accelerator.wait_for_everyone()
+
+    table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels))
+    for note in table.notes:
+        say(note)
+    table = _limited(table, recipe)
+    with accelerator.main_process_first():
+        decoded = open_films(table, recipe.preprocessing, progress=_reading_bar(len(table)) if first else iter)
+    for line in decoded.skipped:
+        say(f"skipped {line}")
+    films = ScoredFilms(decoded.table, decoded.pixels, decoded.rows)
+    table = films.table
+    options = recipe.data
+    splits = np.array(carve(table, options.official_split, options.val_fraction, options.test_fraction, recipe.seed))
+    if first:
+        (training / "split.csv").write_text(split_csv(table, splits), "utf-8")
+        (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), "utf-8")
+    parts = {name: _part(films, splits == name) for name in SPLITS}
+    say(", ".join(f"{name}: {len(part)} films" for name, part in parts.items()))
+    untrained = _one_sided(table.labels.names, parts["train"].targets)
+    if untrained:
+        say(f"nothing can be learned of {', '.join(untrained)}: the training films are all alike in it")
+
+    preprocessing = recipe.preprocessing
+    if recipe.data.training_statistics:
+        mean, std = _statistics(parts["train"], preprocessing)
+        preprocessing = replace(preprocessing, mean=mean, std=std)
+        say(f"training films have mean {mean:.4f} and standard deviation {std:.4f}")
+    config = BundleConfig(
+        name=out.name, architecture=recipe.model.architecture, labels=table.labels, preprocessing=preprocessing
+    )
+    torch.manual_seed(recipe.seed)
+    network = config.build_network(drop_rate=recipe.model.dropout if recipe.model.head == "linear" else 0.0)
+    start = start_from(network, recipe.model, config, say)
+    say(f"starting weights: {start}")
+    put_training_head(network, recipe.model)
+    watcher = Console(training, _sampler(config, parts["val"])) if first else Watcher()
+    told = replace(recipe, preprocessing=preprocessing)
+    network = train_network(network, told, parts["train"], parts["val"], training, resume, accelerator, watcher)
+    if recipe.loss.class_weights or recipe.loss.weights:
+        weights = label_weights(recipe.loss, recipe.loss_name, parts["train"].targets)
+        fold_training_head(network)
+        undo_weights(network, weights, recipe.kind)
+    fold_training_head(network)
+    provenance = _provenance(recipe, table, splits, start) | ({"untrained": untrained} if untrained else {})
+    finish(network, replace(config, provenance=provenance), films, splits, out, accelerator)
+    return out
+
+
+def finish(
+    network: Any,
+    config: BundleConfig,
+    films: ScoredFilms,
+    splits: np.ndarray,
+    out: Path,
+    accelerator: Accelerator,
+) -> None:
+    """Store the weights, fit what validation decides, score the test patients, and write the card."""
+    first = accelerator.is_main_process
+    if first:
+        write_bundle(out, network, config)
+    accelerator.wait_for_everyone()
+    stored = read_network(out, config)
+    device = str(accelerator.device)
+    val = films.select(splits == "val")
+    logits, maps = forward_films(Classifier(stored, config, out, device), val, accelerator)
+    targets = val.table.targets
+    config = replace(config, calibration=fit_calibration(config.labels.kind, targets, logits))
+    probabilities = Classifier(stored, config).probabilities(logits)
+    points = fit_operating_points(config.labels, targets, probabilities, rule="youden", fitted_on="val")
+    config = replace(config, operating_points=points)
+    if maps is not None:
+        levels = dict(zip(config.labels, evidence_levels(strengths(maps), targets), strict=True))
+        ceilings = dict(zip(config.labels, map_ceilings(maps, targets), strict=True))
+        config = replace(config, evidence_levels=levels, map_ceilings=ceilings)
+    if first:
+        write_config(out, config)
+    accelerator.wait_for_everyone()
+    classifier = Classifier(stored, config, out, device)
+    for split in ("val", "test"):
+        origin = "official" if split in films.table.splits and config.provenance["split_origin"] != "own" else "own"
+        folder = out / "evaluation" / f"{films.table.name}-{split}"
+        metrics = score_split(classifier, [films.select(splits == split)], split, folder, origin, accelerator)
+    if first:
+        write_golden(classifier, out)
+        write_model_card(out, config)
+        tqdm.write(as_table(metrics))
+        tqdm.write(f"bundle written to {out}")
+
+
+def _claim(training: Path, resume: bool) -> None:
+    out = training.parent
     if (training / CHECKPOINT).exists() and not resume:
         raise TrainingStopped(
             f"{out.name!r} already holds a run; add --resume to go on with it, or choose another --out"
@@ -54,157 +163,92 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     except OSError:
         raise TrainingStopped(f"cannot write into {out.name!r}; choose another --out") from None
 
-    table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels))
-    table, packed, skipped = decode_films(
-        table,
-        recipe.preprocessing,
-        lambda films: tqdm(films, total=len(table), unit="film", desc="reading", disable=None),
-    )
-    for line in skipped:
-        tqdm.write(f"skipped {line}")
-    table, packed = _limited(table, packed, recipe)
-    splits = np.array(
-        split_by_patient(
-            table.patient_ids,
-            table.targets,
-            recipe.data.val_fraction,
-            recipe.data.test_fraction,
-            recipe.seed,
-            table.splits,
-        )
-    )
-    _write_split(training / "split.csv", table, splits)
-    (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), "utf-8")
-    parts = {
-        name: Films(
-            packed[splits == name], table.targets[splits == name], tuple(np.array(table.images)[splits == name])
-        )
-        for name in SPLITS
-    }
-    tqdm.write(", ".join(f"{name}: {len(part.images)} films" for name, part in parts.items()))
 
-    config = BundleConfig(
-        name=out.name,
-        architecture=recipe.model.architecture,
-        labels=table.labels,
-        preprocessing=recipe.preprocessing,
-        provenance=_provenance(recipe, table, splits, out),
-    )
-    torch.manual_seed(recipe.seed)
-    network = config.build_network(drop_rate=recipe.model.dropout)
-    network = train_network(network, recipe, parts["train"], parts["val"], training, resume, _device())
-    if recipe.loss.class_weights:
-        undo_class_weights(network, class_weights(parts["train"].targets))
-    finish(network, config, table, packed, splits, out)
-    return out
+def _part(films: ScoredFilms, mask: np.ndarray) -> Films:
+    part = films.select(mask)
+    return Films(part.pixels, part.rows, part.table.targets, part.table.images)
 
 
-def finish(
-    network: torch.nn.Module, config: BundleConfig, table: FilmTable, packed: np.ndarray, splits: np.ndarray, out: Path
-) -> None:
-    """Store the weights, fit what validation decides, score the test patients, and write the card."""
-    write_bundle(out, network, config)
-    stored = Classifier(read_network(out, config), config, out)
-    val = splits == "val"
-    logits, maps = _forward(stored, packed[val])
-    targets = table.targets[val]
-    calibration = fit_calibration(config.labels.kind, targets, logits)
-    config = replace(config, calibration=calibration)
-    probabilities = Classifier(stored.network, config).probabilities(logits)
-    points = fit_operating_points(config.labels, targets, probabilities, rule="youden", fitted_on="val")
-    if maps is not None:
-        levels = dict(zip(config.labels, evidence_levels(strengths(maps), targets), strict=True))
-        ceilings = dict(zip(config.labels, map_ceilings(maps), strict=True))
-        config = replace(config, evidence_levels=levels, map_ceilings=ceilings)
-    config = replace(config, operating_points=points)
-    write_config(out, config)
-    classifier = Classifier(stored.network, config, out)
-    for split in ("val", "test"):
-        score_split(classifier, table, packed, splits, split, out)
-    write_model_card(out, config)
-    tqdm.write(f"bundle written to {out}")
-
-
-def score_split(
-    classifier: Classifier, table: FilmTable, packed: np.ndarray, splits: np.ndarray, split: str, out: Path
-) -> dict:
-    """Predict a split's films, write evaluation/<dataset>-<split>/, and return its metrics."""
-    rows = np.flatnonzero(splits == split)
-    part = table.select(rows)
-    logits, _ = _forward(classifier, packed[rows])
-    predictions = Predictions(
-        labels=table.labels,
-        images=np.array(part.images),
-        patient_ids=np.array(part.patient_ids),
-        split=np.full(len(part), split),
-        targets=part.targets,
-        probabilities=classifier.probabilities(logits).astype(np.float32),
-        logits=logits,
-    )
-    folder = out / "evaluation" / f"{table.name}-{split}"
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions.write(folder / "predictions.parquet")
-    metrics = summarise(
-        predictions, classifier.config.operating_points, dataset=table.name, split=split, model=classifier.id
-    )
-    metrics["split_origin"] = "official" if split in part.splits else "own"  # the badge that every score travels with
-    _write_json(folder / "metrics.json", metrics)
-    _write_json(folder / "curves.json", curves(predictions, split=split))
-    return metrics
-
-
-def _forward(classifier: Classifier, packed: np.ndarray, size: int = 64) -> tuple[np.ndarray, np.ndarray | None]:
-    """Logits (N, C) and maps (N, C, h, w) of films at the network's size."""
-    logits, maps = [], []
-    for start in range(0, len(packed), size):
-        batch = torch.from_numpy(unpack(packed[start : start + size])).unsqueeze(1)
-        found, places = classifier.forward(classifier.preprocessing.normalise(batch))
-        logits.append(found.cpu().numpy())
-        if places is not None:
-            maps.append(places.cpu().numpy())
-    return np.concatenate(logits), np.concatenate(maps) if maps else None
-
-
-def _limited(table: FilmTable, packed: np.ndarray, recipe: Recipe) -> tuple[FilmTable, np.ndarray]:
+def _limited(table: FilmTable, recipe: Recipe) -> FilmTable:
     """The first ``data.limit`` films of a seeded shuffle of patients, or all."""
     limit = recipe.data.limit
     if not limit or limit >= len(table):
-        return table, packed
+        return table
     patients = np.array(table.patient_ids)
     order = np.random.default_rng(recipe.seed).permutation(np.unique(patients))
     rank = {patient: place for place, patient in enumerate(order)}
-    rows = np.sort(np.argsort([rank[patient] for patient in patients], kind="stable")[:limit])
-    return table.select(rows), packed[rows]
+    return table.select(np.sort(np.argsort([rank[patient] for patient in patients], kind="stable")[:limit]))
 
 
-def _write_split(path: Path, table: FilmTable, splits: np.ndarray) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("image", "patient_id", "split"))
-        writer.writerows(zip(table.images, table.patient_ids, splits.tolist(), strict=True))
+def _one_sided(names: Sequence[str], targets: np.ndarray) -> list[str]:
+    """Findings that no training film has, or that all have."""
+    return [
+        name for name, column in zip(names, targets.T, strict=True) if not ((column == 1).any() and (column == 0).any())
+    ]
 
 
-def _write_json(path: Path, data: dict) -> None:
-    path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", "utf-8")
+def _statistics(films: Films, preprocessing: Any, at_most: int = 2000) -> tuple[float, float]:
+    """Mean and standard deviation of training films after their own intensity normalisation, before mean and std."""
+    plain = replace(preprocessing, mean=0.0, std=1.0, channels=1)
+    rows = films.rows[:: max(1, len(films) // at_most)]
+    means, squares = [], []
+    for start in range(0, len(rows), 64):
+        batch = torch.from_numpy(unpack(films.pixels[rows[start : start + 64]])).unsqueeze(1)
+        values = plain.normalise(batch).double()
+        means.append(values.mean(dim=(1, 2, 3)))
+        squares.append(values.square().mean(dim=(1, 2, 3)))
+    mean = float(torch.cat(means).mean())
+    return round(mean, 6), round(float(torch.cat(squares).mean() - mean**2) ** 0.5, 6)
 
 
-def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, out: Path) -> dict:
+def _sampler(config: BundleConfig, val: Films) -> Sample | None:
+    """Heatmaps of the first few validation films, each of the finding it has, for TensorBoard."""
+    chosen = [int(np.flatnonzero(column == 1)[0]) for column in val.targets.T if (column == 1).any()][:_SAMPLES]
+    if not chosen:
+        return None
+
+    def sample(network: Any) -> list[tuple[str, np.ndarray]]:
+        network = copy.deepcopy(network).cpu().eval()
+        fold_training_head(network)
+        classifier = Classifier(network, config, device="cpu")
+        if not classifier.one_pass:
+            return []
+        pictures = []
+        for row in chosen:
+            pixels = unpack(val.pixels[val.rows[row]])
+            finding = config.labels.names[int(np.flatnonzero(val.targets[row] == 1)[0])]
+            heatmap = classifier.explain(Radiograph(pixels, 16, 16, "cache"), finding)
+            pictures.append((f"{val.images[row]}: {finding}", draw_overlay(pixels, heatmap)))
+        return pictures
+
+    return sample
+
+
+def _reading_bar(total: int) -> Any:
+    return lambda films: tqdm(films, total=total, unit="film", desc="reading", disable=None, leave=False)
+
+
+def _quiet(text: str) -> None:
+    """What processes other than the first have to say."""
+
+
+def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, start: str) -> dict:
     """What made this model, for its card and its screens; no names of machines or people."""
     patients = np.array(table.patient_ids)
+    source = SOURCES[table.name]
     return {
         "dataset": table.name,
-        "source": SOURCES[table.name],
+        "source": source,
+        "synthetic": bool(source.get("synthetic")),
         "recipe": recipe.name,
+        "reproduces": recipe.reproduces,
         "seed": recipe.seed,
-        "initial_weights": "random (trained from scratch)",
+        "initial_weights": start,
         "films": {name: int((splits == name).sum()) for name in SPLITS},
         "patients": {name: len(np.unique(patients[splits == name])) for name in SPLITS},
-        "split_sha256": hashlib.sha256((out / "training" / "split.csv").read_bytes()).hexdigest(),
+        "split_sha256": split_digest(table, splits),
+        "split_origin": "official" if recipe.data.official_split and "test" in table.splits else "own",
         "trained_on": datetime.now(UTC).date().isoformat(),
         "versions": {name: version(name) for name in ("torch", "timm")},
         "license": "apache-2.0",
     }
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"

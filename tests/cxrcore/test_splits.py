@@ -1,12 +1,18 @@
 """No patient in two splits, findings spread alike, the source's own decisions kept."""
 
+import hashlib
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cxrcore.datasets.kermany import read_kermany
 from cxrcore.errors import InvalidDataset
-from cxrcore.splits import check_leakage, split_by_patient
+from cxrcore.splits import check_leakage, split_by_patient, torn_patients
+
+EMBEDDED = Path(__file__).parents[2] / "assets" / "models"
 
 
 @pytest.fixture
@@ -43,9 +49,55 @@ def test_an_official_test_split_is_kept_and_none_is_carved(films):
     assert [s == "test" for s in splits] == [g == "test" for g in given]
 
 
+def test_rare_findings_are_spread_in_proportion():
+    """Fourteen findings as rare as NIH's: most combinations occur once, and each finding still keeps its share."""
+    rng = np.random.default_rng(3)
+    prevalence = np.geomspace(0.005, 0.2, 14)
+    targets = (rng.random((4000, 14)) < prevalence).astype(np.float32)
+    targets[rng.random(targets.shape) < 0.05] = np.nan
+    patients = [f"p{n}" for n in range(4000)]
+    splits = np.array(split_by_patient(patients, targets, 0.1, 0.2, seed=0))
+    had = np.nan_to_num(targets)
+    for split, share in (("train", 0.7), ("val", 0.1), ("test", 0.2)):
+        assert (splits == split).sum() == pytest.approx(share * 4000, abs=8)
+        np.testing.assert_allclose(had[splits == split].sum(axis=0), share * had.sum(axis=0), atol=4)
+        none = had.sum(axis=1) == 0
+        assert none[splits == split].sum() == pytest.approx(share * none.sum(), abs=4)
+
+
+def test_what_the_source_leaves_out_is_carved_from_its_train_part(films):
+    patients, targets = films
+    given = ["test" if int(p[1:]) < 30 else "train" for p in patients]
+    splits = split_by_patient(patients, targets, 0.1, 0.1, seed=0, given=given)
+    assert [s == "test" for s in splits] == [g == "test" for g in given]
+    assert {p for p, s in zip(patients, splits, strict=True) if s == "val"}
+    whole = ["val" if g == "train" and int(p[1:]) > 250 else g for p, g in zip(patients, given, strict=True)]
+    assert split_by_patient(patients, targets, 0.1, 0.1, seed=0, given=whole) == whole
+
+
 def test_leakage_is_an_error_that_names_the_patient():
     with pytest.raises(InvalidDataset, match="p7"):
         check_leakage(["p7", "p8", "p7"], ["train", "train", "test"])
+
+
+def test_a_film_left_open_follows_its_patient_into_train_or_val_and_leaks_beside_test():
+    assert torn_patients(["a", "a", "b", "b", "c", "c"], ["train", None, "val", None, "test", None]) == ["c"]
+    patients = ["a", "a", "b", "b", "c", "d"]
+    given = ["train", None, "val", None, "test", "train"]
+    splits = split_by_patient(patients, np.eye(2)[[0, 1, 0, 1, 0, 1]], 0.1, 0.1, seed=0, given=given)
+    assert splits == ["train", "train", "val", "val", "test", "train"]
+
+
+def test_exclusive_classes_keep_the_split_that_shipped_models_were_scored_on(kermany_dir):
+    """The held-out patients of the embedded model, by the hash it was published with."""
+    config = json.loads((EMBEDDED / "pneumonia-resnet18" / "config.json").read_text())["cxrcore"]["provenance"]
+    table = read_kermany(kermany_dir)
+    if len(table) != sum(config["films"].values()):
+        pytest.skip("other films than the model was trained on")
+    splits = split_by_patient(table.patient_ids, table.targets, 0.1, 0.1, config["seed"], table.splits)
+    rows = ["image,patient_id,split"]
+    rows += [",".join(row) for row in zip(table.images, table.patient_ids, splits, strict=True)]
+    assert hashlib.sha256(("\n".join(rows) + "\n").encode()).hexdigest() == config["split_sha256"]
 
 
 def test_too_few_patients_are_refused():

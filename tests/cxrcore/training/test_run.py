@@ -6,17 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 import cxrcore
-from cxrcore.errors import InvalidDataset, TrainingStopped
+from cxrcore.datasets.cache import open_films
+from cxrcore.errors import InvalidDataset, InvalidRecipe, TrainingStopped
 from cxrcore.predictions import Predictions
 from cxrcore.preprocessing import unpack
 from cxrcore.training import loop
-from cxrcore.training.films import decode_films
-from cxrcore.training.loop import one_cycle
 from cxrcore.training.run import fit
 from tests.conftest import TOY
 from train.recipes import open_recipe
@@ -42,11 +41,14 @@ def test_a_run_leaves_a_whole_bundle(toy_run):
         "evaluation/kermany-test/curves.json",
         "evaluation/kermany-test/predictions.parquet",
         "evaluation/kermany-val/metrics.json",
+        "evaluation/golden.json",
+        "training/best.safetensors",
     ]
     assert [name for name in wanted if not (toy_run / name).is_file()] == []
     history = [json.loads(line) for line in (toy_run / "training/history.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history] == [1, 2]
-    assert {"train_loss", "val_loss", "val_auroc", "lr", "images_per_second"} <= history[0].keys()
+    assert {"train_loss", "val_loss", "val_auroc", "lr", "images_per_second", "data_wait"} <= history[0].keys()
+    assert list((toy_run / "training/tensorboard").glob("events.*"))
 
 
 def test_stored_scores_are_those_of_the_stored_weights(toy_run, kermany_like):
@@ -82,10 +84,12 @@ def test_training_evaluation_and_the_app_see_the_same_input_bit_for_bit(toy_run,
     model = cxrcore.load(toy_run)
     from cxrcore.datasets import read_dataset
 
-    table, packed, _ = decode_films(read_dataset("kermany", kermany_like, model.labels), model.preprocessing)
-    trained_on = model.preprocessing.normalise(torch.from_numpy(unpack(packed)).unsqueeze(1))
+    films = open_films(read_dataset("kermany", kermany_like, model.labels), model.preprocessing)
+    packed = torch.from_numpy(films.pixels[films.rows])
+    trained_on = model.preprocessing.normalise(loop.unpack_on(packed, torch.device("cpu")))
+    assert torch.equal(loop.unpack_on(packed, torch.device("cpu"))[:, 0], torch.from_numpy(unpack(packed.numpy())))
     for row in (0, 17, 39):
-        assert torch.equal(model.tensor(cxrcore.read_radiograph(table.paths[row]))[0], trained_on[row])
+        assert torch.equal(model.tensor(cxrcore.read_radiograph(films.table.paths[row]))[0], trained_on[row])
 
 
 def test_same_seed_same_weights_and_another_seed_others(toy_run, kermany_like, tmp_path):
@@ -95,29 +99,11 @@ def test_same_seed_same_weights_and_another_seed_others(toy_run, kermany_like, t
     assert not same(weights(toy_run), weights(other))
 
 
-def test_a_killed_run_resumes_to_the_same_weights(toy_run, kermany_like, tmp_path, monkeypatch):
-    recipe, out, steps = open_recipe("pneumonia-resnet18", TOY), tmp_path / "run", 0
-    real = loop._step
-
-    def killed_in_the_second_epoch(*arguments):
-        nonlocal steps
-        steps += 1
-        if steps == 6:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(loop, "_step", killed_in_the_second_epoch)
-    with pytest.raises(KeyboardInterrupt):
-        fit(recipe, kermany_like, out)
-    monkeypatch.setattr(loop, "_step", real)
-    assert not (out / "config.json").exists()
+def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(toy_run, kermany_like):
     with pytest.raises(TrainingStopped, match="--resume"):
-        fit(recipe, kermany_like, out)
-    with pytest.raises(TrainingStopped, match="recipe changed in optimizer"):
-        fit(open_recipe("pneumonia-resnet18", [*TOY, "optimizer.lr=1e-5"]), kermany_like, out, resume=True)
-    fit(recipe, kermany_like, out, resume=True)
-    assert same(weights(toy_run), weights(out))
-    assert len((out / "training/history.jsonl").read_text().splitlines()) == 2
+        fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, toy_run)
+    with pytest.raises(TrainingStopped, match=r"recipe changed in optimizer\.lr; choose another --out"):
+        fit(open_recipe("pneumonia-resnet18", [*TOY, "optimizer.lr=1e-5"]), kermany_like, toy_run, resume=True)
 
 
 def test_a_damaged_checkpoint_says_so(toy_run, kermany_like, tmp_path):
@@ -148,58 +134,100 @@ def test_corrupt_films_are_listed_or_stop_the_run(kermany_like, tmp_path):
     (folder / "chest_xray/train/NORMAL/IM-0003-0001.jpeg").write_bytes(b"no film")
     with pytest.raises(InvalidDataset, match=r"1 of 40 films cannot be read, first: train/NORMAL/IM-0003-0001\.jpeg"):
         fit(open_recipe("pneumonia-resnet18", TOY), folder, tmp_path / "run")
-    for n in range(100, 200):
-        Image.new("L", (40, 40), n).save(folder / f"chest_xray/train/NORMAL/IM-{n:04d}-0001.jpeg")
-    from cxrcore.datasets import read_dataset
-    from cxrcore.findings import PNEUMONIA2
-    from cxrcore.preprocessing import Preprocessing
-
-    table, packed, skipped = decode_films(read_dataset("kermany", folder, PNEUMONIA2), Preprocessing(16, 16))
-    assert len(table) == len(packed) == 139
-    assert len(skipped) == 1
 
 
-def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing():
-    rates = [one_cycle(step, 100, 0.25, 1.0) for step in range(100)]
-    assert rates[0] == pytest.approx(1 / 25)
-    assert int(np.argmax(rates)) == 25
-    assert max(rates) == 1
-    assert rates[-1] < 0.001
+def test_films_are_decoded_once(kermany_like, tmp_path, monkeypatch):
+    """The second run never opens a film: with its pixels gone from the reader, it still trains."""
+    from cxrcore.datasets import cache
+
+    monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path / "cache"))
+    fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, tmp_path / "one")
+    opened = []
+    real = cache.read_radiograph
+    monkeypatch.setattr(cache, "read_radiograph", lambda path: (opened.append(path), real(path))[1])
+    fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, tmp_path / "two")
+    assert len(opened) <= cache.COMPARED
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
-def test_class_weights_leave_no_shift_behind():
-    """A head fitted under the weighted loss, with the shift undone, is the head fitted without weights."""
-    rng = np.random.default_rng(0)
-    x = torch.tensor(rng.normal(size=(4000, 1)) + np.repeat([[0.0], [1.0]], [3200, 800], axis=0), dtype=torch.float32)
-    targets = np.eye(2, dtype=np.float32)[np.repeat([0, 1], [3200, 800])]
+def test_the_best_epoch_is_kept_and_a_run_that_stalls_stops(kermany_like, tmp_path):
+    asked = [*TOY, "optimizer.epochs=9", "keep.weights=best", "keep.patience=2", "keep.metric=val_loss"]
+    out = fit(
+        open_recipe("pneumonia-resnet18", [*asked, "optimizer.lr=0.05", "optimizer.ema=0"]), kermany_like, tmp_path
+    )
+    history = [json.loads(line) for line in (out / "training/history.jsonl").read_text().splitlines()]
+    losses = [row["val_loss"] for row in history]
+    best = int(np.argmin(losses))
+    assert len(history) == min(9, best + 3)
+    with safe_open(out / "training/best.safetensors", framework="pt") as file:
+        kept = file.get_tensor("network/conv1.weight")
+        assert json.loads(file.metadata()["facts"])["epoch"] == best + 1
+    assert torch.equal(kept.half(), weights(out)["conv1.weight"])
 
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.fc = torch.nn.Linear(1, 2)
 
-        def get_classifier(self):
-            return self.fc
+def test_the_trunk_starts_from_another_bundle(toy_run, kermany_like, tmp_path, capsys):
+    frozen = [*TOY, f"model.weights={toy_run}", "model.frozen_epochs=2", "optimizer.ema=0", "loss.class_weights=false"]
+    out = fit(open_recipe("pneumonia-resnet18", frozen), kermany_like, tmp_path / "run")
+    before, after = weights(toy_run), weights(out)
+    assert torch.equal(before["layer4.1.conv2.weight"], after["layer4.1.conv2.weight"])
+    assert torch.equal(before["bn1.running_mean"], after["bn1.running_mean"])
+    assert not torch.equal(before["fc.weight"], after["fc.weight"])
+    config = json.loads((out / "config.json").read_text())
+    assert "100% of the trunk" in config["cxrcore"]["provenance"]["initial_weights"]
+    other = [*frozen, "model.architecture=test_efficientnet"]
+    with pytest.raises(InvalidRecipe, match="same architecture"):
+        fit(open_recipe("pneumonia-resnet18", other), kermany_like, tmp_path / "other")
+    with pytest.raises(InvalidRecipe, match=r"model\.weights.*nowhere"):
+        fit(open_recipe("pneumonia-resnet18", [*TOY, "model.weights=nowhere"]), kermany_like, tmp_path / "third")
 
-    def fitted(weights):
-        net = Net()
-        optimizer = torch.optim.LBFGS(net.parameters(), max_iter=200)
 
-        def closure():
-            optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(net.fc(x), torch.from_numpy(targets), weight=weights)
-            loss.backward()
-            return loss
+def test_without_a_hub_a_pretrained_recipe_says_that_it_starts_from_scratch(
+    kermany_like, tmp_path, monkeypatch, capsys
+):
+    from huggingface_hub import constants
 
-        optimizer.step(closure)
-        return net
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing answers there
+    out = fit(open_recipe("pneumonia-resnet18", [*TOY, "model.weights=pretrained"]), kermany_like, tmp_path / "run")
+    assert "this run starts from scratch" in capsys.readouterr().out
+    assert "trained from scratch" in (out / "README.md").read_text()
+    assert "resnet18.a1_in1k was asked for" in (out / "README.md").read_text()
 
-    weights = loop.class_weights(targets)
-    weighted, plain = fitted(weights), fitted(None)
-    before = weighted.fc(x).softmax(1)[:, 1].mean().item()
-    loop.undo_class_weights(weighted, weights)
-    after = weighted.fc(x).softmax(1)[:, 1].mean().item()
-    assert weights.tolist() == pytest.approx([0.625, 2.5])
-    assert before > 0.3
-    assert after == pytest.approx(0.2, abs=0.02)
-    assert plain.fc(x).softmax(1)[:, 1].mean().item() == pytest.approx(0.2, abs=0.01)
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(toy_run, tmp_path, monkeypatch):
+    from cxrcore.training import checkpoint
+
+    path = tmp_path / "checkpoint.safetensors"
+    network = torch.nn.Linear(3, 3)
+    checkpoint.save_tensors(path, {"network": network}, {"epoch": 1})
+    before = path.read_bytes()
+
+    def full(*arguments, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(TrainingStopped, match="No space left"):
+        checkpoint.save_tensors(path, {"network": network}, {"epoch": 2})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_too_little_memory_suggests_how_to_split_the_batch(kermany_like, tmp_path, monkeypatch):
+    def exhausted(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop, "_step", exhausted)
+    with pytest.raises(
+        TrainingStopped, match=r"not enough memory for 8 films at once; try --set optimizer.accumulate=2"
+    ):
+        fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, tmp_path / "run")
+
+
+def test_training_statistics_go_into_the_bundle(kermany_like, tmp_path):
+    asked = [*TOY, "optimizer.epochs=1", "data.training_statistics=true", "preprocessing.intensity=none"]
+    out = fit(open_recipe("pneumonia-resnet18", asked), kermany_like, tmp_path / "run")
+    model = cxrcore.load(out)
+    rows = [line.split(",") for line in (out / "training/split.csv").read_text().splitlines()[1:]]
+    train = [image for image, _, split in rows if split == "train"]
+    pixels = np.stack([model.prepare(cxrcore.read_radiograph(kermany_like / "chest_xray" / name)) for name in train])
+    assert model.preprocessing.mean == pytest.approx(pixels.mean(), abs=1e-4)
+    assert model.preprocessing.std == pytest.approx(pixels.std(), abs=1e-4)

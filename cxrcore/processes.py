@@ -1,0 +1,14 @@
+"""The processes that share a piece of work: one alone, or as many as ``accelerate launch`` or ``torchrun`` started."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator
+
+
+def join_processes() -> Accelerator:
+    """Device and fellow processes, from the launcher's environment; several without a GPU talk through gloo."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return Accelerator(mixed_precision="no", cpu=several and not torch.cuda.is_available())

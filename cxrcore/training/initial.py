@@ -1,0 +1,106 @@
+"""What a network starts from, said aloud: random weights, timm's pretrained ones, a bundle's, or a file's."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from cxrcore.bundle import WEIGHTS, BundleConfig, find_bundle, read_config, weights_digest
+from cxrcore.errors import BundleNotFound, InvalidRecipe
+from cxrcore.training.config import ModelConfig
+
+SCRATCH = "random (trained from scratch)"
+MIN_SHARED = 0.5  # of the trunk's values; fewer means another architecture, not a start
+
+
+def start_from(network: Any, model: ModelConfig, config: BundleConfig, say: Callable[[str], None]) -> str:
+    """Put the recipe's initial weights into ``network``, in place, and return a line that says what they are.
+
+    Pretrained weights that cannot be had (no Hub, none published) leave random ones, said through ``say``. Raises
+    InvalidRecipe for a bundle or file that is not there or does not fit.
+    """
+    if model.weights == "scratch":
+        return SCRATCH
+    if model.weights == "pretrained":
+        return _pretrained(network, model, config, say)
+    path = Path(model.weights)
+    if path.suffix == ".safetensors":
+        name = path.name
+    else:
+        try:
+            folder = find_bundle(model.weights)
+        except BundleNotFound as error:
+            raise InvalidRecipe(f"model.weights: {error}; or use scratch, pretrained or a .safetensors file") from None
+        path, name = folder / WEIGHTS, f"{read_config(folder).name}@{weights_digest(folder)}"
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError):
+        raise InvalidRecipe(f"model.weights: {path.name} is missing or no safetensors file") from None
+    share = _copy_trunk(network, tensors)
+    if share < MIN_SHARED:
+        raise InvalidRecipe(
+            f"model.weights: {name} shares {share:.0%} of its values with {model.architecture}; "
+            "take weights of the same architecture"
+        )
+    return f"{name} ({share:.0%} of the trunk's values; the head is new)"
+
+
+def _pretrained(network: Any, model: ModelConfig, config: BundleConfig, say: Callable[[str], None]) -> str:
+    cfg = timm.get_pretrained_cfg(model.architecture)
+    source = cfg.hf_hub_id if cfg else None
+    if cfg is None or source is None:
+        say(f"timm publishes no pretrained weights for {model.architecture}: this run starts from scratch")
+        return SCRATCH
+    name = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else cfg.architecture
+    if not (_cached(source) or _hub_answers()):
+        say(f"the Hugging Face Hub does not answer, so {name} cannot be had: this run starts from scratch")
+        return f"{SCRATCH}; {name} was asked for and the Hub did not answer"
+    try:
+        weights = timm.create_model(model.architecture, pretrained=True, in_chans=config.preprocessing.channels)
+    except Exception as error:
+        say(f"{name} could not be fetched ({type(error).__name__}): this run starts from scratch")
+        return f"{SCRATCH}; {name} was asked for and could not be fetched"
+    _copy_trunk(network, weights.state_dict())
+    return f"timm/{name} (ImageNet or what its tag says; the head is new)"
+
+
+def _copy_trunk(network: Any, tensors: dict[str, torch.Tensor]) -> float:
+    """Copy tensors of equal name and shape, all but the head's; the share of the trunk's values that came over."""
+    head = {id(parameter) for parameter in network.get_classifier().parameters()}
+    own = network.state_dict(keep_vars=True)
+    trunk = {name: tensor for name, tensor in own.items() if id(tensor) not in head and tensor.is_floating_point()}
+    copied = 0
+    with torch.no_grad():
+        for name, tensor in trunk.items():
+            if name in tensors and tensors[name].shape == tensor.shape:
+                tensor.copy_(tensors[name])
+                copied += tensor.numel()
+    return copied / max(1, sum(tensor.numel() for tensor in trunk.values()))
+
+
+def _cached(source: str) -> bool:
+    return any(
+        isinstance(try_to_load_from_cache(source, name), str) for name in ("model.safetensors", "pytorch_model.bin")
+    )
+
+
+def _hub_answers(seconds: float = 5.0) -> bool:
+    """Whether the Hub can be reached at all: its own retries would take three quarters of a minute to say no."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=seconds):
+            return True
+    except urllib.error.HTTPError:
+        return True  # it answered
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,148 @@
+"""Models that cost more, know no threshold, or learned from drawings say so wherever they are named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import app
+import cxrcore
+from cxrcore.caveats import caveats
+from cxrcore.ensemble import write_ensemble
+from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3
+from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.phantom import PHANTOM5
+from tests.app.visit import Server, Visit, free_port
+
+DRAWN = {"synthetic": True}
+
+
+@pytest.fixture(scope="module")
+def pair(make_bundle: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ensemble of two that learned from phantoms, the second of which looks twice."""
+    one = make_bundle("resnet10t", PHANTOM5, provenance=DRAWN)
+    other = make_bundle("resnet18", PHANTOM5, provenance=DRAWN, test_time_augmentation="flip")
+    out = tmp_path_factory.mktemp("ensembles") / "phantom-pair"
+    write_ensemble([one, other], out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def partly(make_bundle: Callable[..., Path]) -> Path:
+    """Fourteen findings, of which Hernia has no operating point and the others never reach theirs."""
+    thresholds = np.ones(14, np.float32)
+    thresholds[NIH14.index("Hernia")] = np.nan
+    return make_bundle("resnet10t", NIH14, operating_points=OperatingPoints(NIH14.names, thresholds, "val"))
+
+
+@pytest.fixture(scope="module")
+def server(
+    pair: Path, partly: Path, make_bundle: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The page with several models on its menu, served from here."""
+    folder = tmp_path_factory.mktemp("server")
+    three = make_bundle("resnet10t", PNEUMONIA3)
+    models = {"pair": pair, "partly": partly, "three": three} | {name: name for name in cxrcore.embedded_models()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        demo = app.build_app(models=app.Models({name: str(reference) for name, reference in models.items()}))
+        options = {"prevent_thread_lock": True, "quiet": True, "run_history": False, "ssr_mode": False}
+        _, url, _ = demo.launch(server_name="127.0.0.1", server_port=free_port(), **options)
+        yield Server(url, folder, folder / "none.log", 0)
+        demo.close()
+
+
+def test_the_price_and_the_drawings_are_said_before_a_model_is_loaded(
+    pair: Path, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    plain = make_bundle("resnet18", PNEUMONIA2)
+    twice = make_bundle("resnet10t", PNEUMONIA2, test_time_augmentation="flip")
+    write_ensemble([plain, twice], tmp_path / "mixed")
+    write_ensemble([plain, make_bundle("resnet10t", PNEUMONIA2)], tmp_path / "plain")
+    assert caveats(plain).title("a") == "a"
+    assert caveats(twice).title("a") == "a (looks twice, mirrored: about twice the time)"
+    assert caveats(tmp_path / "plain").cost == "2 members: about twice the time"
+    assert (
+        caveats(tmp_path / "mixed").cost == "2 members, some of which look twice, mirrored: about three times the time"
+    )
+    menu = app.offered_models(str(pair)).menu
+    assert menu[0]["name"] == "phantom-pair"
+    assert menu[0]["title"].startswith("phantom-pair (synthetic films only; 2 members")
+    assert {entry["name"] for entry in menu[1:]} == set(cxrcore.embedded_models())
+
+
+def test_the_panel_about_an_ensemble_names_its_members_and_its_price(pair: Path) -> None:
+    about = app.about("phantom-pair", cxrcore.load(pair))
+    facts = dict(about["facts"])
+    assert "resnet10t, 64 × 64 pixels" in facts["Members"]
+    assert "resnet18, 64 × 64 pixels" in facts["Members"]
+    assert facts["Cost"].endswith("about three times the time")
+    assert about["synthetic"] is True
+    json.dumps(about, allow_nan=False)
+
+
+def test_a_report_by_a_model_of_drawings_says_so(pair: Path, film_path: Path) -> None:
+    film, model = cxrcore.read_radiograph(film_path), cxrcore.load(pair)
+    assert "synthetic films" in app.report(film, model.analyse(film), synthetic=True)["note"]
+    assert app.report(film, model.analyse(film), synthetic=False)["note"] == app.NOTE
+
+
+@pytest.mark.browser
+def test_an_ensemble_of_drawings_on_the_page(visit: Visit, film_path: Path, pair: Path) -> None:
+    page = visit.page
+    assert page.locator("[data-part=about-drawn]").is_visible()
+    assert "2 members" in page.locator("[data-part=model] option").first.inner_text()
+    visit.analyse(film_path)
+    prediction = cxrcore.load(pair).predict(cxrcore.read_radiograph(film_path))
+    assert visit.probabilities() == pytest.approx(prediction.probabilities, abs=0.00101)
+    assert "learned from synthetic films" in page.inner_text("[data-part=drawn]")
+    highest = max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
+    assert page.inner_text("[data-part=summary]").startswith(f"Highest: {highest}, ")
+    assert "calls nothing positive" in page.inner_text("[data-part=how-to-read]")
+    assert page.locator(".finding .mark").count() == 0
+    assert page.locator(".finding .verdict").first.inner_text() == "no known threshold"
+    assert "was not measured for this model" in page.inner_text("[data-part=evidence]")
+    assert visit.console == []
+
+
+@pytest.mark.browser
+def test_another_model_answers_the_same_film_and_the_warning_goes(visit: Visit, film_path: Path) -> None:
+    if "pneumonia-resnet18" not in cxrcore.embedded_models():
+        pytest.skip("pneumonia-resnet18 is not embedded here")
+    visit.analyse(film_path)
+    visit.page.select_option("[data-part=model]", "pneumonia-resnet18")
+    visit.page.wait_for_selector('.finding[data-finding="Normal"]', timeout=60_000)
+    assert not visit.page.locator("[data-part=drawn]").is_visible()
+    assert film_path.name in visit.page.inner_text("[data-part=facts]")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_menu_fits_a_phone(open_page: Callable[..., Visit], width: int) -> None:
+    visit = open_page(width)
+    box = visit.page.locator("[data-part=model]").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("model", "summary", "verdict"),
+    [
+        ("partly", "No finding reaches its alarm threshold; 1 has none", "no known threshold"),
+        ("three", "Most likely: ", "less likely"),
+    ],
+)
+def test_unknown_thresholds_and_winners_are_said_in_words(
+    visit: Visit, film_path: Path, model: str, summary: str, verdict: str
+) -> None:
+    visit.page.select_option("[data-part=model]", model)
+    visit.page.wait_for_selector("[data-part=about-drawn]", state="hidden")
+    visit.analyse(film_path)
+    assert visit.page.inner_text("[data-part=summary]").startswith(summary)
+    assert verdict in visit.page.locator(".finding .verdict").all_inner_texts()
+    assert "Pleural_Thickening" not in visit.page.inner_text(".cxr")

@@ -1,0 +1,32 @@
+"""``cxr evaluate``: the scores of a model on a dataset's split, measured again from its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+import cxrcore
+from cxrcore.errors import CxrError
+from cxrcore.evaluation import as_table, evaluate
+from cxrcore.processes import join_processes
+from cxrcore.selftest import self_test
+
+
+def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Path) -> dict:
+    """Write the scores into ``out``, print them, and return them. Raises CxrError."""
+    first = join_processes().is_main_process
+    say = tqdm.write if first else lambda text: None
+    model = cxrcore.load(reference)
+    checked = self_test(model)
+    if checked.passed is False:
+        raise CxrError(f"{model.name} does not compute here what it computed when it was made: {checked.why}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise CxrError(f"cannot write into {out.name!r}; choose another --out") from None
+    bar = (lambda films: tqdm(films, unit="film", desc="reading", disable=None, leave=False)) if first else iter
+    metrics = evaluate(model, dataset, data, split, out, progress=bar, say=say)
+    say(as_table(metrics))
+    say(f"scores written to {out}")
+    return metrics
