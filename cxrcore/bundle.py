@@ -356,9 +356,10 @@ def read_metrics(folder: Path) -> list[dict]:
 
 
 def export_bundle(run: Path, destination: Path) -> None:
-    """Copy what may leave the machine: config, weights, card, recipe, history, scores; no per-film table.
+    """Copy what may leave the machine: config, weights, card, recipe, history, scores.
 
-    Of an ensemble, each member likewise. Raises InvalidBundle when the run is not a bundle that opens.
+    Per-film tables stay behind, but for films of nobody: a model trained on phantoms takes its predictions and boxes
+    along. Of an ensemble, each member likewise. Raises InvalidBundle when the run is not a bundle that opens.
     """
     if is_ensemble(run):
         for member in member_folders(run, read_ensemble(run)):
@@ -366,7 +367,9 @@ def export_bundle(run: Path, destination: Path) -> None:
     else:
         read_network(run, read_config(run))
     patterns = (WEIGHTS, "README.md", "recipe.yaml", "training/history.jsonl", GOLDEN)
-    scores = ("evaluation/*/metrics.json", "evaluation/*/curves.json")
+    scores: tuple[str, ...] = ("evaluation/*/metrics.json", "evaluation/*/curves.json")
+    if not is_ensemble(run) and read_config(run).provenance.get("synthetic"):
+        scores += ("evaluation/*/predictions.parquet", "evaluation/*/boxes.csv")
     for pattern in (*patterns, *scores, CONFIG):  # the config last: half a copy is no bundle
         for path in sorted(run.glob(pattern)):
             target = destination / path.relative_to(run)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from cxrcore.bundle import BundleConfig, read_metrics
+from cxrcore.metrics.calibration import PlattScaling
 
+_SYNTHETIC = """
+**It has only ever seen drawings.** Its films are synthetic, drawn by a program from seeds; nothing it says about a
+person's film means anything.
+"""
 _GEOMETRY = {"squash": "its aspect lost", "letterbox": "its aspect kept"}
 _METRICS = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "brier", "ece")
 
@@ -54,7 +60,7 @@ def _body(config: BundleConfig, evaluations: list[dict]) -> str:
     return f"""# {config.name}
 
 **For research and teaching only. Not a medical device; never for diagnosis.**
-
+{_SYNTHETIC if facts.get("synthetic") else ""}
 A {config.architecture} that reads a chest film at {config.preprocessing.height} x {config.preprocessing.width} pixels,
 {_GEOMETRY[config.preprocessing.geometry]}, and gives a calibrated probability for:
 
@@ -66,8 +72,10 @@ Teaching how such classifiers work and fail; a baseline for research. Not for pa
 
 ## Data
 
-{source.get("title", facts.get("dataset", ""))} ({source.get("license", "")}, <{source.get("url", "")}>):
-{source.get("who", "")}. Split by patient: {counts}. Weights at the start: {facts.get("initial_weights", "")}.
+{_source(source)}: {source.get("who", "patients of whom nothing is known")}. Split by patient: {counts}.
+
+Made by the recipe `{facts.get("recipe", "?")}` ({facts.get("reproduces", "see recipe.yaml")}). Weights at the start:
+{facts.get("initial_weights", "unknown")}.
 
 ## Measured on held-out patients
 
@@ -77,10 +85,7 @@ Intervals are 95 %. The operating point and the calibration were chosen on valid
 
 ## Limits
 
-- It has seen {source.get("who", "only its own data")}. Other ages, hospitals and devices are outside what it
-  knows; scores there will be lower, and its probabilities are calibrated to the share of disease in its own data.
-- It knows only the findings above. Everything else on a film goes unmentioned.
-- A heatmap shows what moved the network's answer. It is not an outline of disease.
+{_limits(config)}
 
 ## Open it
 
@@ -94,6 +99,39 @@ print(model.predict(cxrcore.read_radiograph("film.png")).probabilities)
 Plain timm opens the folder too: `timm.create_model("local-dir:{config.name}", pretrained=True)`; the film must then go
 through this bundle's preprocessing first (`model.tensor(film)`).
 """
+
+
+def _source(source: dict) -> str:
+    """Title, licence and address of the data, as far as there are any."""
+    title, more = source.get("title", "Films of unknown origin"), [source.get("license", "")]
+    if source.get("url"):
+        more.append(f"<{source['url']}>")
+    return f"{title} ({', '.join(part for part in more if part)})" if any(more) else title
+
+
+def _limits(config: BundleConfig) -> str:
+    facts = config.provenance
+    who = facts.get("source", {}).get("who", "only its own data")
+    limits = [
+        f"It has seen {who}. Other ages, hospitals and devices are outside what it knows; scores will be lower, and "
+        "its probabilities are calibrated to the share of disease in its own data.",
+        "It knows only the findings above. Everything else on a film goes unmentioned.",
+        "A heatmap shows what moved the network's answer. It is not an outline of disease.",
+    ]
+    if facts.get("note"):
+        limits.insert(0, facts["note"])
+    if facts.get("untrained"):
+        names = ", ".join(facts["untrained"])
+        limits.insert(0, f"Its training films were all alike in {names}: its numbers for that mean nothing.")
+    calibration = config.calibration
+    if isinstance(calibration, PlattScaling) and calibration.why:
+        names = ", ".join(config.labels.names[column] for column in calibration.why)
+        limits.append(
+            f"Too few validation films to calibrate {names}: those probabilities are as the network gives them."
+        )
+    if config.test_time_augmentation == "flip":
+        limits.append("It looks at every film twice, as it is and mirrored, and takes about twice the time.")
+    return "\n".join(f"- {textwrap.fill(limit, 118, subsequent_indent='  ')}" for limit in limits)
 
 
 def _scores(metrics: dict) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from cxrcore.datasets.files import read_text, subfolders
 from cxrcore.datasets.nih import OLD_NAMES
 from cxrcore.errors import InvalidDataset
 
-BOX_FILES = ("BBox_List_2017.csv", "BBox_List_2017.csv.gz", "boxes.csv")
+BOXES = "boxes.csv"
+BOX_FILES = ("BBox_List_2017.csv", "BBox_List_2017.csv.gz", BOXES)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,22 @@ def read_boxes(source: Path) -> tuple[Box, ...]:
             raise InvalidDataset(f"{path.name}, line {number}: expected image, finding, x, y, width, height") from None
         boxes.append(Box(row[0], OLD_NAMES.get(row[1], row[1]), x, y, width, height))
     return tuple(boxes)
+
+
+def boxes_of(folder: Path) -> tuple[Box, ...]:
+    """The boxes of a dataset's folder; none where it has no box file."""
+    try:
+        return read_boxes(folder)
+    except InvalidDataset:
+        return ()
+
+
+def write_boxes(path: Path, boxes: Sequence[Box]) -> None:
+    """Write what ``read_boxes`` reads."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image", "finding", "x", "y", "width", "height"))
+        writer.writerows((b.image, b.finding, b.x, b.y, b.width, b.height) for b in boxes)
 
 
 def _box_file(source: Path) -> Path:

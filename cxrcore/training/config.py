@@ -39,6 +39,7 @@ class DataConfig:
     test_fraction: float = 0.1  # of patients, scored once at the end; unused where the source's own list is kept
     limit: int = 0  # at most this many films, whole patients first; 0: all
     training_statistics: bool = False  # measure preprocessing.mean and .std on the training films
+    note: str = ""  # what the model card must say about these films
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ModelConfig:
     dropout: float = 0.0  # before the linear head
     weights: str = "scratch"  # or "pretrained" (timm's, from the Hub), a bundle's name or folder, a .safetensors file
     frozen_epochs: int = 0  # epochs in which only the head learns
+    test_time_augmentation: Literal["none", "flip"] = "none"  # flip: look twice, mirrored, and average
     unfreeze_every: int = 0  # after those, one more stage every so many epochs, last first; 0: all at once
 
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from cxrcore.bundle import BundleConfig, read_network, write_bundle, write_config
 from cxrcore.classifier import Classifier
 from cxrcore.datasets import SOURCES, read_dataset
+from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
 from cxrcore.datasets.cache import open_films
 from cxrcore.datasets.split import carve
 from cxrcore.datasets.table import FilmTable
@@ -91,7 +92,11 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
         preprocessing = replace(preprocessing, mean=mean, std=std)
         say(f"training films have mean {mean:.4f} and standard deviation {std:.4f}")
     config = BundleConfig(
-        name=out.name, architecture=recipe.model.architecture, labels=table.labels, preprocessing=preprocessing
+        name=out.name,
+        architecture=recipe.model.architecture,
+        labels=table.labels,
+        preprocessing=preprocessing,
+        test_time_augmentation=recipe.model.test_time_augmentation,
     )
     torch.manual_seed(recipe.seed)
     network = config.build_network(drop_rate=recipe.model.dropout if recipe.model.head == "linear" else 0.0)
@@ -107,7 +112,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
         undo_weights(network, weights, recipe.kind)
     fold_training_head(network)
     provenance = _provenance(recipe, table, splits, start) | ({"untrained": untrained} if untrained else {})
-    finish(network, replace(config, provenance=provenance), films, splits, out, accelerator)
+    finish(network, replace(config, provenance=provenance), films, splits, out, accelerator, boxes_of(data))
     return out
 
 
@@ -118,6 +123,7 @@ def finish(
     splits: np.ndarray,
     out: Path,
     accelerator: Accelerator,
+    boxes: Sequence[Box] = (),
 ) -> None:
     """Store the weights, fit what validation decides, score the test patients, and write the card."""
     first = accelerator.is_main_process
@@ -144,7 +150,10 @@ def finish(
     for split in ("val", "test"):
         origin = "official" if split in films.table.splits and config.provenance["split_origin"] != "own" else "own"
         folder = out / "evaluation" / f"{films.table.name}-{split}"
-        metrics = score_split(classifier, [films.select(splits == split)], split, folder, origin, accelerator)
+        part = films.select(splits == split)
+        metrics = score_split(classifier, [part], split, folder, origin, accelerator)
+        if first and boxes:
+            write_boxes(folder / BOXES, [box for box in boxes if box.image in set(part.table.images)])
     if first:
         write_golden(classifier, out)
         write_model_card(out, config)
@@ -239,11 +248,12 @@ def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, start: str
     return {
         "dataset": table.name,
         "source": source,
-        "synthetic": bool(source.get("synthetic")),
+        "synthetic": table.name == "phantom",
         "recipe": recipe.name,
         "reproduces": recipe.reproduces,
         "seed": recipe.seed,
         "initial_weights": start,
+        "note": recipe.data.note,
         "films": {name: int((splits == name).sum()) for name in SPLITS},
         "patients": {name: len(np.unique(patients[splits == name])) for name in SPLITS},
         "split_sha256": split_digest(table, splits),

@@ -180,7 +180,7 @@ def kill(items):
         if n == 17:
             os.kill(os.getpid(), signal.SIGKILL)
         yield item
-films.SAVE_EVERY = 5
+film_cache.SAVE_EVERY = 5
 open_films(table_of(Path(sys.argv[1])), SMALL, Path(sys.argv[2]), kill)
 """,
         folder,
