@@ -37,7 +37,7 @@ def write_model_card(folder: Path, config: BundleConfig) -> None:
 def _results(metrics: dict) -> list[EvalResult]:
     common = {
         "task_type": "image-classification",
-        "dataset_name": f"{metrics['dataset']}, held-out patients",
+        "dataset_name": f"{metrics['dataset']}, {_held_out(metrics)}",
         "dataset_type": metrics["dataset"],
         "dataset_split": metrics["split"],
     }
@@ -51,11 +51,19 @@ def _results(metrics: dict) -> list[EvalResult]:
     return results
 
 
+def _held_out(metrics: dict) -> str:
+    """Who the films of a score are, in three words."""
+    if metrics["dataset"] == "phantom":
+        return "held-out drawn films"
+    return "official test list" if metrics.get("split_origin") == "official" else "held-out patients"
+
+
 def _body(config: BundleConfig, evaluations: list[dict]) -> str:
     facts, source = config.provenance, config.provenance.get("source", {})
     findings = "\n".join(f"- **{f.name}**: {f.description}" for f in config.labels.findings)
     films, patients = facts.get("films", {}), facts.get("patients", {})
     counts = ", ".join(f"{name} {films[name]} films of {patients[name]} patients" for name in films)
+    start = facts.get("initial_weights", "unknown")
     scores = "\n\n".join(_scores(metrics) for metrics in evaluations) or "Not scored yet."
     return f"""# {config.name}
 
@@ -72,10 +80,9 @@ Teaching how such classifiers work and fail; a baseline for research. Not for pa
 
 ## Data
 
-{_source(source)}: {source.get("who", "patients of whom nothing is known")}. Split by patient: {counts}.
+{_filled(f"{_source(source)}: {source.get('who', 'patients of whom nothing is known')}. Split by patient: {counts}.")}
 
-Made by the recipe `{facts.get("recipe", "?")}` ({facts.get("reproduces", "see recipe.yaml")}). Weights at the start:
-{facts.get("initial_weights", "unknown")}.
+{_filled(f"Made by the recipe `{facts.get('recipe', '?')}`. Weights at the start: {start}.")}
 
 ## Measured on held-out patients
 
@@ -101,6 +108,10 @@ through this bundle's preprocessing first (`model.tensor(film)`).
 """
 
 
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def _source(source: dict) -> str:
     """Title, licence and address of the data, as far as there are any."""
     title, more = source.get("title", "Films of unknown origin"), [source.get("license", "")]
@@ -112,9 +123,14 @@ def _source(source: dict) -> str:
 def _limits(config: BundleConfig) -> str:
     facts = config.provenance
     who = facts.get("source", {}).get("who", "only its own data")
+    seen = (
+        "It has seen drawings and no person; its scores are on drawings too, and say nothing about people."
+        if facts.get("synthetic")
+        else f"It has seen {who}. Other ages, hospitals and devices are outside what it knows; scores will be lower, and "
+        "its probabilities are calibrated to the share of disease in its own data."
+    )
     limits = [
-        f"It has seen {who}. Other ages, hospitals and devices are outside what it knows; scores will be lower, and "
-        "its probabilities are calibrated to the share of disease in its own data.",
+        seen,
         "It knows only the findings above. Everything else on a film goes unmentioned.",
         "A heatmap shows what moved the network's answer. It is not an outline of disease.",
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from cxrcore.findings import LABEL_SETS, Kind, LabelSet
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyarrow import NativeFile
 
 SCHEMA = 1
 _KEY = b"cxrcore"
@@ -38,6 +39,8 @@ class Predictions:
     probabilities: np.ndarray  # (N, C) float32 or float64 in [0, 1], calibrated; multiclass rows sum to 1
     logits: np.ndarray | None = None  # (N, C) float32 or float64, uncalibrated
     metadata: dict[str, np.ndarray] = field(default_factory=dict)  # column -> (N,)
+    dataset: str = ""  # where the labels are from, as far as is known; not stored
+    notes: tuple[str, ...] = ()  # plain sentences to be said aloud: what was left out, what was assumed; not stored
 
     def __post_init__(self) -> None:
         for name in ("images", "patient_ids", "split"):
@@ -131,8 +134,19 @@ class Predictions:
             table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: own}), path, compression="zstd"
         )
 
+    @staticmethod
+    def is_own(file: Path | str | BinaryIO | NativeFile) -> bool:
+        """Whether ``write`` wrote this Parquet file. Raises InvalidPredictions when it is none."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return _KEY in (pq.read_schema(file).metadata or {})
+        except (pa.ArrowException, OSError):
+            raise InvalidPredictions("this file is not a readable Parquet table") from None
+
     @classmethod
-    def read(cls, path: Path | str, labels: LabelSet | None = None) -> Predictions:
+    def read(cls, path: Path | str | BinaryIO | NativeFile, labels: LabelSet | None = None) -> Predictions:
         """Read what ``write`` wrote, or such a table from elsewhere (then ``labels`` or a known set of names).
 
         Raises InvalidPredictions when the file is no Parquet, has another schema version, or does not fit together.
@@ -140,8 +154,9 @@ class Predictions:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        source: Any = str(path) if isinstance(path, Path) else path
         try:
-            table = pq.read_table(path, partitioning=None)
+            table = pq.read_table(source, partitioning=None)
         except FileNotFoundError:
             raise InvalidPredictions("there is no predictions table of that name") from None
         except (pa.ArrowInvalid, OSError):
@@ -173,20 +188,10 @@ class Predictions:
             name for name in self.metadata if name in _IDENTITY or name.startswith(("target:", "prob:", "logit:"))
         ]:
             raise InvalidPredictions(f"metadata may not reuse the table's own column names: {_some(taken)}")
-        names, counts = np.unique(self.images, return_counts=True)
-        if (repeats := names[counts > 1]).size:
-            raise InvalidPredictions(
-                f"{repeats.size} film(s) appear more than once in this table; each may appear once"
-            )
+        check_each_once(self.images)
 
     def _check_values(self) -> None:
-        bad = ~((self.probabilities >= 0) & (self.probabilities <= 1))  # NaN too
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            raise InvalidPredictions(
-                f"{int(bad.sum())} probabilities are missing or outside [0, 1], the first in row {row + 1} "
-                f"for {self.labels.names[column]}"
-            )
+        check_probabilities(self.probabilities, self.labels)
         if self.logits is not None and not np.isfinite(self.logits).all():
             raise InvalidPredictions(f"{int((~np.isfinite(self.logits)).sum())} logits are missing or infinite")
         unknown = np.isnan(self.targets)
@@ -210,6 +215,45 @@ class Predictions:
                     f"each film has exactly one class or none known, and {int((~fits).sum())} row(s) differ, "
                     f"the first in row {int(np.argmin(fits)) + 1}"
                 )
+
+
+def check_each_once(images: np.ndarray) -> None:
+    """Raise InvalidPredictions, with the first ten rows, where a film (N,) is listed again."""
+    _, first, where = np.unique(images, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[where] != np.arange(len(images)))
+    if again.size:
+        films = len(np.unique(where[again]))
+        raise InvalidPredictions(
+            f"{films} film(s) appear more than once in this table, again in row(s) {_some_rows(again)}; "
+            "each may appear once"
+        )
+
+
+def check_probabilities(probabilities: np.ndarray, labels: LabelSet) -> None:
+    """Raise InvalidPredictions, with counts and the first rows, where a value (N, C) is missing or outside [0, 1]."""
+    inside = (probabilities >= 0) & (probabilities <= 1)
+    if inside.all():
+        return
+    missing = int(np.isnan(probabilities).sum())
+    outside = int((~inside).sum()) - missing
+    counts = [f"{n} {what}" for n, what in ((missing, "missing"), (outside, "outside [0, 1]")) if n]
+    rows = np.flatnonzero(~inside.all(axis=1))
+    where = [labels.names[column] for column in np.flatnonzero(~inside.all(axis=0))]
+    known = probabilities[~np.isnan(probabilities)]
+    hint = ""
+    if outside > known.size / 10:
+        percent = known.min() >= 0 and known.max() <= 100
+        hint = "; divide percentages by 100" if percent else "; turn logits into probabilities first"
+    raise InvalidPredictions(
+        f"of {probabilities.size} probabilities, {' and '.join(counts)}: row(s) {_some_rows(rows)}, "
+        f"for {_some(where)}{hint}"
+    )
+
+
+def _some_rows(rows: np.ndarray, limit: int = 10) -> str:
+    """Row numbers as a reader of the table counts them: from 1, below the header."""
+    more = f" and {rows.size - limit} more" if rows.size > limit else ""
+    return ", ".join(str(row + 1) for row in rows[:limit].tolist()) + more
 
 
 def _floats(values: Any) -> np.ndarray:

@@ -70,9 +70,7 @@ def load_checkpoint(
     if not path.exists():
         return {}
     facts = read_facts(path)
-    changed = _changed(facts["recipe"], recipe)
-    if changed:
-        raise TrainingStopped(f"cannot resume: the recipe changed in {', '.join(changed)}; choose another --out")
+    refuse_other_recipe(facts["recipe"], recipe)
     load_tensors(path, modules)
     try:
         with safe_open(path, framework="pt") as file:
@@ -110,6 +108,12 @@ def read_facts(path: Path) -> dict[str, Any]:
             return json.loads(file.metadata()["facts"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         raise TrainingStopped(f"{path.name} is damaged; start again without --resume") from None
+
+
+def refuse_other_recipe(before: dict, recipe: Recipe) -> None:
+    """Raises TrainingStopped naming the keys in which ``recipe`` differs from the one a run began with."""
+    if changed := _changed(before, recipe):
+        raise TrainingStopped(f"cannot resume: the recipe changed in {', '.join(changed)}; choose another --out")
 
 
 def _changed(before: dict, recipe: Recipe) -> list[str]:

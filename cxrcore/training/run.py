@@ -40,8 +40,8 @@ from cxrcore.preprocessing import unpack
 from cxrcore.processes import join_processes
 from cxrcore.selftest import write_golden
 from cxrcore.splits import SPLITS
-from cxrcore.training.checkpoint import CHECKPOINT
-from cxrcore.training.config import Recipe
+from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
+from cxrcore.training.config import Recipe, read_recipe
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.initial import start_from
 from cxrcore.training.loop import Films, train_network
@@ -71,6 +71,9 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     table = _limited(table, recipe)
     with accelerator.main_process_first():
         decoded = open_films(table, recipe.preprocessing, progress=_reading_bar(len(table)) if first else iter)
+    if decoded.skipped:
+        are = "is" if len(decoded.skipped) == 1 else "are"
+        say(f"{len(decoded.skipped)} of {len(table)} films cannot be read and {are} left out:")
     for line in decoded.skipped:
         say(f"skipped {line}")
     films = ScoredFilms(decoded.table, decoded.pixels, decoded.rows)
@@ -78,8 +81,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     options = recipe.data
     splits = np.array(carve(table, options.official_split, options.val_fraction, options.test_fraction, recipe.seed))
     if first:
-        (training / "split.csv").write_text(split_csv(table, splits), "utf-8")
-        (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), "utf-8")
+        _record(out, recipe, split_csv(table, splits))
     parts = {name: _part(films, splits == name) for name in SPLITS}
     say(", ".join(f"{name}: {len(part)} films" for name, part in parts.items()))
     untrained = _one_sided(table.labels.names, parts["train"].targets)
@@ -171,6 +173,23 @@ def _claim(training: Path, resume: bool) -> None:
         training.mkdir(parents=True, exist_ok=True)
     except OSError:
         raise TrainingStopped(f"cannot write into {out.name!r}; choose another --out") from None
+
+
+def _record(out: Path, recipe: Recipe, split: str) -> None:
+    """Write the run's recipe.yaml and split.csv; a run that goes on must have begun with the same, else
+    TrainingStopped.
+    """
+    recipe_file, split_file = out / "recipe.yaml", out / "training" / "split.csv"
+    if (out / "training" / CHECKPOINT).exists() and recipe_file.is_file() and split_file.is_file():
+        refuse_other_recipe(read_recipe(recipe_file).to_dict(), recipe)
+        if split_file.read_text("utf-8") != split:
+            raise TrainingStopped(
+                "cannot resume: these are not the films, or not the patients held out, that the run began with; "
+                "choose another --out"
+            )
+        return
+    split_file.write_text(split, "utf-8")
+    recipe_file.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), "utf-8")
 
 
 def _part(films: ScoredFilms, mask: np.ndarray) -> Films:

@@ -1,6 +1,7 @@
 """``cxr`` as typed in a terminal: exit codes, one clear line for mistakes, one answer a film."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 
 import cxrcore
+from tests.conftest import TOY
 from train.cli import main
+from train.recipes import RECIPES
 
 
 def run(capsys, *arguments: object) -> tuple[int, str, str]:
@@ -77,6 +80,17 @@ def test_heatmaps_are_written_for_every_finding_and_never_overwrite(toy_run, fil
             "optimizer.epochs",
         ),
         (["fit", "pneumonia-resnet18", "--data", "{tmp}", "--out", "{tmp}/y"], "expected chest_xray/train"),
+        (
+            ["fit", "pneumonia-resnet18", "--data", "{tmp}", "--out", "{tmp}/y", "--set", "data.dataset=kermani"],
+            "no dataset 'kermani'; there are: kermany",
+        ),
+        (
+            ["fit", "pneumonia-resnet18", "--data", "{tmp}", "--out", "{tmp}/y", "--set", "data.labels=nih14"],
+            "kermany has no labels 'nih14'; choose one of: pneumonia2",
+        ),
+        (["evaluate", "nope", "--dataset", "nih", "--data", "x", "--split", "test", "--out", "{tmp}/y"], "'nope'"),
+        (["evaluate", "nope", "--dataset", "nih", "--data", "x", "--out", "{tmp}/y"], "--split"),
+        (["ensemble", "nope", "nopes", "--out", "{tmp}/y"], "'nope'"),
     ],
 )
 def test_mistakes_are_one_line_on_stderr_and_exit_2(arguments, said, tmp_path, capsys):
@@ -87,14 +101,70 @@ def test_mistakes_are_one_line_on_stderr_and_exit_2(arguments, said, tmp_path, c
     assert len(err.strip().splitlines()) == 1
 
 
+def small_fit(films: Path, out: Path, *more: object) -> list[object]:
+    return ["fit", "pneumonia-resnet18", "--data", films, "--out", out, *(p for o in TOY for p in ("--set", o)), *more]
+
+
+def test_a_file_in_the_way_of_the_output_is_told_before_a_film_is_opened(toy_run, kermany_like, tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file")
+    evaluate = ["evaluate", toy_run, "--dataset", "kermany", "--data", kermany_like, "--split", "test", "--out"]
+    for out in (tmp_path / "taken", tmp_path / "taken" / "run"):
+        for command in (small_fit(kermany_like, out), [*evaluate, out]):
+            code, said, error = run(capsys, *command)
+            assert (code, said) == (2, "")
+            assert error == f"cxr: cannot write into {out.name!r}; choose another --out\n"
+    assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_a_run_is_never_gone_on_with_by_mistake(toy_run, kermany_like, tmp_path, capsys):
+    """Neither overwritten, nor resumed with another recipe or other films; a refusal changes no file."""
+    mine = shutil.copytree(toy_run, tmp_path / "mine")
+    before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
+    fewer = shutil.copytree(kermany_like, tmp_path / "films")
+    (fewer / "chest_xray/train/NORMAL/IM-0003-0001.jpeg").unlink()
+    for films, more, expected in (
+        (kermany_like, (), "already holds a run; add --resume"),
+        (kermany_like, ("--resume", "--set", "optimizer.lr=1e-5"), "the recipe changed in optimizer.lr"),
+        (kermany_like, ("--resume", "--set", "seed=1", "--set", "data.val_fraction=0.3"), "seed, data.val_fraction"),
+        (fewer, ("--resume",), "not the films"),
+    ):
+        code, _, error = run(capsys, *small_fit(films, mine, *more))
+        assert code == 2
+        assert expected in error
+        assert len(error.splitlines()) == 1
+        assert {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()} == before
+    code, _, _ = run(capsys, *small_fit(kermany_like, mine, "--resume"))  # it had ended, and ends the same
+    assert code == 0
+    assert (mine / "model.safetensors").read_bytes() == before[mine / "model.safetensors"]
+
+
+def test_every_problem_of_a_recipe_is_told_in_one_line(tmp_path, capsys):
+    """Unknown keys and wrong types together; then, once those are mended, everything that clashes."""
+    unknown = ("optimizer.lrr=1", "optimizer.epochs=many", "modle.dropout=0.1", "loss.name=hinge")
+    code, _, error = run(capsys, *small_fit(tmp_path, tmp_path / "y", *(p for o in unknown for p in ("--set", o))))
+    assert code == 2
+    assert len(error.splitlines()) == 1
+    for said in ("did you mean 'optimizer.lr'", "epochs expects int, got 'many'", "did you mean 'model'", "'hinge'"):
+        assert said in error
+    clashes = ("loss.weights=[1.0, 2.0]", "loss.name=focal", "model.unfreeze_every=2", "optimizer.accumulate=3")
+    code, _, error = run(capsys, *small_fit(tmp_path, tmp_path / "y", *(p for o in clashes for p in ("--set", o))))
+    assert code == 2
+    assert len(error.splitlines()) == 1
+    for said in ("say the same thing twice", "focal does not go with", "needs model.frozen_epochs", "a multiple of"):
+        assert said in error
+    assert not (tmp_path / "y").exists()
+
+
 def test_recipes_are_listed_with_what_they_reproduce(capsys):
     code, out, _ = run(capsys, "recipes")
     assert code == 0
-    assert "pneumonia-resnet18  " in out
+    lines = dict(line.split("  ", 1) for line in out.splitlines())
+    assert list(lines) == list(RECIPES)
+    assert all(text.strip() for text in lines.values())
 
 
 def test_help_of_every_verb(capsys):
-    for verb in ([], ["predict"], ["recipes"], ["fit"]):
+    for verb in (["data", "get"], ["data", "check"], ["evaluate"], ["ensemble"], [], ["predict"], ["recipes"], ["fit"]):
         code, out, _ = run(capsys, *verb, "--help")
         assert code == 0
         assert "Usage" in out
