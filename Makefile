@@ -30,8 +30,8 @@ install: $(VENV)/.ready ## set up .venv with everything the app and the command 
 app: $(VENV)/.ready ## open the app on http://127.0.0.1:7860
 	@$(BIN)/python app.py
 
-dashboard: $(VENV)/.ready ## the evaluation dashboard
-	@echo "The dashboard comes with the evaluation step."
+dashboard: $(VENV)/.ready ## the evaluation dashboard on http://127.0.0.1:8501
+	@$(BIN)/python -m dashboard
 
 test: $(VENV)/.ready-dev ## the tests that take minutes; real films where CXR_DATA_DIR names a folder with them
 	@$(BIN)/python -m pytest -m "not slow"

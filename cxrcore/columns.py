@@ -17,16 +17,16 @@ MEANINGS = {  # of a finding's column -> the words that say so, before the findi
     "target": ("target", "label", "true", "truth", "gt", "ytrue"),
 }
 IDENTITY = {
-    "image": usual._IMAGE,
-    "patient_id": usual._PATIENT,
-    "split": usual._SPLIT,
-    "age_years": usual._AGE,
-    "sex": usual._SEX,
-    "view": usual._VIEW,
+    "image": usual.IMAGE,
+    "patient_id": usual.PATIENT,
+    "split": usual.SPLIT,
+    "age_years": usual.AGE,
+    "sex": usual.SEX,
+    "view": usual.VIEW,
 }
 _WORDS = {word: meaning for meaning, words in MEANINGS.items() for word in words}
-_FINDINGS = {usual._plain(name): labels[name] for labels in LABEL_SETS.values() for name in labels}
-_FINDINGS |= {usual._plain(old): NIH15[new] for old, new in OLD_NAMES.items()}
+_FINDINGS = {usual.plain_name(name): labels[name] for labels in LABEL_SETS.values() for name in labels}
+_FINDINGS |= {usual.plain_name(old): NIH15[new] for old, new in OLD_NAMES.items()}
 _BETWEEN = r"[\s_:.()/-]+"
 
 
@@ -36,7 +36,7 @@ def guess_columns(
     """The column for each of our names that means something here: ``image``, ``prob:Effusion``, ``sex``.
 
     ``mapping``: our name to the table's column, over what is guessed. ``bare``: what a column called by a finding
-    alone holds, ``prob`` or ``target``; where other columns say that they hold it, the other one.
+    alone holds, ``prob`` or ``target``; beside columns that say they are probabilities it is the target.
     Raises InvalidPredictions for two columns of one meaning, and for a mapping to what is not there.
     """
     names = list(names)
@@ -46,15 +46,15 @@ def guess_columns(
     for name in free:
         if (meaning := _said(name)) is not None:
             found.setdefault(meaning, []).append(name)
-    plain = {usual._plain(column): column for column in reversed(free)}
+    plain = {usual.plain_name(column): column for column in reversed(free)}
     for name, usual_names in IDENTITY.items():
         if match := next((plain[usual_name] for usual_name in usual_names if usual_name in plain), None):
             found[name] = [match]
-    if any(name.startswith(f"{bare}:") for name in (*found, *given)):
-        bare = "target" if bare == "prob" else "prob"
+    if bare == "prob" and any(name.startswith("prob:") for name in (*found, *given)):
+        bare = "target"
     said = set(found)
     for name in free:
-        finding = _FINDINGS.get(usual._plain(name))
+        finding = _FINDINGS.get(usual.plain_name(name))
         if finding and f"{bare}:{finding.name}" not in said:
             found.setdefault(f"{bare}:{finding.name}", []).append(name)
     for meaning, columns in found.items():
@@ -70,7 +70,7 @@ def findings_of(columns: Iterable[str], meaning: str) -> list[str]:
 
 def known_finding(name: str) -> Finding:
     """The finding that this project knows by that name, else one without a description."""
-    return _FINDINGS.get(usual._plain(name), Finding(name, ""))
+    return _FINDINGS.get(usual.plain_name(name), Finding(name, ""))
 
 
 def _checked(mapping: dict[str, str], names: list[str], file: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from accelerate.utils import gather_object
 from cxrcore.classifier import Classifier
 from cxrcore.datasets import read_dataset
 from cxrcore.datasets.cache import open_films
-from cxrcore.datasets.split import carve
+from cxrcore.datasets.split import carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.metrics.summary import curves, summarise
@@ -28,6 +27,7 @@ from cxrcore.predictions import Predictions
 from cxrcore.preprocessing import unpack
 from cxrcore.processes import join_processes
 from cxrcore.splits import SPLITS
+from cxrcore.told import write_json
 
 BATCH = 64  # fixed, so that a film's numbers do not depend on how many processes share the work
 ALL = "all"
@@ -72,9 +72,11 @@ def evaluate(
         with accelerator.main_process_first():
             decoded = open_films(table, member.preprocessing, progress=progress)
         sizes.append(ScoredFilms(decoded.table, decoded.pixels, decoded.rows))
+    if decoded.skipped:
+        say(f"{len(decoded.skipped)} of {len(table)} films cannot be read and are left out:")
     for line in decoded.skipped:
         say(f"skipped {line}")
-    where, origin = _splits(model, sizes[0].table, split)
+    where, origin = splits_of(model, sizes[0].table, split, listed=table)
     if not (where == split).any():
         raise InvalidDataset(f"no film of {dataset} is in split {split!r}")
     return score_split(model, [films.select(where == split) for films in sizes], split, out, origin, accelerator)
@@ -158,8 +160,12 @@ def members_of(model: Model) -> tuple[Classifier, ...]:
     return found
 
 
-def _splits(model: Model, table: FilmTable, split: str) -> tuple[np.ndarray, str]:
-    """A split per film, (N,) str, and where it comes from."""
+def splits_of(model: Model, table: FilmTable, split: str, listed: FilmTable | None = None) -> tuple[np.ndarray, str]:
+    """A split per film as ``evaluate`` tells it, (N,) str, empty for films in none, and where it comes from.
+
+    ``listed``: the dataset before unreadable films were left out, where that differs. Raises InvalidDataset where the
+    split cannot be told.
+    """
     if split not in (*SPLITS, ALL):
         raise InvalidDataset(f"no split {split!r}; choose one of: {', '.join((*SPLITS, ALL))}")
     if split == ALL:
@@ -172,7 +178,7 @@ def _splits(model: Model, table: FilmTable, split: str) -> tuple[np.ndarray, str
         raise InvalidDataset(
             f"{table.name} has no official {split} list, and {model.name} was not trained on it; use --split all"
         )
-    found = [_splits_of(member, table, split) for member in members]
+    found = [_carved_again(member, table, listed or table, split) for member in members]
     if any((splits != found[0]).any() for splits in found):
         raise InvalidDataset(
             f"the members of {model.name} were trained on different patients; none are held out by all"
@@ -180,53 +186,21 @@ def _splits(model: Model, table: FilmTable, split: str) -> tuple[np.ndarray, str
     return found[0], "official" if split in table.splits else "own"
 
 
-def _splits_of(model: Classifier, table: FilmTable, split: str) -> np.ndarray:
+def _carved_again(model: Classifier, table: FilmTable, listed: FilmTable, split: str) -> np.ndarray:
     """The split a model was trained with, carved again as its recipe says and checked against its stored hash."""
     try:
         recipe: Any = yaml.safe_load((model.folder / "recipe.yaml").read_text("utf-8")) if model.folder else None
         data = recipe["data"]
         official, fractions = data.get("official_split", True), (data["val_fraction"], data["test_fraction"])
-        splits = np.array(carve(table, official, *fractions, recipe["seed"]))
+        learned = set(limited(listed, data.get("limit", 0), recipe["seed"]).images)
+        rows = np.flatnonzero([image in learned for image in table.images])
+        splits = np.full(len(table), "", dtype="<U5")
+        splits[rows] = carve(table.select(rows), official, *fractions, recipe["seed"])
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         raise InvalidDataset(f"{model.name} carries no recipe, so its {split} patients cannot be told") from None
-    if split_digest(table, splits) != model.config.provenance.get("split_sha256"):
+    if split_digest(table.select(rows), splits[rows]) != model.config.provenance.get("split_sha256"):
         raise InvalidDataset(
             f"these are not exactly the films that {model.name} was trained on, so its {split} patients cannot be "
             "told; use the same download, or --split all for films it has never seen"
         )
     return splits
-
-
-def as_table(metrics: dict) -> str:
-    """The scores of a split in a few lines for a terminal."""
-    names = list(metrics["findings"])
-    width = max(map(len, [*names, "mean"]))
-    lines = [
-        f"{metrics['dataset']}, {metrics['split']} ({metrics['split_origin']} split): "
-        f"{metrics['n']} films of {metrics['n_patients']} patients",
-        f"{'':{width}}  with  without  AUROC (95 %)          sensitivity  specificity",
-    ]
-    for name, scores in metrics["findings"].items():
-        rates = "".join(f"{_short(scores[key]):>13}" for key in ("sensitivity", "specificity"))
-        lines.append(f"{name:{width}}  {scores['n_pos']:4}  {scores['n_neg']:7}  {_area(scores['auroc']):20}{rates}")
-    lines.append(f"{'mean':{width}}  {'':4}  {'':7}  {_area(metrics['macro']['auroc'])}")
-    if metrics.get("accuracy") is not None:
-        lines.append(f"accuracy {metrics['accuracy']:.3f}")
-    return "\n".join(lines)
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Indented JSON; NaN is refused."""
-    path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", "utf-8")
-
-
-def _area(estimate: dict) -> str:
-    if estimate["value"] is None:
-        return "- (undefined)"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f}-{estimate['high']:.3f})"
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -22,7 +22,7 @@ from cxrcore.datasets.nih import labels_of
 from cxrcore.errors import InvalidDataset, InvalidPredictions
 from cxrcore.findings import LABEL_SETS, NIH15, Finding, Kind, LabelSet
 from cxrcore.predictions import Predictions, check_each_once, check_probabilities
-from cxrcore.table_files import Source, TableFile
+from cxrcore.table_files import MAX_BYTES, Source, TableFile, plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,7 @@ def read_predictions(
     """
     file = TableFile.of(source)
     if file.is_parquet and not mapping and Predictions.is_own(file.open()):
+        file.check_rows()
         own = Predictions.read(file.open())
         return own if labels is None else _relabelled(own, read_labels(labels))
     columns = guess_columns(file.columns(), mapping, file.name)
@@ -71,7 +72,7 @@ def read_predictions(
         targets=truth[[f"target:{name}" for name in findings]].to_numpy(np.float32),
         probabilities=probabilities[rows],
         logits=_numbers(predicted, "logit", findings) if f"logit:{findings.names[0]}" in predicted else None,
-        metadata=_people(predicted) | {name: truth[name].to_numpy() for name in known.people},
+        metadata=read_people(predicted) | {name: truth[name].to_numpy() for name in known.people},
         dataset=known.dataset,
         notes=(*known.notes, *notes, *patient_notes),
     )
@@ -115,8 +116,8 @@ def read_labels(source: Source) -> Labels:
         )
     frame = file.read({name: column for name, column in columns.items() if not name.startswith(("prob:", "logit:"))})
     labels = _labels_in(frame, findings)
-    name = re.sub(r"(\.(csv|parquet|gz))+$", "", file.name, flags=re.IGNORECASE)
-    return replace(labels, frame=labels.frame.assign(image=_images(frame["image"], file)), dataset=name)
+    truth = labels.frame.assign(image=_images(frame["image"], file))
+    return replace(labels, frame=truth, dataset=plain_name(file.name))
 
 
 def _relabelled(own: Predictions, known: Labels) -> Predictions:
@@ -184,13 +185,18 @@ def _images(column: pd.Series, file: TableFile) -> np.ndarray:
     if (empty := column.isna()).any():
         row = int(np.argmax(empty)) + 1
         raise InvalidPredictions(f"{file.name} has {int(empty.sum())} row(s) without a film, the first in row {row}")
-    text = column.astype(str).str.strip()
-    if (long := text.str.len() > _MAX_NAME).any():
-        row = int(np.argmax(long)) + 1
-        raise InvalidPredictions(f"{file.name} calls a film by over {_MAX_NAME} characters, in row {row}")
-    images = text.to_numpy(dtype=object).astype(str)
+    images = _strings(column, f"a film of {file.name}")
     check_each_once(images)
     return images
+
+
+def _strings(column: pd.Series, what: str) -> np.ndarray:
+    """(N,) str without outer blanks; refused where one is so long that a fixed width would cost all memory."""
+    text = column.astype(str).str.strip()
+    most = min(_MAX_NAME, MAX_BYTES // 4 // max(len(text), 1))
+    if (long := text.str.len() > most).any():
+        raise InvalidPredictions(f"{what} is called by over {most} characters, in row {int(np.argmax(long)) + 1}")
+    return text.to_numpy(dtype=object).astype(str)
 
 
 def _labels_in(frame: pd.DataFrame, names: Iterable[str]) -> Labels:
@@ -200,10 +206,12 @@ def _labels_in(frame: pd.DataFrame, names: Iterable[str]) -> Labels:
     notes: list[str] = []
     words = {"true": "1", "false": "0"}
     findings = LabelSet("own", Kind.MULTILABEL, tuple(Finding(name, "") for name in names))
-    texts = {usual._plain(name): frame[f"target:{name}"].str.strip().str.lower().replace(words) for name in findings}
-    targets = usual._targets(pd.DataFrame(texts), findings, notes)
+    texts = {
+        usual.plain_name(name): frame[f"target:{name}"].str.strip().str.lower().replace(words) for name in findings
+    }
+    targets = usual.read_targets(pd.DataFrame(texts), findings, notes)
     truth = pd.DataFrame({f"target:{name}": targets[:, k] for k, name in enumerate(findings)})
-    people = _people(frame)
+    people = read_people(frame)
     identity = {name: frame[name].to_numpy() for name in ("patient_id", "split") if name in frame}
     return Labels(truth.assign(**identity, **people), "", tuple(people), tuple(notes))
 
@@ -218,15 +226,16 @@ def _join(images: np.ndarray, known: Labels) -> tuple[np.ndarray, np.ndarray, li
     theirs = known.frame["image"].to_numpy(dtype=object).astype(str)
     found = np.full(len(images), -1)
     for key in (str, _file_name, _stem):
-        labelled, predicted = pd.Index([key(name) for name in theirs]), pd.Index([key(name) for name in images])
-        if labelled.is_unique and predicted.is_unique and (predicted.isin(labelled)).any():
+        labelled, predicted = (pd.Index([key(name) for name in names], dtype=object) for names in (theirs, images))
+        if labelled.is_unique and predicted.is_unique:
             found = labelled.get_indexer(predicted)
+        if (found >= 0).any():
             break
     rows = np.flatnonzero(found >= 0)
     if not rows.size:
         raise InvalidPredictions(
-            f"no predicted film has a label: films are called {images[0]!r} in the predictions "
-            f"and {theirs[0]!r} in the labels"
+            f"no predicted film has a label: films are called {str(images[0])!r} in the predictions "
+            f"and {str(theirs[0])!r} in the labels"
         )
     notes = []
     if len(rows) < len(images):
@@ -256,7 +265,7 @@ def _patients(frame: pd.DataFrame, truth: pd.DataFrame, images: np.ndarray) -> t
         if "patient_id" in source:
             if empty := int(source["patient_id"].isna().sum()):
                 raise InvalidPredictions(f"{empty} row(s) name no patient; fill that column in for every film")
-            return source["patient_id"].to_numpy(dtype=object).astype(str), []
+            return _strings(source["patient_id"], "a patient"), []
     return images, ["Nothing says who the patients are: each film counts as its own, so intervals may be too narrow."]
 
 
@@ -265,10 +274,10 @@ def _splits(frame: pd.DataFrame, otherwise: str) -> np.ndarray:
     if "split" not in frame:
         return np.full(len(frame), otherwise)
     names = frame["split"].fillna(otherwise).astype(str).str.strip().str.lower().replace("", otherwise)
-    return names.replace(SPLIT_NAMES).to_numpy(dtype=object).astype(str)
+    return _strings(names.replace(SPLIT_NAMES), "a split")
 
 
-def _people(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+def read_people(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """``age_years``, ``sex`` and ``view``, of those that the table has."""
-    plain = frame.rename(columns=lambda name: usual._plain(str(name)))
-    return {name: np.array(values) for name, values in usual._people(plain).items()}
+    plain = frame.rename(columns=lambda name: usual.plain_name(str(name)))
+    return {name: np.array(values) for name, values in usual.read_people(plain).items()}

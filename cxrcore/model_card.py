@@ -126,8 +126,8 @@ def _limits(config: BundleConfig) -> str:
     seen = (
         "It has seen drawings and no person; its scores are on drawings too, and say nothing about people."
         if facts.get("synthetic")
-        else f"It has seen {who}. Other ages, hospitals and devices are outside what it knows; scores will be lower, and "
-        "its probabilities are calibrated to the share of disease in its own data."
+        else f"It has seen {who}. Other ages, hospitals and devices are outside what it knows; scores will be "
+        "lower, and its probabilities are calibrated to the share of disease in its own data."
     )
     limits = [
         seen,

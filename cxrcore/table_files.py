@@ -103,6 +103,11 @@ class TableFile:
 
         return pd.DataFrame({name: table.column(column).to_pandas() for name, column in wanted.items()})
 
+    def check_rows(self) -> None:
+        """Refuse a Parquet file of more than ``MAX_ROWS`` rows, before any is read."""
+        if self._parquet().metadata.num_rows > MAX_ROWS:
+            raise self._too_large(f"more than {MAX_ROWS:,} rows")
+
     def no_table(self) -> InvalidPredictions:
         return InvalidPredictions(f"{self.name} {_NO_TABLE}")
 
@@ -118,9 +123,8 @@ class TableFile:
     def _read_parquet(self, columns: Sequence[str], numbers: set[str]) -> pa.Table:
         import pyarrow as pa
 
+        self.check_rows()
         file = self._parquet()
-        if file.metadata.num_rows > MAX_ROWS:
-            raise self._too_large(f"more than {MAX_ROWS:,} rows")
         batches, kept = [], 0
         try:
             for batch in file.iter_batches(columns=list(columns)):
@@ -221,6 +225,11 @@ class _Dialect:
     delimiter: str
     decimal_point: str
     header: list[str]
+
+
+def plain_name(name: str) -> str:
+    """A table's file name without what says how it is packed: ``mine`` for ``mine.csv.gz``."""
+    return re.sub(r"(\.(csv|parquet|gz))+$", "", name, flags=re.IGNORECASE)
 
 
 def _is_number(name: str) -> bool:

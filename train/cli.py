@@ -90,6 +90,56 @@ def evaluate(
     evaluate_model(model, dataset, data, split, out)
 
 
+_LABELS = "A label file: NIH's Data_Entry CSV, or one column a finding; plain or gzipped."
+_THRESHOLDS = "A bundle or a JSON file (finding to threshold) whose thresholds to use."
+_TUNE = "Share of patients to choose thresholds on; the rest are scored."
+_SPLIT = "Which split of the table; test unless there is only one."
+
+
+@cli.command()
+def metrics(
+    predictions: Annotated[Path, typer.Argument(help="A predictions table, ours or anyone's: Parquet or CSV.")],
+    out: Annotated[Path, typer.Option(help="Where metrics.json goes; curves.json goes beside it.")],
+    labels: Annotated[Path | None, typer.Option(help=_LABELS)] = None,
+    thresholds: Annotated[str | None, typer.Option(help=_THRESHOLDS)] = None,
+    tune_fraction: Annotated[float | None, typer.Option(min=0.0, max=1.0, help=_TUNE)] = None,
+    split: Annotated[str | None, typer.Option(help=_SPLIT)] = None,
+) -> None:
+    """Score a table of predictions; loads no network."""
+    from train.metrics import measure
+
+    measure(predictions, out, labels, thresholds, tune_fraction, split)
+
+
+@cli.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A predictions table.")],
+    second: Annotated[Path, typer.Argument(help="Another, on the same films.")],
+    labels: Annotated[Path | None, typer.Option(help=_LABELS)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    split: Annotated[str | None, typer.Option(help=_SPLIT)] = None,
+) -> None:
+    """Two models on the same films: paired differences with intervals."""
+    from train.compare import compare as compare_two
+
+    compare_two(first, second, labels, as_json, split)
+
+
+@cli.command()
+def report(
+    subject: Annotated[str, typer.Argument(metavar="BUNDLE|PREDICTIONS", help="A model, or a predictions table.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    labels: Annotated[Path | None, typer.Option(help=_LABELS)] = None,
+    thresholds: Annotated[str | None, typer.Option(help=_THRESHOLDS)] = None,
+    tune_fraction: Annotated[float | None, typer.Option(min=0.0, max=1.0, help=_TUNE)] = None,
+    split: Annotated[str | None, typer.Option(help=_SPLIT)] = None,
+) -> None:
+    """One HTML file with every score of a model, which opens offline."""
+    from train.report import report as write_report
+
+    write_report(subject, out, labels, thresholds, tune_fraction, split)
+
+
 @cli.command()
 def ensemble(
     models: Annotated[list[str], typer.Argument(help="Embedded names or bundles' folders, two or more.")],

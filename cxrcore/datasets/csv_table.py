@@ -25,11 +25,11 @@ from cxrcore.findings import LABEL_SETS, NIH14, Kind, LabelSet
 if TYPE_CHECKING:
     import pandas as pd
 
-_IMAGE = ("image", "imageindex", "path", "filename", "imagepath", "imageid")
-_PATIENT = ("patientid", "patient", "subjectid")
-_SPLIT = ("split",)
-_AGE, _SEX = ("ageyears", "age", "patientage"), ("sex", "gender", "patientsex", "patientgender")
-_VIEW = ("view", "viewposition", "ap/pa")
+IMAGE = ("image", "imageindex", "path", "filename", "imagepath", "imageid")
+PATIENT = ("patientid", "patient", "subjectid")
+SPLIT = ("split",)
+AGE, SEX = ("ageyears", "age", "patientage"), ("sex", "gender", "patientsex", "patientgender")
+VIEW = ("view", "viewposition", "ap/pa")
 _PATIENT_FOLDER = re.compile(r"(?:^|/)(patient\d+)/", re.IGNORECASE)  # CheXpert names patients in the path only
 
 
@@ -64,7 +64,7 @@ def table_of(listing: Listing, folder: Path, labels: LabelSet) -> FilmTable:
     paths = frame["_path"].tolist()
     notes = list(listing.notes)
     _check_columns(listing, labels)
-    targets = _targets(frame, labels, notes)
+    targets = read_targets(frame, labels, notes)
     if labels.kind is Kind.MULTICLASS:
         _check_classes(targets, labels)
     images = [path.relative_to(folder).as_posix() for path in paths]
@@ -76,7 +76,7 @@ def table_of(listing: Listing, folder: Path, labels: LabelSet) -> FilmTable:
         patient_ids=tuple(_patients(frame, images, paths, notes)),
         targets=targets,
         splits=tuple(frame["_split"]),
-        metadata=_people(frame),
+        metadata=read_people(frame),
         notes=tuple(notes),
     )
 
@@ -90,15 +90,15 @@ def read_listing(folder: Path) -> Listing:
     tables, notes = label_tables(folder)
     parts, headers = [], {}
     for path, split in tables:
-        part = read_table(path).rename(columns=lambda name: _plain(str(name)))
+        part = read_table(path).rename(columns=lambda name: plain_name(str(name)))
         part = part.loc[:, ~part.columns.duplicated()]
         headers[path.name] = frozenset(part.columns)
-        name = _column(part, _IMAGE)
+        name = _column(part, IMAGE)
         if name is None:
             raise InvalidDataset(f"{path.name} has no column of films; call it Image, path or filename")
         if part[name].isna().any():
             raise InvalidDataset(f"{path.name} has {int(part[name].isna().sum())} rows without a film")
-        column = _column(part, _SPLIT)
+        column = _column(part, SPLIT)
         given = [split] * len(part) if split or column is None else _splits(part[column], path.name)
         parts.append(part.assign(_image=part[name].astype(str), _split=pd.Series(given, part.index, dtype=object)))
     frame = pd.concat(parts, ignore_index=True)
@@ -140,14 +140,14 @@ def label_tables(folder: Path) -> tuple[list[tuple[Path, str | None]], list[str]
 def guess_labels(folder: Path) -> LabelSet | None:
     """The largest label set that every CSV here has all columns of; None where there is none."""
     tables, _ = label_tables(folder)
-    headers = [{_plain(column) for column in read_table(path, nrows=0).columns} for path, _ in tables]
-    fitting = [s for s in LABEL_SETS.values() if all({_plain(name) for name in s} <= header for header in headers)]
+    headers = [{plain_name(column) for column in read_table(path, nrows=0).columns} for path, _ in tables]
+    fitting = [s for s in LABEL_SETS.values() if all({plain_name(name) for name in s} <= header for header in headers)]
     return max(fitting, key=len, default=None)
 
 
 def _check_columns(listing: Listing, labels: LabelSet) -> None:
     for file, header in listing.headers.items():
-        if absent := [name for name in labels if _plain(name) not in header]:
+        if absent := [name for name in labels if plain_name(name) not in header]:
             raise InvalidDataset(f"{file} has no column for {', '.join(absent)}; {labels.name} needs one a finding")
 
 
@@ -183,13 +183,13 @@ def _match(images: Sequence[str], films: Sequence[Path], folder: Path) -> list[P
     return [find(image) for image in images]
 
 
-def _targets(frame: pd.DataFrame, labels: LabelSet, notes: list[str]) -> np.ndarray:
+def read_targets(frame: pd.DataFrame, labels: LabelSet, notes: list[str]) -> np.ndarray:
     """float32 (N, C) in label order, NaN where unknown."""
     import pandas as pd
 
     targets = np.empty((len(frame), len(labels)), np.float32)
     for k, name in enumerate(labels):
-        raw = frame[_plain(name)]
+        raw = frame[plain_name(name)]
         values = pd.to_numeric(raw.map({True: 1, False: 0}) if raw.dtype == bool else raw, errors="coerce")
         odd = (values.isna() & raw.notna() & (raw.astype(str).str.strip() != "")) | ~values.isin([0, 1, -1, np.nan])
         if odd.any():
@@ -214,7 +214,7 @@ def _check_classes(targets: np.ndarray, labels: LabelSet) -> None:
 
 def _patients(frame: pd.DataFrame, images: list[str], paths: list[Path], notes: list[str]) -> list[str]:
     """A patient a film: the column's, the one named in its path, or the film itself."""
-    column = _column(frame, _PATIENT)
+    column = _column(frame, PATIENT)
     if column is not None:
         if frame[column].isna().any():
             raise InvalidDataset(f"{int(frame[column].isna().sum())} rows name no patient; fill that column in")
@@ -227,13 +227,13 @@ def _patients(frame: pd.DataFrame, images: list[str], paths: list[Path], notes: 
     return merge_copies(images, digests_of_suspects(paths))
 
 
-def _people(frame: pd.DataFrame) -> dict[str, tuple]:
+def read_people(frame: pd.DataFrame) -> dict[str, tuple]:
     metadata: dict[str, tuple] = {}
-    if (age := _column(frame, _AGE)) is not None:
+    if (age := _column(frame, AGE)) is not None:
         metadata["age_years"] = tuple(ages_in_years(frame[age]).tolist())
-    if (sex := _column(frame, _SEX)) is not None:
+    if (sex := _column(frame, SEX)) is not None:
         metadata["sex"] = tuple(sexes(frame[sex]).tolist())
-    if (view := _column(frame, _VIEW)) is not None:
+    if (view := _column(frame, VIEW)) is not None:
         metadata["view"] = tuple(frame[view].fillna("").astype(str).tolist())
     return metadata
 
@@ -243,5 +243,5 @@ def _column(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
     return next((name for name in names if name in frame.columns), None)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     return re.sub(r"[\s_-]", "", name.lower())

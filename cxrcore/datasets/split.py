@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cxrcore.datasets.table import FilmTable
 from cxrcore.splits import split_by_patient
+
+
+def limited(table: FilmTable, limit: int, seed: int) -> FilmTable:
+    """At most ``limit`` films (0: all), whole patients first, by a seeded shuffle of patients."""
+    if not limit or limit >= len(table):
+        return table
+    patients = np.array(table.patient_ids)
+    order = np.random.default_rng(seed).permutation(np.unique(patients))
+    rank = {patient: place for place, patient in enumerate(order)}
+    return table.select(np.sort(np.argsort([rank[patient] for patient in patients], kind="stable")[:limit]))
 
 
 def carve(table: FilmTable, official: bool, val_fraction: float, test_fraction: float, seed: int) -> list[str]:

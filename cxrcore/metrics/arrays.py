@@ -44,6 +44,18 @@ def group_codes(groups: np.ndarray) -> np.ndarray:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
 
+def count_patients(codes: np.ndarray) -> int:
+    """Patients among the codes that ``group_codes`` gave."""
+    return int(np.count_nonzero(np.bincount(codes)))
+
+
+def sums_by_patient(columns: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Columns (N, K) summed over each patient's films, float64 (P, K), rows by patient code (N,)."""
+    size = int(codes.max()) + 1 if codes.size else 0
+    sums = [np.bincount(codes, weights=column, minlength=size) for column in np.asarray(columns, dtype=np.float64).T]
+    return np.stack(sums, axis=1) if sums else np.zeros((size, 0))
+
+
 def tied_runs(targets: np.ndarray, scores: np.ndarray, descending: bool = False) -> Runs:
     """Sort by score and gather ties, O(N log N). ``targets`` is bool, ``scores`` without NaN, N at least 1."""
     order = np.argsort(-scores if descending else scores, kind="stable")

@@ -7,12 +7,13 @@ copied: the counts of all resamples multiply one sparse table of where the score
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from cxrcore.metrics.arrays import group_codes, known, tied_runs
 
-_CHUNK = 100  # resamples at a time: bounds memory, and is part of what the seed means
+_CHUNK = 100  # resamples at a time: bounds memory
 
 
 def bootstrap_auroc(
@@ -21,8 +22,11 @@ def bootstrap_auroc(
     """AUROC of each resample, shape (resamples,), float64; NaN where a resample has one class only."""
     areas = []
     for positive, negative in _resampled(targets, scores, groups, resamples, seed):
-        below = negative.sum(axis=0) - np.cumsum(negative, axis=0) + negative / 2
-        areas.append(_ratio((positive * below).sum(axis=0), positive.sum(axis=0) * negative.sum(axis=0)))
+        passed = np.cumsum(negative, axis=0)
+        n_pos, n_neg = positive.sum(axis=0, dtype=np.float64), passed[-1].astype(np.float64)
+        passed -= negative / 2
+        lost = (positive * passed).sum(axis=0, dtype=np.float64)  # pairs that the negative film wins
+        areas.append(_ratio(n_pos * n_neg - lost, n_pos * n_neg))
     return np.concatenate(areas)
 
 
@@ -32,10 +36,24 @@ def bootstrap_auprc(
     """Average precision of each resample, shape (resamples,), float64; NaN where a resample has no positive film."""
     values = []
     for positive, negative in _resampled(targets, scores, groups, resamples, seed):
-        true = np.cumsum(positive, axis=0)
+        true = np.cumsum(positive, axis=0, dtype=np.float64)
         flagged = true + np.cumsum(negative, axis=0)
-        values.append(_ratio((positive * _ratio(true, flagged, 0.0)).sum(axis=0), positive.sum(axis=0)))
+        values.append(_ratio((positive * _ratio(true, flagged, 0.0)).sum(axis=0), true[-1]))
     return np.concatenate(values)
+
+
+def resampled_sums(by_patient: np.ndarray, resamples: int = 1000, seed: int = 0) -> np.ndarray:
+    """Sums over the patients of each resample, float64 (resamples, K), from one row a patient (P, K).
+
+    Rates, means and F1 are quotients of such sums, so one call serves all of them, and they share their resamples.
+    """
+    by_patient = np.asarray(by_patient, dtype=np.float64)
+    if resamples < 1 or not len(by_patient):
+        raise ValueError("a bootstrap needs at least one patient and one resample")
+    columns = np.ascontiguousarray(by_patient.T)
+    return np.concatenate(
+        [(columns @ counts.astype(np.float64)).T for counts in _draws(len(by_patient), resamples, seed)]
+    )
 
 
 def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -61,20 +79,24 @@ def _resampled(
     holds = runs.positives > 0
     rank = (2 * np.cumsum(holds) - holds)[runs.run]
     shape = (int(rank.max()) + 1, int(codes.max()) + 1)
-    ones = np.ones(len(codes))
+    ones = np.ones(len(codes), dtype=np.float32)  # counts stay exact in float32, which halves the memory moved
     tables = [csr_matrix((ones[part], (rank[part], codes[part])), shape=shape) for part in (positive, ~positive)]
-    generator = np.random.default_rng(seed)
-    for start in range(0, resamples, _CHUNK):
-        counts = _draw(generator, shape[1], min(_CHUNK, resamples - start))
+    for draws in _draws(shape[1], resamples, seed):
+        counts = draws.astype(np.float32)
         yield tables[0] @ counts, tables[1] @ counts
 
 
-def _draw(generator: np.random.Generator, patients: int, resamples: int) -> np.ndarray:
-    """How often each patient is drawn in each resample, shape (patients, resamples), float64."""
-    drawn = generator.integers(0, patients, size=(resamples, patients))
-    drawn += patients * np.arange(resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=patients * resamples).reshape(resamples, patients)
-    return np.ascontiguousarray(counts.T, dtype=np.float64)
+@lru_cache(maxsize=2)  # every finding of a table, and every move of a threshold, resamples the same patients
+def _draws(patients: int, resamples: int, seed: int) -> list[np.ndarray]:
+    """How often each patient is drawn in each resample: arrays (patients, up to 100), uint8, not to be written to."""
+    generator = np.random.default_rng(seed)
+    chunks = []
+    for start in range(0, resamples, _CHUNK):
+        counts = np.empty((min(_CHUNK, resamples - start), patients), dtype=np.uint8)  # nobody is drawn 256 times
+        for row in counts:
+            row[:] = np.bincount(generator.integers(0, patients, patients), minlength=patients)
+        chunks.append(np.ascontiguousarray(counts.T))
+    return chunks
 
 
 def _ratio(above: np.ndarray, below: np.ndarray, otherwise: float = np.nan) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from cxrcore.findings import Kind
 from cxrcore.metrics.arrays import known, sigmoid, softmax
-from cxrcore.metrics.intervals import wilson
+from cxrcore.metrics.rates import shares
 
 MIN_FILMS = 10  # with and without a finding, to fit its two numbers
 BINS = 15  # equal width on [0, 1], as in Guo 2017
@@ -170,6 +170,40 @@ def brier(targets: np.ndarray, probabilities: np.ndarray) -> float | None:
     return float(np.mean((probabilities - positive) ** 2)) if len(positive) else None
 
 
+@dataclass(frozen=True)
+class BrierParts:
+    """Murphy's partition: ``brier = reliability - resolution + uncertainty + within_bins``."""
+
+    brier: float
+    reliability: float  # mean squared gap between probability and frequency by bin: 0 is best
+    resolution: float  # mean squared distance of a bin's frequency from the overall one: more is better
+    uncertainty: float  # prevalence times its complement: what the films bring, whoever predicts
+    within_bins: float  # what the bins hide; 0 where each holds one probability (Stephenson 2008)
+
+    def to_dict(self) -> dict:
+        """Ready for JSON."""
+        return asdict(self)
+
+
+def brier_parts(targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> BrierParts | None:
+    """The Brier score of one finding (N,) taken apart (Murphy 1973), in the bins of ``ece``; None without a label."""
+    positive, probabilities, _ = known(targets, probabilities)
+    n = len(positive)
+    if not n:
+        return None
+    index = _bin(probabilities, bins)
+    films = np.bincount(index, minlength=bins)
+    held = films > 0
+    mean = np.bincount(index, weights=probabilities, minlength=bins)[held] / films[held]
+    frequency = np.bincount(index[positive], minlength=bins)[held] / films[held]
+    weight, overall = films[held] / n, float(positive.mean())
+    score = float(np.mean((probabilities - positive) ** 2))
+    gaps = float(weight @ (mean - frequency) ** 2)
+    spread = float(weight @ (frequency - overall) ** 2)
+    uncertainty = overall * (1 - overall)
+    return BrierParts(score, gaps, spread, uncertainty, score - (gaps - spread + uncertainty))
+
+
 def ece(targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float | None:
     """Expected calibration error of one finding (N,): mean gap between probability and frequency by bin, in [0, 1].
 
@@ -213,7 +247,7 @@ class Reliability:
     n: np.ndarray  # films
     probability: np.ndarray  # their mean
     frequency: np.ndarray  # share with the finding
-    low: np.ndarray  # Wilson's interval of the frequency
+    low: np.ndarray  # interval of the frequency
     high: np.ndarray
 
     def to_dict(self) -> dict:
@@ -234,17 +268,26 @@ class Reliability:
         }
 
 
-def reliability(targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS, level: float = 0.95) -> Reliability:
-    """The table behind a reliability diagram of one finding; ``targets`` (0, 1, NaN) and ``probabilities`` are (N,)."""
-    positive, probabilities, _ = known(targets, probabilities)
+def reliability(
+    targets: np.ndarray,
+    probabilities: np.ndarray,
+    bins: int = BINS,
+    level: float = 0.95,
+    groups: np.ndarray | None = None,
+) -> Reliability:
+    """The table behind a reliability diagram of one finding; ``targets`` (0, 1, NaN) and ``probabilities`` are (N,).
+
+    Intervals are Wilson's, or, given patient ids ``groups`` (N,), resampled by patient where one has several films in a
+    bin (see ``rates.shares``).
+    """
+    positive, probabilities, groups = known(targets, probabilities, groups)
     index = _bin(probabilities, bins)
     n = np.bincount(index, minlength=bins)
     sums = np.bincount(index, weights=probabilities, minlength=bins)
-    hits = np.bincount(index[positive], minlength=bins)
+    found = shares(positive[:, None], index[:, None] == np.arange(bins), groups, level)
     mean, frequency, low, high = (np.full(bins, np.nan) for _ in range(4))
     for k in np.flatnonzero(n):
-        share = wilson(int(hits[k]), int(n[k]), level)
-        mean[k], frequency[k], low[k], high[k] = sums[k] / n[k], share.value, share.low, share.high
+        mean[k], frequency[k], low[k], high[k] = sums[k] / n[k], found[k].value, found[k].low, found[k].high
     return Reliability(np.linspace(0, 1, bins + 1), n, mean, frequency, low, high)
 
 
@@ -255,20 +298,24 @@ def _bin(probabilities: np.ndarray, bins: int) -> np.ndarray:
     return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
 
 
-def _logistic_line(x: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of least cross-entropy with soft targets: Newton's method with halved steps (Lin 2007)."""
-    weights = np.array([0.0, np.log(targets.mean() / (1 - targets.mean()))])
-    design = np.stack([x, np.ones_like(x)], axis=1)
+def fit_logistic(
+    design: np.ndarray, targets: np.ndarray, start: np.ndarray, offset: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Coefficients (K,) of least cross-entropy for ``sigmoid(offset + design @ coefficients)``.
+
+    ``design`` is (N, K), ``targets`` (N,) in [0, 1], soft ones too: Newton's method with halved steps (Lin 2007).
+    """
+    weights = np.array(start, dtype=np.float64)
 
     def loss(candidate: np.ndarray) -> float:
-        z = design @ candidate
+        z = offset + design @ candidate
         return float(np.sum(np.logaddexp(0, z) - targets * z))
 
     current = loss(weights)
     for _ in range(100):
-        p = sigmoid(design @ weights)
+        p = sigmoid(offset + design @ weights)
         gradient = design.T @ (p - targets)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-12 * np.eye(2)
+        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-12 * np.eye(len(weights))
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         while (better := loss(weights - size * step)) > current and size > 1e-10:
@@ -276,4 +323,11 @@ def _logistic_line(x: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
         weights, previous, current = weights - size * step, current, min(better, current)
         if previous - current <= 1e-12 * max(abs(previous), 1.0):
             break
-    return float(weights[0]), float(weights[1])
+    return weights
+
+
+def _logistic_line(x: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept."""
+    start = np.array([0.0, np.log(targets.mean() / (1 - targets.mean()))])
+    slope, intercept = fit_logistic(np.stack([x, np.ones_like(x)], axis=1), targets, start)
+    return float(slope), float(intercept)

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cxrcore.metrics.arrays import group_codes, known, tied_runs
+from cxrcore.metrics.arrays import count_patients, group_codes, known, tied_runs
 from cxrcore.metrics.intervals import Estimate, logit_interval, newcombe
 
 MIN_PATIENTS_AUPRC = 10  # with the finding, for an interval
 
 
-class _Placements(NamedTuple):
+class Placements(NamedTuple):
     """An AUROC, and each patient's part in its error (Obuchowski 1997), indexed by patient code, length P."""
 
     area: float
@@ -33,12 +33,17 @@ def auroc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
     """
     positive, scores, groups = known(targets, scores, groups)
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
-    if missing := _one_class(n_pos, n_neg):
+    if missing := one_class(n_pos, n_neg):
         return Estimate.undefined(missing, n_pos, n_neg)
     codes = np.arange(len(scores)) if groups is None else group_codes(groups)
-    parts = _placements(positive, scores, codes)
-    repeated = parts.n_patients < len(scores)
-    variance = _variance(parts)
+    parts = placements(positive, scores, codes)
+    return area_of(parts, n_pos, n_neg, level)
+
+
+def area_of(parts: Placements, n_pos: int, n_neg: int, level: float = 0.95) -> Estimate:
+    """The area with its interval, from placements already there."""
+    repeated = parts.n_patients < n_pos + n_neg
+    variance = variance_of(parts)
     if 0 < parts.area < 1 and variance > 0:
         low, high = logit_interval(parts.area, variance, level)
         method = "DeLong by patient (Obuchowski 1997), logit" if repeated else "DeLong, logit"
@@ -63,10 +68,10 @@ def macro_auroc(
     n_pos = n_neg = 0
     for column in range(targets.shape[1]):
         positive, known_scores, known_codes = known(targets[:, column], scores[:, column], codes)
-        if _one_class(int(positive.sum()), int((~positive).sum())):
+        if one_class(int(positive.sum()), int((~positive).sum())):
             continue
         assert known_codes is not None
-        parts = _placements(positive, known_scores, known_codes, n_codes)
+        parts = placements(positive, known_scores, known_codes, n_codes)
         areas.append(parts.area)
         influence += parts.positive + parts.negative
         seen[known_codes] = True
@@ -81,6 +86,18 @@ def macro_auroc(
     return Estimate(area, *logit_interval(area, variance, level), method, n_pos, n_neg)
 
 
+def micro_auroc(
+    targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
+) -> Estimate:
+    """AUROC over all films and findings in one heap, arrays (N, C): it also rewards knowing which findings are common.
+
+    A film's labels are not independent, so they count as one patient's even without ``groups``.
+    """
+    targets, scores = np.asarray(targets), np.asarray(scores)
+    codes = np.arange(len(targets)) if groups is None else group_codes(groups)
+    return auroc(targets.ravel(), scores.ravel(), np.repeat(codes, targets.shape[1]), level)
+
+
 def auprc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95) -> Estimate:
     """Average precision: mean, over films with the finding, of the precision at their score (ties share one).
 
@@ -91,7 +108,7 @@ def auprc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
     positive, scores, groups = known(targets, scores, groups)
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
     if n_pos == 0:
-        return Estimate.undefined(_one_class(n_pos, n_neg) or "", n_pos, n_neg)
+        return Estimate.undefined(one_class(n_pos, n_neg) or "", n_pos, n_neg)
     runs = tied_runs(positive, scores, descending=True)
     true, flagged = np.cumsum(runs.positives), np.cumsum(runs.positives + runs.negatives)
     precision = true / flagged
@@ -101,9 +118,9 @@ def auprc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
     influence = (positive * (precision[runs.run] - value + by_true[runs.run]) - by_flag[runs.run]) / n_pos
 
     codes = np.arange(len(scores)) if groups is None else group_codes(groups)
-    patients = len(np.unique(codes))
+    patients = count_patients(codes)
     method = "infinitesimal jackknife" + (" by patient" if patients < len(codes) else "") + ", logit"
-    if len(np.unique(codes[positive])) < MIN_PATIENTS_AUPRC:
+    if count_patients(codes[positive]) < MIN_PATIENTS_AUPRC:
         why = f"fewer than {MIN_PATIENTS_AUPRC} patients have the finding, too few for an interval"
         return Estimate(value, None, None, method, n_pos, n_neg, why)
     variance = float(np.sum(np.bincount(codes, weights=influence) ** 2)) * patients / max(patients - 1, 1)
@@ -112,7 +129,7 @@ def auprc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
     return Estimate(value, *logit_interval(value, variance, level), method, n_pos, n_neg)
 
 
-def _one_class(n_pos: int, n_neg: int) -> str | None:
+def one_class(n_pos: int, n_neg: int) -> str | None:
     """The reason why nothing can be ranked, if there is one."""
     if n_pos + n_neg == 0:
         return "no film has a known label"
@@ -121,7 +138,7 @@ def _one_class(n_pos: int, n_neg: int) -> str | None:
     return "every film has the finding" if n_neg == 0 else None
 
 
-def _placements(positive: np.ndarray, scores: np.ndarray, codes: np.ndarray, n_codes: int = 0) -> _Placements:
+def placements(positive: np.ndarray, scores: np.ndarray, codes: np.ndarray, n_codes: int = 0) -> Placements:
     """The area and its parts by patient. A placement is the share of the other class that a film outranks
     (positives) or is outranked by (negatives), ties half."""
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
@@ -134,7 +151,7 @@ def _placements(positive: np.ndarray, scores: np.ndarray, codes: np.ndarray, n_c
     outranked, outranking = below[runs.run[positive]] / n_neg, above[runs.run[~positive]] / n_pos
     has_pos = np.bincount(codes_pos, minlength=size) > 0
     has_neg = np.bincount(codes_neg, minlength=size) > 0
-    return _Placements(
+    return Placements(
         area,
         np.bincount(codes_pos, weights=outranked - area, minlength=size) / n_pos,
         np.bincount(codes_neg, weights=outranking - area, minlength=size) / n_neg,
@@ -144,7 +161,7 @@ def _placements(positive: np.ndarray, scores: np.ndarray, codes: np.ndarray, n_c
     )
 
 
-def _variance(parts: _Placements) -> float:
+def variance_of(parts: Placements) -> float:
     """Obuchowski 1997, eq. 3; where no patient repeats it is DeLong's. 0 where a class has a single patient."""
     if parts.n_positive < 2 or parts.n_negative < 2:
         return 0.0

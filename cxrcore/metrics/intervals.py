@@ -36,6 +36,13 @@ class Estimate:
             del data["why"]
         return data
 
+    @property
+    def triple(self) -> tuple[float, float, float] | None:
+        """Value, low and high; None unless all three are there."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return self.value, self.low, self.high
+
     @classmethod
     def undefined(cls, why: str, n_pos: int = 0, n_neg: int = 0, method: str = "none") -> Estimate:
         """No value at all, and the reason."""
@@ -49,6 +56,11 @@ def z_score(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
+def two_sided_p(deviations: float) -> float:
+    """Chance of a normal number at least this many standard deviations from its mean, exact far into the tail."""
+    return math.erfc(abs(deviations) / math.sqrt(2))
+
+
 def wilson(successes: int, total: int, level: float = 0.95, empty: str = "nothing to count") -> Estimate:
     """A proportion with Wilson's score interval (Wilson 1927); ``empty`` is the why at ``total`` 0.
 
@@ -58,13 +70,16 @@ def wilson(successes: int, total: int, level: float = 0.95, empty: str = "nothin
         raise ValueError(f"expected 0 <= successes <= total, got {successes} of {total}")
     if total == 0:
         return Estimate.undefined(empty, method="Wilson")
-    z = z_score(level)
     p = successes / total
-    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == total else centre + half
-    return Estimate(p, low, high, "Wilson", int(successes), int(total - successes))
+    return Estimate(p, *wilson_limits(p, total, level), "Wilson", int(successes), int(total - successes))
+
+
+def wilson_limits(share: float, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of ``total`` independent cases, in [0, 1]."""
+    z = z_score(level)
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return 0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half
 
 
 def logit_interval(value: float, variance: float, level: float = 0.95) -> tuple[float, float]:
@@ -77,6 +92,48 @@ def logit_interval(value: float, variance: float, level: float = 0.95) -> tuple[
     centre = math.log(value / (1 - value))
     half = z_score(level) * math.sqrt(variance) / (value * (1 - value))
     return _expit(centre - half), _expit(centre + half)
+
+
+def difference(first: Estimate, second: Estimate, correlation: float = 0.0) -> Estimate:
+    """``first - second`` with an interval recovered from their own two (MOVER: Zou and Donner 2008, Stat Med 27:1693).
+
+    It keeps their asymmetry, so it holds near 0 and 1, where a symmetric one fails; from two Wilson intervals it is
+    Newcombe's hybrid score (1998, method 10). ``correlation`` is that of their errors: 0 where no patient is in both.
+    Undefined where either is, with its why.
+    """
+    one, two = first.triple, second.triple
+    if one is None or two is None:
+        return Estimate.undefined((first if one is None else second).why or "undefined")
+    counts = first.n_pos + second.n_pos, first.n_neg + second.n_neg
+    return Estimate(*mover(one, two, correlation), "MOVER (Zou and Donner 2008)", *counts)
+
+
+def mover(
+    first: tuple[float, float, float], second: tuple[float, float, float], correlation: float = 0.0
+) -> tuple[float, float, float]:
+    """The same on bare numbers, each (value, low, high), on any scale."""
+    down = first[0] - first[1], second[2] - second[0]
+    up = first[2] - first[0], second[0] - second[1]
+    value = first[0] - second[0]
+    return value, value - _joined(*down, correlation), value + _joined(*up, correlation)
+
+
+def p_of(difference: Estimate, level: float = 0.95) -> float | None:
+    """Two-sided p of no difference, from the interval's reach towards 0 (Altman and Bland 2011, BMJ 343:d2304).
+
+    Below ``1 - level`` exactly where the interval leaves out 0. None where there is no interval.
+    """
+    if difference.triple is None:
+        return None
+    value, low, high = difference.triple
+    reach = value - low if value > 0 else high - value
+    if reach <= 0:
+        return 1.0 if value == 0 else 0.0
+    return two_sided_p(value / reach * z_score(level))
+
+
+def _joined(one: float, other: float, correlation: float) -> float:
+    return math.sqrt(max(one * one + other * other - 2 * correlation * one * other, 0.0))
 
 
 def newcombe(area: float, n_pos: int, n_neg: int, level: float = 0.95) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Where to cut? Decision thresholds, chosen on validation films only, and what each costs.
+"""Where to cut? Decision thresholds, chosen on validation films only; what one costs is told by ``rates``.
 
 A film is positive for a finding when its probability is at or above the threshold.
 """
@@ -13,7 +13,6 @@ import numpy as np
 from cxrcore.errors import InvalidPredictions, LabelMismatch
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import known, tied_runs
-from cxrcore.metrics.intervals import Estimate, wilson
 
 WINNER = "the most probable class is the decision, so there is no threshold"
 
@@ -104,9 +103,9 @@ def threshold_by(rule: str, targets: np.ndarray, probabilities: np.ndarray) -> t
 
     ``youden``: greatest sensitivity + specificity. ``best_f1``: greatest F1. ``sensitivity=S`` / ``specificity=S``: the
     best of the other rate while this one is at least S. ``cost=R``: least total cost when a missed film costs R times
-    a false alarm. Ties go to the better other rate, else to the
-    higher sensitivity. The threshold lies midway between two probabilities that occur,
-    so that rounding moves no film across it. Raises InvalidPredictions for an unknown rule.
+    a false alarm. Ties go to the better other rate, else to the higher sensitivity. The threshold lies midway between
+    two probabilities that occur, so that rounding moves no film across it.
+    Raises InvalidPredictions for an unknown rule.
     """
     name, value = _parse(rule)
     positive, scores, _ = known(targets, probabilities)
@@ -122,9 +121,9 @@ def threshold_by(rule: str, targets: np.ndarray, probabilities: np.ndarray) -> t
     elif name == "best_f1":
         gain = 2 * true / (true + false + n_pos)
     elif name == "sensitivity":
-        gain = np.where(true >= _at_least(value, n_pos), -false, -np.inf)
+        gain = np.where(true >= at_least(value, n_pos), -false, -np.inf)
     elif name == "specificity":
-        gain = np.where(n_neg - false >= _at_least(value, n_neg), true, -np.inf)
+        gain = np.where(n_neg - false >= at_least(value, n_neg), true, -np.inf)
     else:
         gain = -(value * (n_pos - true) + false)
     cuts = _cuts(runs.scores)
@@ -134,6 +133,26 @@ def threshold_by(rule: str, targets: np.ndarray, probabilities: np.ndarray) -> t
     if gain[best] == -np.inf:
         return None, f"no threshold up to 1 reaches {rule} on validation"
     return float(cuts[best]), ""
+
+
+def tuning_films(patients: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
+    """Which films of a table without a validation part to choose thresholds on, bool (N,): those of a random
+    ``fraction`` of the patients; scores then come from the rest, and no patient is on both sides.
+
+    Patients are drawn in the order of their ids, so that shuffling the table changes nothing. Raises
+    InvalidPredictions when the fraction is not between 0 and 1, or leaves one side without a patient.
+    """
+    if not 0 < fraction < 1:
+        raise InvalidPredictions(f"a tuning fraction lies between 0 and 1, got {fraction:g}; 0.2 is usual")
+    names, codes = np.unique(np.asarray(patients).astype(str), return_inverse=True)
+    wanted = round(fraction * len(names))
+    if not 0 < wanted < len(names):
+        raise InvalidPredictions(
+            f"{fraction:g} of {len(names)} patient(s) leaves nobody to tune on or nobody to score; give more films"
+        )
+    drawn = np.zeros(len(names), dtype=bool)
+    drawn[np.random.default_rng(seed).permutation(len(names))[:wanted]] = True
+    return drawn[codes.reshape(-1)]
 
 
 def decide(
@@ -171,81 +190,7 @@ def disease_of(labels: LabelSet) -> str | None:
     return labels.abnormal[0] if len(labels.abnormal) == 1 else labels.names[1]
 
 
-@dataclass(frozen=True)
-class Rates:
-    """What a threshold costs: confusion counts, and the rates they give, each with Wilson's interval (F1 has none)."""
-
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-    sensitivity: Estimate
-    specificity: Estimate
-    ppv: Estimate
-    npv: Estimate
-    accuracy: Estimate
-    f1: Estimate
-
-    @property
-    def estimates(self) -> dict[str, Estimate]:
-        """The rates by name, in the order a reader wants them."""
-        names = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
-        return {name: getattr(self, name) for name in names}
-
-    def to_dict(self) -> dict:
-        """Counts and rates, ready for JSON."""
-        counts = {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
-        return counts | {name: estimate.to_dict() for name, estimate in self.estimates.items()}
-
-
-def rates(targets: np.ndarray, probabilities: np.ndarray, threshold: float, level: float = 0.95) -> Rates:
-    """Confusion counts and rates at a threshold; ``targets`` (0, 1, NaN) and ``probabilities`` have shape (N,)."""
-    return rates_of(targets, np.asarray(probabilities, dtype=np.float64) >= float(threshold), level)
-
-
-def rates_of(targets: np.ndarray, decisions: np.ndarray, level: float = 0.95) -> Rates:
-    """The same for decisions already made, bool (N,)."""
-    positive, decided, _ = known(targets, np.asarray(decisions, dtype=np.float64))
-    flagged = decided > 0.5
-    tp, fp = int((positive & flagged).sum()), int((~positive & flagged).sum())
-    fn, tn = int((positive & ~flagged).sum()), int((~positive & ~flagged).sum())
-    if 2 * tp + fp + fn:
-        f1 = Estimate(2 * tp / (2 * tp + fp + fn), None, None, "none", tp + fn, fp + tn, "F1 is no proportion of films")
-    else:
-        f1 = Estimate.undefined("no film has the finding and none was called positive", tp + fn, fp + tn)
-    return Rates(
-        tp,
-        fp,
-        fn,
-        tn,
-        sensitivity=wilson(tp, tp + fn, level, "no film has the finding"),
-        specificity=wilson(tn, tn + fp, level, "no film is without the finding"),
-        ppv=wilson(tp, tp + fp, level, "no film was called positive"),
-        npv=wilson(tn, tn + fn, level, "no film was called negative"),
-        accuracy=wilson(tp + tn, tp + fp + fn + tn, level, "no film has a known label"),
-        f1=f1,
-    )
-
-
-def specificity_at_sensitivity(
-    targets: np.ndarray, scores: np.ndarray, sensitivity: float, level: float = 0.95
-) -> Estimate:
-    """Specificity at the highest threshold that finds at least this share of the films with the finding.
-
-    ``sensitivity`` in (0, 1] may be a count's share: ``388 / 390`` asks for exactly 388 films. Wilson's interval.
-    """
-    if not 0 < sensitivity <= 1:
-        raise ValueError(f"a sensitivity lies in (0, 1], got {sensitivity}")
-    positive, scores, _ = known(targets, scores)
-    if not positive.any():
-        return Estimate.undefined("no film has the finding", 0, int((~positive).sum()))
-    needed = _at_least(sensitivity, float(positive.sum()))
-    threshold = np.sort(scores[positive])[::-1][max(needed, 1) - 1]
-    negatives = scores[~positive]
-    return wilson(int((negatives < threshold).sum()), len(negatives), level, "no film is without the finding")
-
-
-def _at_least(share: float, total: float) -> int:
+def at_least(share: float, total: float) -> int:
     """Smallest count that is this share of a total, forgiving the rounding of ``388 / 390 * 390``."""
     return math.ceil(share * total - 1e-9 * max(total, 1))
 

@@ -8,19 +8,15 @@ import numpy as np
 
 from cxrcore.findings import Kind
 from cxrcore.metrics.arrays import group_codes
-from cxrcore.metrics.calibration import brier, ece, expected_ece, reliability
+from cxrcore.metrics.calibration import brier, brier_parts, ece, expected_ece, reliability
+from cxrcore.metrics.confusion import confusion_matrix
 from cxrcore.metrics.curves import pr_curve, roc_curve
-from cxrcore.metrics.discrimination import auprc, auroc, macro_auroc
-from cxrcore.metrics.intervals import Estimate, wilson
-from cxrcore.metrics.operating_points import (
-    WINNER,
-    OperatingPoints,
-    Rates,
-    decide,
-    disease_of,
-    rates_of,
-    specificity_at_sensitivity,
-)
+from cxrcore.metrics.decision_curves import decision_curve
+from cxrcore.metrics.discrimination import auprc, auroc, macro_auroc, micro_auroc
+from cxrcore.metrics.intervals import Estimate
+from cxrcore.metrics.operating_points import WINNER, OperatingPoints, decide, disease_of
+from cxrcore.metrics.rates import Rates, rates_of_each, share, specificity_at_sensitivity
+from cxrcore.metrics.recalibration import recalibration
 from cxrcore.predictions import Predictions
 
 SCHEMA = 1
@@ -44,7 +40,8 @@ def summarise(
     The headline ``macro`` averages over diseases for multilabel sets (``No Finding`` is left out, as NIH-14 tables do)
     and over all classes for exclusive ones. Top-level ``brier`` and ``ece`` are: multilabel, the mean over those
     findings; two classes, those of the disease; more, Brier's original sum over classes (1950, in [0, 2]) and the ECE
-    of the winner's probability (Guo 2017). ``seed`` is for the simulated ``ece_expected``.
+    of the winner's probability (Guo 2017). Intervals count patients, not films, wherever a patient has several; the
+    method stands beside each. ``seed`` is for resampled intervals and the simulated ``ece_expected``.
     Raises InvalidPredictions when no film has that split, LabelMismatch when ``points`` are for other findings.
     """
     films = predictions.of_split(split)
@@ -53,13 +50,15 @@ def summarise(
     decisions, undecided = decide(labels, probabilities, points)
     if points is None:
         undecided = dict.fromkeys(undecided, why_no_points)
-    findings, scored = {}, {}
+    each = rates_of_each(targets, decisions, groups=patients, seed=seed)
+    scored = {name: None if name in undecided else each[column] for column, name in enumerate(labels)}
+    findings = {}
     for column, name in enumerate(labels):
         y, p = targets[:, column], probabilities[:, column]
-        scored[name] = None if name in undecided else rates_of(y, decisions[:, column])
         threshold = None if points is None or name in undecided else float(points.thresholds[column])
         why_no_threshold = undecided.get(name, WINNER)
         known = ~np.isnan(y)
+        parts = brier_parts(y, p)
         findings[name] = {
             "n_pos": int((y == 1).sum()),
             "n_neg": int((y == 0).sum()),
@@ -68,11 +67,13 @@ def summarise(
             "auprc": auprc(y, p, patients).to_dict(),
             **_rates(scored[name], threshold, why_no_threshold),
             "brier": brier(y, p),
+            "brier_parts": parts.to_dict() if parts else None,
             "ece": ece(y, p),
             "ece_expected": expected_ece(y, p, seed=seed),
+            "calibration": recalibration(y, p, patients).to_dict(),
             "specificity_at_sensitivity": {
                 "sensitivity": NEARLY_ALL,
-                **specificity_at_sensitivity(y, p, NEARLY_ALL).to_dict(),
+                **specificity_at_sensitivity(y, p, NEARLY_ALL, groups=patients).to_dict(),
             },
         }
         _explain(findings[name], {"threshold": why_no_threshold}, "no film has a known label")
@@ -88,7 +89,8 @@ def summarise(
         "kind": str(labels.kind),
         "findings": findings,
         "macro": _macro(films, patients, columns, [scored[name] for name in averaged], undecided),
-        **_overall(films, decisions, undecided, findings, averaged, seed),
+        "micro": {"auroc": micro_auroc(targets[:, columns], probabilities[:, columns], patients).to_dict()},
+        **_overall(films, patients, decisions, undecided, findings, averaged, seed),
     }
     if points is not None and (labels.kind is Kind.MULTILABEL or labels.binary):
         result["operating_points"] = {"rule": points.rule, "fitted_on": points.fitted_on}
@@ -96,21 +98,24 @@ def summarise(
 
 
 def curves(predictions: Predictions, *, split: str) -> dict:
-    """ROC, precision-recall and reliability of every finding on one split, at most 500 points a curve, for a chart.
+    """ROC, precision-recall, reliability and decision curve of every finding on one split, for a chart.
 
+    At most 500 points a curve.
     A curve that does not exist is null with a ``why``. Raises InvalidPredictions when no film has that split.
     """
     films = predictions.of_split(split)
+    patients = group_codes(films.patient_ids)
     result: dict[str, dict] = {}
     for column, name in enumerate(films.labels):
         y, p = films.targets[:, column], films.probabilities[:, column]
-        roc, pr = roc_curve(y, p), pr_curve(y, p)
+        roc, pr, benefit = roc_curve(y, p), pr_curve(y, p), decision_curve(y, p, patients)
         result[name] = {
             "roc": roc.to_dict() if roc else None,
             "pr": pr.to_dict() if pr else None,
-            "reliability": reliability(y, p).to_dict(),
+            "reliability": reliability(y, p, groups=patients).to_dict(),
+            "decision": benefit.to_dict() if benefit else None,
         }
-        if roc is None or pr is None:
+        if None in (roc, pr, benefit):
             result[name]["why"] = "a curve needs films with the finding, and the ROC curve films without it too"
     return {"schema": SCHEMA, "findings": result}
 
@@ -127,6 +132,7 @@ def _rates(rates: Rates | None, threshold: float | None, why: str) -> dict:
         "intervals": {
             name: [estimate.low, estimate.high] for name, estimate in estimates.items() if estimate.low is not None
         },
+        "interval_methods": {name: estimate.method for name, estimate in estimates.items() if estimate.low is not None},
         "counts": {"tp": rates.tp, "fp": rates.fp, "fn": rates.fn, "tn": rates.tn},
         "_why": {name: str(estimate.why) for name, estimate in estimates.items() if estimate.value is None},
     }
@@ -167,6 +173,7 @@ def _macro(
 
 def _overall(
     films: Predictions,
+    patients: np.ndarray,
     decisions: np.ndarray,
     undecided: Mapping[str, str],
     findings: dict,
@@ -180,30 +187,26 @@ def _overall(
     entry: dict = {}
     if labels.kind is Kind.MULTICLASS:
         rows = known.all(axis=1)
-        total, hits = int(rows.sum()), int(right.all(axis=1).sum())
-        none = "no film has a known class"
+        hits, whose, none = right[rows].all(axis=1), patients[rows], "no film has a known class"
     else:
-        decided = np.array([name not in undecided for name in labels])
-        total, hits = int(known[:, decided].sum()), int(right[:, decided].sum())
+        counted = known & np.array([name not in undecided for name in labels])
+        hits, whose = right[counted], np.broadcast_to(patients[:, None], counted.shape)[counted]
         none = "no film has a known label and a decision"
     if len(undecided) == len(labels):
         accuracy = Estimate.undefined(next(iter(undecided.values())))
     else:
-        accuracy = wilson(hits, total, empty=none)
+        accuracy = share(hits, whose, empty=none)
     entry["accuracy"] = accuracy.value
     reasons = {"accuracy": accuracy.why or none, "confusion": accuracy.why or none}
     if labels.kind is Kind.MULTICLASS:
-        entry["confusion"] = None if accuracy.value is None else _confusion(films.targets[rows], decisions[rows])
-        if accuracy.low is not None:
-            entry["intervals"] = {"accuracy": [accuracy.low, accuracy.high]}
+        matrix = confusion_matrix(films.targets, decisions, labels.names) if accuracy.value is not None else None
+        entry["confusion"] = matrix.counts.tolist() if matrix else None
+    if accuracy.low is not None:
+        entry["intervals"] = {"accuracy": [accuracy.low, accuracy.high]}
+        entry["interval_methods"] = {"accuracy": accuracy.method}
     entry |= _honesty(films, findings, averaged, seed)
     _explain(entry, reasons, none)
     return entry
-
-
-def _confusion(targets: np.ndarray, decisions: np.ndarray) -> list[list[int]]:
-    """Counts, a row a true class and a column a decided one, in label order."""
-    return (targets.T.astype(np.int64) @ decisions.astype(np.int64)).tolist()
 
 
 def _honesty(films: Predictions, findings: dict, averaged: list[str], seed: int) -> dict:

@@ -117,7 +117,10 @@ def refuse_other_recipe(before: dict, recipe: Recipe) -> None:
 
 
 def _changed(before: dict, recipe: Recipe) -> list[str]:
-    """Dotted keys in which the recipe of a checkpoint differs; options it did not know yet count as their defaults."""
+    """Dotted keys in which the recipe of a checkpoint differs; options it did not know yet count as their defaults.
+
+    Words for people, which change no weight, may differ.
+    """
     try:
         then = Recipe.from_dict(before).to_dict()
     except CxrError:
@@ -129,4 +132,4 @@ def _changed(before: dict, recipe: Recipe) -> list[str]:
             found += [f"{key}.{inner}" for inner in value if value[inner] != then[key][inner]]
         elif value != then[key]:
             found.append(key)
-    return found
+    return [key for key in found if key not in ("reproduces", "data.note")]

@@ -20,6 +20,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
+from torch.distributed import broadcast
 
 from cxrcore.errors import InvalidRecipe, TrainingStopped
 from cxrcore.metrics.calibration import to_probabilities
@@ -106,6 +107,7 @@ def train_network(
     while epoch < options.epochs and not progress.stalled(recipe.keep.patience):
         started, waited, saved = time.perf_counter(), 0.0, time.monotonic()
         if set_trainable(network, recipe.model, epoch) or wrapped is None:
+            wrapped = None  # lets go of the hooks on parameters that no longer learn, or did not before
             wrapped = accelerator.prepare_model(network) if accelerator.num_processes > 1 else network
         train_mode(network)
         watcher.epoch_started(epoch, first_step)
@@ -137,6 +139,9 @@ def train_network(
                 _save(accelerator, folder, modules, optimizer, recipe, scaler, state)
                 saved = time.monotonic()
         waited, seconds = batches.waited, time.perf_counter() - started
+        if accelerator.num_processes > 1:
+            for buffer in kept.buffers():  # each process has its own batch norm statistics; the first's are stored
+                broadcast(buffer, 0)
         scores = validate(kept, recipe, val, accelerator, dtype)
         progress = progress.with_value(scores[recipe.keep.metric])
         if accelerator.is_main_process:
@@ -211,8 +216,17 @@ def _step(
 def validate(
     network: Any, recipe: Recipe, val: Films, accelerator: Accelerator, dtype: torch.dtype
 ) -> dict[str, float | None]:
-    """Loss without weights or smoothing, and mean AUROC over findings that have both kinds of film; unaugmented."""
+    """Loss without weights or smoothing, and mean AUROC over findings that have both kinds of film; unaugmented.
+
+    Raises TrainingStopped where the network's answers are no numbers.
+    """
     logits = predict_logits(network, recipe.preprocessing, val, accelerator, dtype)
+    if not np.isfinite(logits).all():
+        first = val.images[int(np.argmin(np.isfinite(logits).all(axis=1)))]
+        raise TrainingStopped(
+            f"after this epoch the network's answers are no numbers, first on validation film {first}; try a smaller "
+            f"optimizer.lr, or optimizer.precision=fp32"
+        )
     plain = replace(recipe.loss, class_weights=False, weights=(), label_smoothing=0.0)
     name = "bce" if recipe.loss_name == "focal" else recipe.loss_name
     loss_of = make_loss(plain, name, val.targets, torch.device("cpu"))

@@ -25,10 +25,10 @@ from cxrcore.classifier import Classifier
 from cxrcore.datasets import SOURCES, read_dataset
 from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
 from cxrcore.datasets.cache import open_films
-from cxrcore.datasets.split import carve
+from cxrcore.datasets.split import carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import TrainingStopped
-from cxrcore.evaluation import ScoredFilms, as_table, forward_films, score_split, split_csv, split_digest
+from cxrcore.evaluation import ScoredFilms, forward_films, score_split, split_csv, split_digest
 from cxrcore.explain.heatmap import evidence_levels, map_ceilings, strengths
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.findings import label_set
@@ -40,6 +40,7 @@ from cxrcore.preprocessing import unpack
 from cxrcore.processes import join_processes
 from cxrcore.selftest import write_golden
 from cxrcore.splits import SPLITS
+from cxrcore.told import as_table
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import Recipe, read_recipe
 from cxrcore.training.heads import fold_training_head, put_training_head
@@ -68,7 +69,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels))
     for note in table.notes:
         say(note)
-    table = _limited(table, recipe)
+    table = limited(table, recipe.data.limit, recipe.seed)
     with accelerator.main_process_first():
         decoded = open_films(table, recipe.preprocessing, progress=_reading_bar(len(table)) if first else iter)
     if decoded.skipped:
@@ -195,17 +196,6 @@ def _record(out: Path, recipe: Recipe, split: str) -> None:
 def _part(films: ScoredFilms, mask: np.ndarray) -> Films:
     part = films.select(mask)
     return Films(part.pixels, part.rows, part.table.targets, part.table.images)
-
-
-def _limited(table: FilmTable, recipe: Recipe) -> FilmTable:
-    """The first ``data.limit`` films of a seeded shuffle of patients, or all."""
-    limit = recipe.data.limit
-    if not limit or limit >= len(table):
-        return table
-    patients = np.array(table.patient_ids)
-    order = np.random.default_rng(recipe.seed).permutation(np.unique(patients))
-    rank = {patient: place for place, patient in enumerate(order)}
-    return table.select(np.sort(np.argsort([rank[patient] for patient in patients], kind="stable")[:limit]))
 
 
 def _one_sided(names: Sequence[str], targets: np.ndarray) -> list[str]:

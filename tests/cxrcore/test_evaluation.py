@@ -1,5 +1,7 @@
-"""Scores measured again from the weights: the same split, the same numbers, or a refusal. Oracles: the stored metrics of
-the run, numpy, scikit-learn."""
+"""Scores measured again from the weights: the same split, the same numbers, or a refusal.
+
+Oracles: the metrics that the run itself stored, numpy, scikit-learn.
+"""
 
 import csv
 import json
@@ -35,7 +37,7 @@ def again(toy_run, kermany_like, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def sibling(kermany_like, tmp_path_factory) -> Path:
     """Another network trained and held out on the same patients, at another size."""
-    more = ("optimizer.epochs=1", "preprocessing.height=40", "model.architecture=resnet10t")
+    more = ("optimizer.epochs=1", "preprocessing.height=48", "preprocessing.width=48", "model.architecture=resnet10t")
     out = tmp_path_factory.mktemp("runs") / "sibling"
     return fit(open_recipe("pneumonia-resnet18", [*TOY, *more]), kermany_like, out)
 
@@ -223,3 +225,14 @@ def test_weights_that_answer_otherwise_than_when_made_are_not_scored(toy_run, ke
     edit(run / "config.json", '"intensity": "equalise"', '"intensity": "stretch"')
     assert main(command(run, "kermany", kermany_like, "test", tmp_path / "out")) == 2
     assert "does not compute here what it computed when it was made" in capsys.readouterr().err
+
+
+def test_a_run_on_a_part_of_the_films_tells_its_split_again_on_all_of_them(kermany_like, tmp_path):
+    out = fit(
+        open_recipe("pneumonia-resnet18", [*TOY, "data.limit=26", "optimizer.epochs=1"]), kermany_like, tmp_path / "run"
+    )
+    stored = read(out / "evaluation/kermany-val/metrics.json")
+    assert main(command(out, "kermany", kermany_like, "val", tmp_path / "val")) == 0
+    found = read(tmp_path / "val/metrics.json")
+    assert found["n"] == stored["n"] < 8
+    assert found["findings"]["Pneumonia"]["auroc"] == stored["findings"]["Pneumonia"]["auroc"]

@@ -14,10 +14,10 @@ from cxrcore.metrics.operating_points import (
     OperatingPoints,
     decide,
     fit_operating_points,
-    rates,
-    specificity_at_sensitivity,
     threshold_by,
+    tuning_films,
 )
+from cxrcore.metrics.rates import rates, specificity_at_sensitivity
 
 
 def films(n=400, digits=3, seed=0):
@@ -161,3 +161,21 @@ def test_specificity_when_388_of_390_are_found():
     for count in range(1, 391):  # the share of every count asks for just that count
         found = np.sort(scores[:390])[390 - count]
         assert specificity_at_sensitivity(targets, scores, count / 390).value == np.mean(scores[390:] < found)
+
+
+def test_tuning_films_are_a_share_of_the_patients_and_leave_none_torn():
+    patients = np.random.default_rng(0).integers(0, 500, 3000)
+    tuned = tuning_films(patients, 0.2, seed=3)
+    assert len(np.unique(patients[tuned])) == round(0.2 * len(np.unique(patients)))
+    assert not set(patients[tuned]) & set(patients[~tuned])
+    shuffled = np.random.default_rng(1).permutation(3000)
+    np.testing.assert_array_equal(tuning_films(patients[shuffled], 0.2, seed=3), tuned[shuffled])
+    assert (tuning_films(patients, 0.2, seed=4) != tuned).any()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "words"), [(0, "between 0 and 1"), (1.0, "between 0 and 1"), (0.01, "leaves nobody to tune on")]
+)
+def test_a_tuning_fraction_that_cannot_be_is_said(fraction, words):
+    with pytest.raises(InvalidPredictions, match=words):
+        tuning_films(np.arange(20), fraction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,3 +179,33 @@ def test_metrics_load_neither_torch_nor_pandas():
     code = "import sys, cxrcore.metrics.summary; print({'torch', 'pandas', 'sklearn', 'timm'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_intervals_stand_beside_their_method_and_know_that_patients_repeat():
+    predictions = table(NIH14)
+    points = fitted(predictions)
+    entry = score(predictions, points)["findings"]["Edema"]
+    names = {"accuracy", "sensitivity", "specificity", "ppv", "npv", "f1"}
+    assert entry["intervals"].keys() == entry["interval_methods"].keys() == names
+    assert entry["interval_methods"]["specificity"] == "bootstrap by patient"
+    assert all(low <= entry[name] <= high for name, (low, high) in entry["intervals"].items())
+    single = replace(predictions, patient_ids=predictions.images)
+    assert score(single, points)["findings"]["Edema"]["interval_methods"]["specificity"] == "Wilson"
+
+
+def test_calibration_and_brier_parts_are_in_it():
+    result = score(table(NIH14))
+    entry = result["findings"]["Edema"]
+    parts = entry["brier_parts"]
+    assert parts["brier"] == entry["brier"]
+    assert entry["calibration"]["slope"]["low"] < entry["calibration"]["slope"]["value"]
+    test = table(NIH14).of_split("test")
+    assert result["micro"]["auroc"]["value"] == pytest.approx(
+        roc_auc_score(test.targets.ravel(), test.probabilities.ravel())
+    )
+
+
+def test_curves_hold_what_the_plots_of_honesty_and_worth_need():
+    entry = curves(table(PNEUMONIA2), split="test")["findings"]["Pneumonia"]
+    assert len(entry["decision"]["thresholds"]) == len(entry["decision"]["model"]) == 99
+    assert entry["reliability"]["bins"][0].keys() == {"from", "to", "n", "probability", "frequency", "low", "high"}

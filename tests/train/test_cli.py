@@ -138,6 +138,15 @@ def test_a_run_is_never_gone_on_with_by_mistake(toy_run, kermany_like, tmp_path,
     assert (mine / "model.safetensors").read_bytes() == before[mine / "model.safetensors"]
 
 
+def test_a_network_that_ends_an_epoch_without_numbers_stops_in_one_line(kermany_like, tmp_path, capsys):
+    wild = ("optimizer.batch_size=64", "optimizer.lr=1e30", "optimizer.schedule=constant", "optimizer.ema=0")
+    code, _, error = run(capsys, *small_fit(kermany_like, tmp_path / "run", *(p for o in wild for p in ("--set", o))))
+    assert code == 2
+    assert "answers are no numbers, first on validation film train/" in error
+    assert "a smaller optimizer.lr" in error
+    assert len(error.splitlines()) == 1
+
+
 def test_every_problem_of_a_recipe_is_told_in_one_line(tmp_path, capsys):
     """Unknown keys and wrong types together; then, once those are mended, everything that clashes."""
     unknown = ("optimizer.lrr=1", "optimizer.epochs=many", "modle.dropout=0.1", "loss.name=hinge")

@@ -1,0 +1,132 @@
+"""Does one model rank better than another, on the same films? Paired differences of AUROC, by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cxrcore.metrics.arrays import group_codes, known
+from cxrcore.metrics.corrections import holm
+from cxrcore.metrics.discrimination import Placements, auroc, macro_auroc, one_class, placements, variance_of
+from cxrcore.metrics.intervals import Estimate, two_sided_p, z_score
+
+METHOD = "paired DeLong"
+METHOD_BY_PATIENT = "paired DeLong by patient (Obuchowski 1997)"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two areas on the same films and their difference, first minus second."""
+
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+    p: float | None  # two-sided, of no difference; None where there is no interval
+    p_holm: float | None = None  # corrected for the number of findings compared
+
+    def to_dict(self) -> dict:
+        """Ready for JSON."""
+        data: dict = {name: getattr(self, name).to_dict() for name in ("first", "second", "difference")}
+        data |= {"p": self.p, "p_holm": self.p_holm}
+        return data | ({"why": self.difference.why or "not corrected"} if None in (self.p, self.p_holm) else {})
+
+
+def compare_auroc(
+    targets: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    groups: np.ndarray | None = None,
+    level: float = 0.95,
+) -> Comparison:
+    """One finding; ``targets`` (0, 1, NaN), both models' scores and patient ids have shape (N,), film by film.
+
+    The variance of the difference comes from the difference of each film's two placement values, which is DeLong's
+    (1988) with its covariance; where patients repeat they are summed by patient. Models whose placements agree on
+    every film have a difference of 0 without an interval, and p 1.
+    """
+    positive, first, _ = known(targets, first)
+    _, second, groups = known(targets, second, groups)
+    areas = auroc(positive, first, groups, level), auroc(positive, second, groups, level)
+    n_pos, n_neg = int(positive.sum()), int((~positive).sum())
+    if missing := one_class(n_pos, n_neg):
+        return Comparison(*areas, Estimate.undefined(missing, n_pos, n_neg), None)
+    codes = np.arange(len(positive)) if groups is None else group_codes(groups)
+    apart = _apart(placements(positive, first, codes), placements(positive, second, codes))
+    method = METHOD_BY_PATIENT if apart.n_patients < len(positive) else METHOD
+    return _judged(areas, apart.area, variance_of(apart), level, method, n_pos, n_neg)
+
+
+def compare_findings(
+    targets: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    names: Sequence[str],
+    groups: np.ndarray | None = None,
+    level: float = 0.95,
+) -> dict[str, Comparison]:
+    """Every finding, p corrected by Holm (1979) over those that have one; all arrays (N, C) but ``groups`` (N,)."""
+    codes = None if groups is None else group_codes(groups)
+    found = {
+        name: compare_auroc(targets[:, k], first[:, k], second[:, k], codes, level) for k, name in enumerate(names)
+    }
+    corrected = holm([one.p for one in found.values()])
+    return {name: replace(one, p_holm=p) for (name, one), p in zip(found.items(), corrected, strict=True)}
+
+
+def compare_macro(
+    targets: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
+) -> Comparison:
+    """The mean over findings, as ``macro_auroc`` takes it; all arrays (N, C) but ``groups`` (N,).
+
+    Each patient's part in the difference is summed over the findings, so it knows that they share films.
+    """
+    targets = np.asarray(targets)
+    codes = np.arange(len(targets)) if groups is None else group_codes(groups)
+    areas = macro_auroc(targets, first, codes, level), macro_auroc(targets, second, codes, level)
+    if areas[0].value is None or areas[1].value is None:
+        return Comparison(*areas, Estimate.undefined(areas[0].why or "undefined"), None)
+    size = int(codes.max()) + 1
+    influence, seen, count = np.zeros(size), np.zeros(size, dtype=bool), 0
+    for column in range(targets.shape[1]):
+        positive, one, own = known(targets[:, column], first[:, column], codes)
+        _, two, _ = known(targets[:, column], second[:, column])
+        if one_class(int(positive.sum()), int((~positive).sum())):
+            continue
+        assert own is not None
+        apart = _apart(placements(positive, one, own, size), placements(positive, two, own, size))
+        influence += apart.positive + apart.negative
+        seen[own] = True
+        count += 1
+    patients = int(seen.sum())
+    variance = float(np.sum((influence / count) ** 2)) * patients / max(patients - 1, 1)
+    value = areas[0].value - areas[1].value
+    method = f"{METHOD} by patient, over findings"
+    judged = _judged(areas, value, variance, level, method, areas[0].n_pos, areas[0].n_neg)
+    return replace(judged, p_holm=judged.p)
+
+
+def _apart(first: Placements, second: Placements) -> Placements:
+    return first._replace(
+        area=first.area - second.area,
+        positive=first.positive - second.positive,
+        negative=first.negative - second.negative,
+    )
+
+
+def _judged(
+    areas: tuple[Estimate, Estimate], value: float, variance: float, level: float, method: str, n_pos: int, n_neg: int
+) -> Comparison:
+    if variance <= 1e-18:
+        why = (
+            "the two rank these films alike"
+            if abs(value) < 1e-12
+            else "the difference shows no spread to base an interval on"
+        )
+        gap = Estimate(value, None, None, method, n_pos, n_neg, why)
+        return Comparison(*areas, gap, 1.0 if abs(value) < 1e-12 else None)
+    error = variance**0.5
+    half = z_score(level) * error
+    gap = Estimate(value, max(value - half, -1.0), min(value + half, 1.0), method, n_pos, n_neg)
+    return Comparison(*areas, gap, two_sided_p(value / error))

@@ -1,0 +1,216 @@
+"""Does it look in the right place? Maps against boxes, always beside a control map that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxrcore.metrics.arrays import group_codes, sums_by_patient
+from cxrcore.metrics.bootstrap import percentile_interval, resampled_sums
+from cxrcore.metrics.intervals import Estimate, difference, p_of
+from cxrcore.metrics.rates import BY_PATIENT, correlation, share
+
+MIN_FILMS = 10  # with a box of the finding
+BORDER = 0.1  # of the film's height and width, on each side
+BOX_AREA = "box"
+_SCORES = ("hit", "centre_hit", "iou", "iobb", "border_share")
+
+
+@dataclass(frozen=True)
+class Located:
+    """One map against the boxes of one finding on one film (several boxes count as their union)."""
+
+    hit: bool  # pointing game: the map's maximum lies in a box (Zhang 2018, IJCV 126:1084), without a margin
+    centre_hit: bool  # the centre of mass of the positive part lies in a box
+    iou: float  # of the thresholded region and the boxes: shared area over joint area
+    iobb: float  # shared area over the region's, as in Wang 2017 (there: over the box drawn around the region)
+    border_share: float | None  # of the positive mass; None for a map without any
+    box_share: float  # of the film inside the boxes: what a hit at random would score
+    empty: bool = False  # no positive value anywhere: every score is 0, as it shows no place
+
+    def to_dict(self) -> dict:
+        """Ready for JSON."""
+        data = {name: getattr(self, name) for name in (*_SCORES, "box_share", "empty")}
+        return data | ({"why": "the map has no positive value"} if self.border_share is None else {})
+
+
+def locate(
+    heat: np.ndarray,
+    boxes: Sequence[tuple[float, float, float, float]],
+    film_size: tuple[float, float] | None = None,
+    threshold: str | float = BOX_AREA,
+) -> Located:
+    """Score a map (h, w) against boxes (x, y, width, height) from the film's upper left corner.
+
+    ``film_size`` is the (height, width), in the boxes' pixels, of the film that the map covers; the map's own grid
+    unless told. A map's pixel is in a box when its centre is; a box between all centres gets the nearest. Negative
+    values count as 0. ``threshold`` cuts the region: ``"box"``, as many of the highest pixels as the boxes have, so
+    that no method wins by painting more or less; or a share of the maximum, in (0, 1]. Where pixels tie for the
+    maximum, it is a hit if most of them lie in a box. Raises ValueError for a map or box without area.
+    """
+    heat = np.maximum(np.asarray(heat, dtype=np.float64), 0.0)
+    if heat.ndim != 2 or not heat.size or not np.isfinite(heat).all():
+        raise ValueError(f"expected a finite map (h, w), got shape {heat.shape}")
+    if threshold != BOX_AREA and not (isinstance(threshold, float | int) and 0 < threshold <= 1):
+        raise ValueError(f"a threshold is {BOX_AREA!r} or a share of the maximum in (0, 1], got {threshold!r}")
+    inside = _inside(heat.shape, boxes, film_size or heat.shape)
+    box_share = float(inside.mean())
+    if not heat.any():
+        return Located(False, False, 0.0, 0.0, None, box_share, empty=True)
+    total = float(heat.sum())
+    row = float(heat.sum(axis=1) @ np.arange(heat.shape[0])) / total
+    column = float(heat.sum(axis=0) @ np.arange(heat.shape[1])) / total
+    peak = heat == heat.max()
+    if threshold == BOX_AREA:
+        region = np.zeros(heat.size, dtype=bool)
+        region[np.argsort(-heat, axis=None, kind="stable")[: int(inside.sum())]] = True
+        region = region.reshape(heat.shape) & (heat > 0)
+    else:
+        region = heat >= float(threshold) * heat.max()
+    both = int((region & inside).sum())
+    return Located(
+        hit=bool(inside[peak].mean() > 0.5),
+        centre_hit=bool(inside[round(row), round(column)]),
+        iou=both / int((region | inside).sum()),
+        iobb=both / int(region.sum()),
+        border_share=border_share(heat),
+        box_share=box_share,
+    )
+
+
+def border_share(heat: np.ndarray, border: float = BORDER) -> float | None:
+    """Share of a map's positive mass in the outer ``border`` of height and width on each side; None without any.
+
+    Attention to the border, where markers and collimation lie, is a known shortcut. A pixel that the line crosses
+    counts in part, so an even map gives ``1 - (1 - 2 border)^2`` (0.36) on any grid.
+    """
+    if not 0 < border < 0.5:
+        raise ValueError(f"a border lies between 0 and 0.5, got {border}")
+    heat = np.maximum(np.asarray(heat, dtype=np.float64), 0.0)
+    total = float(heat.sum())
+    if total <= 0:
+        return None
+    weights = []
+    for size in heat.shape:
+        edges = np.clip(np.arange(size + 1) / size, border, 1 - border)
+        weights.append(np.diff(edges) * size)
+    return float(np.clip(1 - weights[0] @ heat @ weights[1] / total, 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """One finding's scores over films, the same of the control, and the pointing game's gain over it."""
+
+    n: int  # films with a box
+    n_patients: int
+    n_empty: int  # maps without a positive value
+    scores: dict[str, Estimate]  # hit, centre_hit, iou, iobb, border_share
+    control: dict[str, Estimate] | None
+    gain: Estimate | None  # hit less the control's
+    gain_p: float | None
+    chance: float | None  # mean share of the film inside the boxes
+    why: str | None = None  # too few films for a statement
+
+    def to_dict(self) -> dict:
+        """Ready for JSON."""
+        data: dict = {name: getattr(self, name) for name in ("n", "n_patients", "n_empty", "chance", "gain_p")}
+        data["scores"] = {name: estimate.to_dict() for name, estimate in self.scores.items()}
+        data["control"] = (
+            None if self.control is None else {name: estimate.to_dict() for name, estimate in self.control.items()}
+        )
+        data["gain"] = None if self.gain is None else self.gain.to_dict()
+        reasons = [self.why] if self.why else []
+        if self.control is None:
+            reasons.append("control, gain: no control maps were given")
+        elif self.gain_p is None:
+            reasons.append("gain_p: no interval to test")
+        if self.chance is None:
+            reasons.append("chance: no film")
+        return data | ({"why": "; ".join(reasons)} if reasons else {})
+
+
+def summarise_localisation(
+    maps: Sequence[Located],
+    control: Sequence[Located] | None = None,
+    groups: np.ndarray | None = None,
+    level: float = 0.95,
+) -> Localisation:
+    """Means over the films of one finding, with intervals by patient; ``control`` holds random maps of the same films.
+
+    Hits are shares of films (Wilson, or resampled by patient where patients repeat); IoU, IoBB and border share are
+    means, always resampled by patient. Under ten films the numbers are given without intervals, and ``why`` says so.
+    """
+    if control is not None and len(control) != len(maps):
+        raise ValueError(f"expected a control map for each of {len(maps)} films, got {len(control)}")
+    codes = np.arange(len(maps)) if groups is None else np.unique(group_codes(groups), return_inverse=True)[1]
+    why = None
+    if len(maps) < MIN_FILMS:
+        why = f"{len(maps)} film(s) with a box of this finding, fewer than {MIN_FILMS}: too few for a statement"
+    scores = _means(maps, codes, level, why)
+    controls = gain = None
+    if control is not None:
+        controls = _means(control, codes, level, why)
+        first, second = (np.array([one.hit for one in some], dtype=np.float64) for some in (maps, control))
+        size = int(codes.max()) + 1 if len(maps) else 0
+        parts = [np.bincount(codes, one - one.mean(), size) if size else np.zeros(0) for one in (first, second)]
+        gain = difference(scores["hit"], controls["hit"], correlation(*parts))
+    return Localisation(
+        n=len(maps),
+        n_patients=len(np.unique(codes)),
+        n_empty=sum(one.empty for one in maps),
+        scores=scores,
+        control=controls,
+        gain=gain,
+        gain_p=p_of(gain, level) if gain else None,
+        chance=float(np.mean([one.box_share for one in maps])) if maps else None,
+        why=why,
+    )
+
+
+def _means(maps: Sequence[Located], codes: np.ndarray, level: float, why: str | None) -> dict[str, Estimate]:
+    found = {}
+    for name in _SCORES:
+        rows = [k for k, one in enumerate(maps) if getattr(one, name) is not None]
+        values = np.array([getattr(maps[k], name) for k in rows], dtype=np.float64)
+        if not rows:
+            found[name] = Estimate.undefined(why or "no map has a positive value")
+        elif why:
+            found[name] = Estimate(float(values.mean()), None, None, "none", len(rows), 0, why)
+        elif name in ("hit", "centre_hit"):
+            found[name] = share(values > 0.5, codes[rows], level)
+        else:
+            found[name] = _mean(values, codes[rows], level)
+    return found
+
+
+def _mean(values: np.ndarray, codes: np.ndarray, level: float) -> Estimate:
+    """A mean over films, resampled by patient."""
+    by_patient = sums_by_patient(np.stack([values, np.ones_like(values)], axis=1), codes)
+    drawn = resampled_sums(by_patient[by_patient[:, 1] > 0])
+    value = float(values.mean())
+    low, high = percentile_interval(drawn[:, 0] / drawn[:, 1], level)
+    return Estimate(value, min(low, value), max(high, value), BY_PATIENT, len(values), 0)
+
+
+def _inside(
+    shape: tuple[int, ...], boxes: Sequence[tuple[float, float, float, float]], film_size: tuple[float, ...]
+) -> np.ndarray:
+    """Pixels of a map whose centre lies in a box, bool (h, w)."""
+    if not boxes:
+        raise ValueError("a map is scored against at least one box")
+    inside = np.zeros(shape, dtype=bool)
+    for x, y, width, height in boxes:
+        if not (width > 0 and height > 0):
+            raise ValueError(f"a box has a width and a height above 0, got {width} x {height}")
+        spans = []
+        for start, length, size, pixels in ((y, height, film_size[0], shape[0]), (x, width, film_size[1], shape[1])):
+            scale = pixels / size
+            first, last = np.ceil(start * scale - 0.5), np.ceil((start + length) * scale - 0.5)
+            if last <= first:  # between two centres
+                first = np.floor((start + length / 2) * scale)
+                last = first + 1
+            spans.append(slice(int(np.clip(first, 0, pixels - 1)), int(np.clip(last, 1, pixels))))
+        inside[spans[0], spans[1]] = True
+    return inside

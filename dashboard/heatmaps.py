@@ -1,0 +1,144 @@
+"""Where does the model look? Its maps on single films, and what those of a set of films have in common.
+
+The only place in the dashboard that opens a network, and only once a map is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from cxrcore.datasets.boxes import Box
+from cxrcore.errors import UnreadableImage
+from cxrcore.metrics.localisation import Localisation, Located, border_share, locate, summarise_localisation
+from dashboard.pictures import NIH_SIDE, Pictures, is_nih
+
+if TYPE_CHECKING:
+    from cxrcore import Analysis, Heatmap, Radiograph
+    from cxrcore.model import Model
+
+GRID = 256  # pixels of the longest side on which maps meet boxes
+MEAN_GRID = (32, 32)  # of a mean map, over the film
+MEAN_FILMS = 100  # of a finding are enough for a mean map
+
+
+@dataclass(frozen=True, eq=False)
+class MapStudy:
+    """The maps of a set of films, summed up by finding."""
+
+    localisation: dict[str, Localisation]  # of findings with a box on a film that could be read
+    mean_maps: dict[str, np.ndarray]  # float64 (32, 32) over the film: mean positive contribution
+    mean_films: dict[str, int]  # films with the finding that went into its mean map
+    borders: dict[str, float | None]  # share of the mean map's mass in the outer tenth
+    unreadable: tuple[str, ...]  # films left out
+
+    @property
+    def n(self) -> int:
+        """Films with a box of the finding that has most."""
+        return max((one.n for one in self.localisation.values()), default=0)
+
+
+@st.cache_resource(show_spinner="Opening the network …", max_entries=2)
+def open_model(folder: str, stamp: str) -> Model:
+    """The network of a bundle, once for all visitors; ``stamp`` changes when its weights do. Raises InvalidBundle."""
+    import torch
+
+    import cxrcore
+
+    torch.set_num_threads(1)  # a second thread on a busy core costs more than it gives
+    return cxrcore.load(folder)
+
+
+def model_of(folder: Path) -> Model:
+    """As ``open_model``."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return open_model(str(folder), ";".join(f"{file.stat().st_mtime_ns}:{file.stat().st_size}" for file in files))
+
+
+@st.cache_resource(show_spinner="Reading the film …", max_entries=12)
+def film_of(image: str, folder: str, _pictures: Pictures) -> Radiograph | None:
+    """One film's picture; None where there is none. Raises UnreadableImage."""
+    return _pictures.read(image)
+
+
+@st.cache_resource(show_spinner="Asking the network …", max_entries=64)
+def analysis_of(image: str, folder: str, bundle: str, _film: Radiograph) -> Analysis:
+    """The network's answer and every finding's map on one film, from one forward pass."""
+    return model_of(Path(bundle)).analyse(_film)
+
+
+def study_maps(
+    model: Model,
+    pictures: Pictures,
+    boxes: Sequence[Box],
+    present: Mapping[str, Sequence[str]],
+    patients: Mapping[str, str],
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> MapStudy:
+    """One forward pass a film: maps against boxes, beside a random map of the same grain, and mean maps.
+
+    ``boxes``: those of the model's findings on films that can be shown; ``present``: for each finding the films of its
+    mean map; ``patients``: film -> patient, a film being its own where it is not named. ``progress`` wraps the films.
+    """
+    from cxrcore.explain.random_map import random_map
+
+    marked: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {}
+    for box in boxes:
+        marked.setdefault(box.image, {}).setdefault(box.finding, []).append((box.x, box.y, box.width, box.height))
+    shown = {finding: set(images) for finding, images in present.items()}
+    images = sorted(set(marked).union(*shown.values()) if shown else marked)
+    found: dict[str, list[tuple[Located, Located, str]]] = {}
+    sums: dict[str, np.ndarray] = {}
+    counts: dict[str, int] = {}
+    unreadable = []
+    for image in progress(images):
+        try:
+            film = pictures.read(image)
+        except UnreadableImage:
+            film = None
+        if film is None:
+            unreadable.append(image)
+            continue
+        heats = model.analyse(film).heatmaps
+        for finding, places in marked.get(image, {}).items():
+            heat = heats[finding]
+            control = replace(heat, signed=random_map(heat.signed.shape, film.pixels, finding))
+            size = (NIH_SIDE, NIH_SIDE) if is_nih(image) else film.pixels.shape
+            scores = [locate(on_grid(one), places, size) for one in (heat, control)]
+            found.setdefault(finding, []).append((scores[0], scores[1], patients.get(image, image)))
+        for finding, names in shown.items():
+            if image in names:
+                sums[finding] = sums.get(finding, 0) + _over_film(heats[finding])
+                counts[finding] = counts.get(finding, 0) + 1
+    means = {finding: total / counts[finding] for finding, total in sums.items()}
+    return MapStudy(
+        localisation={
+            finding: summarise_localisation(
+                [own for own, _, _ in rows], [control for _, control, _ in rows], np.array([who for *_, who in rows])
+            )
+            for finding, rows in found.items()
+        },
+        mean_maps=means,
+        mean_films=counts,
+        borders={finding: border_share(values) for finding, values in means.items()},
+        unreadable=tuple(unreadable),
+    )
+
+
+def on_grid(heat: Heatmap, longest: int = GRID) -> np.ndarray:
+    """A map's positive part over the whole film, float32, on a grid of the film's shape but no finer than needed."""
+    scale = min(1.0, longest / max(heat.film_size))
+    size = (max(1, round(heat.film_size[0] * scale)), max(1, round(heat.film_size[1] * scale)))
+    return heat.preprocessing.to_film_grid(np.maximum(heat.signed, 0), size)
+
+
+def _over_film(heat: Any) -> np.ndarray:
+    """The positive part on a common grid that covers exactly the film, float64 (32, 32)."""
+    from cxrcore.ensemble import to_film_frame
+
+    return to_film_frame(replace(heat, signed=np.maximum(heat.signed, 0)), MEAN_GRID)

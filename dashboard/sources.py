@@ -1,0 +1,272 @@
+"""Whose results are on show? One record for an embedded model, a folder, a table on disk, or an uploaded one.
+
+Nothing here loads a network. What a source opens once is shared by every visitor and every move of a slider; an upload
+is known by its own id, so that no other visitor can ask for it, and only the last few are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import streamlit as st
+
+from cxrcore.bundle import CONFIG, EMBEDDED, BundleConfig, embedded_models, is_ensemble, read_config, read_ensemble
+from cxrcore.caveats import caveats
+from cxrcore.datasets.boxes import BOXES, Box, read_boxes
+from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle, InvalidPredictions
+from cxrcore.findings import Kind, LabelSet
+from cxrcore.foreign import read_predictions
+from cxrcore.metrics.arrays import group_codes
+from cxrcore.metrics.operating_points import OperatingPoints, disease_of
+from cxrcore.predictions import Predictions
+from cxrcore.scoring import ORIGINS, score_table
+
+Badge = Literal["official", "own", "random", "unknown"]
+PREDICTIONS, METRICS, CURVES = "predictions.parquet", "metrics.json", "curves.json"
+_KEPT_TABLES = 4  # each a few tens of megabytes
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One model's results on one set of films; every number drawn is in here or computed from ``predictions``."""
+
+    reference: str  # what a link calls it: an embedded name, a path, ``upload``
+    name: str  # what a reader calls it
+    evaluation: str  # dataset-split, or a split of a table
+    labels: LabelSet
+    metrics: dict  # the content of metrics.json
+    curves: dict  # the content of curves.json
+    predictions: Predictions | None = None  # these films only; None where no table ships
+    config: BundleConfig | None = None  # of a single network's bundle
+    points: OperatingPoints | None = None  # thresholds that its metrics were reported at
+    validation: Predictions | None = None  # films that may choose other thresholds, where there are some
+    boxes: tuple[Box, ...] = ()  # where findings truly are, where the evaluation says
+    folder: Path | None = None  # the bundle's
+    caveat: str = ""  # what to know before believing it, in words
+    notes: tuple[str, ...] = ()  # what reading a table left out or assumed
+    patients: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,) numbered
+    memo: dict = field(default_factory=dict, repr=False)  # what pages computed from it, see ``numbers.once``
+
+    @property
+    def dataset(self) -> str:
+        return str(self.metrics.get("dataset") or "")
+
+    @property
+    def split(self) -> str:
+        return str(self.metrics.get("split") or "")
+
+    @property
+    def badge(self) -> Badge:
+        """Where the split comes from."""
+        origin = self.metrics.get("split_origin")
+        known: Badge = origin if origin in ORIGINS else "unknown"  # type: ignore[assignment]
+        return known
+
+    @property
+    def multiclass(self) -> bool:
+        return self.labels.kind is Kind.MULTICLASS
+
+    @property
+    def repeats(self) -> bool:
+        """Whether some patient has more than one film."""
+        return int(self.metrics["n_patients"]) < int(self.metrics["n"])
+
+    @property
+    def main_finding(self) -> str:
+        """What to show first: of two classes the disease, else the first disease."""
+        return disease_of(self.labels) or (self.labels.abnormal or self.labels.names)[0]
+
+    def arrays(self, finding: str) -> tuple[np.ndarray, np.ndarray]:
+        """Targets (0, 1, NaN) and probabilities of a finding, each (N,). Only where there is a table."""
+        assert self.predictions is not None
+        column = self.labels.index(finding)
+        return self.predictions.targets[:, column], self.predictions.probabilities[:, column]
+
+
+def offered() -> dict[str, str]:
+    """Embedded models, name -> title with its caveats, for a menu."""
+    return {name: caveats(EMBEDDED / name).title(name) for name in embedded_models()}
+
+
+def evaluations(reference: str, labels: str | None = None) -> list[str]:
+    """What a model was scored on, or a table's splits; test sets first. Raises CxrError where there is nothing."""
+    place = _place(reference)
+    if place.is_file():
+        return _splits(_table(reference, labels, _stamp(place)))
+    found = [folder.name for folder in _scored_folders(place)]
+    if not found:
+        raise InvalidBundle(f"model {place.name!r} carries no evaluation; cxr evaluate writes one")
+    return sorted(found, key=lambda name: (not name.endswith("test"), name))
+
+
+def open_source(reference: str, evaluation: str | None = None, labels: str | None = None) -> Source:
+    """An embedded name, a folder of a bundle or an evaluation, or a table; its first evaluation unless one is named.
+
+    ``labels``: path of a label file, for a table without labels of its own. Raises CxrError, in a sentence.
+    """
+    there = evaluations(reference, labels)
+    name = evaluation if evaluation in there else there[0]
+    return _opened(reference, name, labels, _stamp(_place(reference)))
+
+
+def upload_splits(upload: Any, labels: Any = None, mapping: Mapping[str, str] | None = None) -> list[str]:
+    """As ``evaluations``, of an uploaded table."""
+    return _splits(_read_upload(*_upload_key(upload, labels, mapping), upload, labels))
+
+
+def open_upload(
+    upload: Any, split: str | None = None, labels: Any = None, mapping: Mapping[str, str] | None = None
+) -> Source:
+    """An uploaded table and, where it has no labels, an uploaded label file; ``mapping`` as ``read_predictions``."""
+    key = _upload_key(upload, labels, mapping)
+    there = _splits(_read_upload(*key, upload, labels))
+    return _opened_upload(*key, split if split in there else there[0], upload, labels)
+
+
+@st.cache_resource(show_spinner="Opening …", max_entries=2 * _KEPT_TABLES)
+def _opened(reference: str, evaluation: str, labels: str | None, stamp: str) -> Source:
+    place = _place(reference)
+    if place.is_file():
+        return _scored_source(reference, place.name, _table(reference, labels, stamp), evaluation)
+    folder = next(found for found in _scored_folders(place) if found.name == evaluation)
+    return _bundle_source(reference, place, folder)
+
+
+@st.cache_resource(show_spinner="Scoring the table …", max_entries=_KEPT_TABLES)
+def _opened_upload(
+    file: str, labels: str, mapping: tuple[tuple[str, str], ...], split: str, _upload: Any, _labels: Any
+) -> Source:
+    table = _read_upload(file, labels, mapping, _upload, _labels)
+    return _scored_source("upload", _upload.name, table, split)
+
+
+@st.cache_resource(show_spinner="Reading the table …", max_entries=_KEPT_TABLES)
+def _table(reference: str, labels: str | None, stamp: str) -> Predictions:
+    if labels and not Path(labels).is_file():
+        raise InvalidPredictions(f"there is no label file {Path(labels).name!r}")
+    return read_predictions(_place(reference), Path(labels) if labels else None)
+
+
+@st.cache_resource(show_spinner="Reading the table …", max_entries=_KEPT_TABLES)
+def _read_upload(
+    file: str, labels: str, mapping: tuple[tuple[str, str], ...], _upload: Any, _labels: Any
+) -> Predictions:
+    for given in (_upload, _labels):
+        if given is not None:
+            given.seek(0)
+    return read_predictions(_upload, _labels, dict(mapping) or None)
+
+
+def _upload_key(upload: Any, labels: Any, mapping: Mapping[str, str] | None) -> tuple[str, str, tuple]:
+    """Uploads have an id each, given by the server: nobody can guess another's."""
+    return upload.file_id, "" if labels is None else labels.file_id, tuple(sorted((mapping or {}).items()))
+
+
+def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
+    """From a folder's stored numbers; what is not stored is computed from its table."""
+    bundle = place if (place / CONFIG).is_file() else None
+    config = None if bundle is None or is_ensemble(bundle) else read_config(bundle)
+    films = Predictions.read(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else None
+    metrics, curves = _json(folder / METRICS), _json(folder / CURVES)
+    points = None if config is None else config.operating_points
+    if films is not None and (metrics is None or curves is None):
+        scored = score_table(films, points=points, dataset=folder.name.rpartition("-")[0], model=place.name)
+        metrics, curves, films = metrics or scored.metrics, curves or scored.curves, scored.films
+    if metrics is None or curves is None:
+        raise InvalidBundle(f"evaluation {folder.name!r} lacks its metrics or curves; run cxr evaluate again")
+    labels = _labels_of(bundle, config, films, metrics)
+    beside = folder.parent / f"{metrics.get('dataset')}-val" / PREDICTIONS
+    return Source(
+        reference=reference,
+        name=place.name,
+        evaluation=folder.name,
+        labels=labels,
+        metrics=metrics,
+        curves=curves,
+        predictions=films,
+        config=config,
+        points=points,
+        validation=Predictions.read(beside) if beside.is_file() and beside.parent != folder else None,
+        boxes=read_boxes(folder / BOXES) if (folder / BOXES).is_file() else (),
+        folder=bundle,
+        caveat="" if bundle is None else caveats(bundle).title("").strip(" ()"),
+        patients=np.zeros(0, np.int64) if films is None else group_codes(films.patient_ids),
+    )
+
+
+def _scored_source(reference: str, name: str, table: Predictions, split: str) -> Source:
+    scored = score_table(table, split, dataset=table.dataset, model=name)
+    has_validation = split != "val" and (table.split == "val").any()
+    return Source(
+        reference=reference,
+        name=name,
+        evaluation=split,
+        labels=table.labels,
+        metrics=scored.metrics,
+        curves=scored.curves,
+        predictions=scored.films,
+        points=scored.points,
+        validation=table.of_split("val") if has_validation else None,
+        notes=table.notes,
+        patients=group_codes(scored.films.patient_ids),
+    )
+
+
+def _place(reference: str) -> Path:
+    """The folder of an embedded name, or a path. Raises BundleNotFound."""
+    if reference in embedded_models():
+        return EMBEDDED / reference
+    path = Path(reference).expanduser()
+    if not reference or not path.exists():
+        names = ", ".join(embedded_models())
+        raise BundleNotFound(f"there is no model, folder or table {path.name!r}; embedded models: {names}")
+    return path
+
+
+def _scored_folders(place: Path) -> list[Path]:
+    """Folders with results: those in a bundle's ``evaluation``, or the folder itself."""
+    parts = [place, *sorted((place / "evaluation").glob("*/"))]
+    return [part for part in parts if (part / PREDICTIONS).is_file() or (part / METRICS).is_file()]
+
+
+def _stamp(place: Path) -> str:
+    """Changes when what lies there is written again."""
+    files = [place] if place.is_file() else [f for part in _scored_folders(place) for f in sorted(part.iterdir())]
+    return ";".join(f"{file.stat().st_mtime_ns}:{file.stat().st_size}" for file in files)
+
+
+def _splits(table: Predictions) -> list[str]:
+    return sorted(set(table.split.tolist()), key=lambda name: (name != "test", name))
+
+
+def _labels_of(bundle: Path | None, config: BundleConfig | None, films: Predictions | None, metrics: dict) -> LabelSet:
+    if config is not None:
+        return config.labels
+    if bundle is not None:
+        return read_ensemble(bundle).labels
+    if films is not None:
+        return films.labels
+    from cxrcore.columns import known_finding
+
+    kind = Kind(metrics.get("kind", Kind.MULTILABEL))
+    return LabelSet("own", kind, tuple(known_finding(name) for name in metrics["findings"]))
+
+
+def _json(path: Path) -> dict | None:
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        data = None
+    if not isinstance(data, dict) or "findings" not in data:
+        raise InvalidBundle(f"{path.name} of evaluation {path.parent.name!r} cannot be read; run cxr evaluate again")
+    return data
+
+
+__all__ = ["CxrError", "Source", "evaluations", "offered", "open_source", "open_upload", "upload_splits"]

@@ -1,0 +1,142 @@
+"""What a visitor sees in a real browser: every page drawn, the slider moved, no complaint, nothing asked of outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from cxrcore.predictions import Predictions
+from tests.dashboard.opening import MODELS, PHANTOM, ROOT, stored
+
+pytestmark = pytest.mark.browser
+HARMLESS = "Failed to load resource: the server responded with a status of 404"  # two probes of Streamlit's own
+SCREENS = sorted(path.stem for path in (ROOT / "dashboard" / "screens").glob("*.py"))
+FINDING = "Effusion"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running ``python -m dashboard``, started from somewhere else."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder: Path = tmp_path_factory.mktemp("elsewhere")
+    environment = os.environ | {"CXR_PORT": str(port), "CXR_MODEL": PHANTOM}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashboard"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert process.poll() is None, (folder / "log").read_text("utf-8")
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        assert "Traceback" not in (folder / "log").read_text("utf-8")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def page(address: str) -> Iterator[Any]:
+    """A browser page that notes what it hears and asks for."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    arguments = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        try:
+            browser = driver.chromium.launch(executable_path=chromium, args=arguments)
+        except playwright.Error as error:
+            said = f"Chromium does not start: {str(error).splitlines()[0]}"
+            pytest.fail(said) if os.environ.get("CXR_REQUIRE_BROWSER") else pytest.skip(said)
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened.set_default_timeout(60_000)
+        opened.heard, opened.hosts = [], set()
+        opened.on("console", lambda message: opened.heard.append(message.text))
+        opened.on("pageerror", lambda error: opened.heard.append(f"uncaught: {error}"))
+        opened.on("request", lambda request: opened.hosts.add(urlsplit(request.url).hostname or ""))
+        yield opened
+        browser.close()
+
+
+def settle(page: Any) -> None:
+    """Until the script has run and its charts are there."""
+    page.wait_for_selector("h2, h1")
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def shown(page: Any, label: str) -> str:
+    """A headline number."""
+    card = page.locator('[data-testid="stMetric"]').filter(has_text=label).first
+    return card.locator('[data-testid="stMetricValue"]').inner_text()
+
+
+def test_every_page_opens_from_the_menu_with_an_empty_console(page: Any, address: str) -> None:
+    page.goto(address)
+    settle(page)
+    assert shown(page, "Mean AUROC") == f"{stored(PHANTOM, 'phantom-test')['macro']['auroc']['value']:.3f}"
+    for number in range(len(SCREENS)):
+        page.locator('[data-testid="stSidebarNavLink"]').nth(number).click()
+        settle(page)
+        page.wait_for_selector("text=never for diagnosis")
+        assert page.locator('[data-testid="stException"]').count() == 0, page.url
+    assert [text for text in page.heard if not text.startswith(HARMLESS)] == []
+    assert page.hosts <= {"127.0.0.1", ""}
+
+
+def test_the_slider_moves_numbers_point_and_address(page: Any, address: str) -> None:
+    page.goto(f"{address}/threshold?model={PHANTOM}&finding={FINDING}")
+    settle(page)
+    scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
+    page.wait_for_selector(".js-plotly-plot .scatterlayer")
+    for label, key in (("Sensitivity", "sensitivity"), ("Specificity", "specificity"), ("PPV", "ppv"), ("NPV", "npv")):
+        assert shown(page, label) == f"{100 * scores[key]:.1f} %"
+    page.locator('[role="slider"]').first.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('threshold') !== null")
+    settle(page)
+    films = Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-test" / "predictions.parquet")
+    column = films.labels.index(FINDING)
+    threshold = float(page.evaluate("() => new URLSearchParams(location.search).get('threshold')"))
+    calls = films.probabilities[:, column] >= threshold
+    found = calls[films.targets[:, column] == 1].mean()
+    page.wait_for_function(
+        "expected => [...document.querySelectorAll('[data-testid=stMetricValue]')].some(e => e.innerText === expected)",
+        arg=f"{100 * found:.1f} %",
+    )
+    assert shown(page, "Sensitivity") == f"{100 * found:.1f} %"
+
+
+def test_a_chart_is_saved_as_a_picture_and_its_numbers_as_csv(page: Any, address: str) -> None:
+    page.goto(f"{address}/rank?model={PHANTOM}&finding={FINDING}")
+    settle(page)
+    page.wait_for_selector(".js-plotly-plot .scatterlayer")
+    with page.expect_download() as csv:
+        page.locator('[data-testid="stDownloadButton"] button').first.click()
+    text = Path(csv.value.path()).read_text("utf-8")
+    assert text.startswith("false_positive_rate,sensitivity,thresholds")
+    page.get_by_text("SVG", exact=True).click()
+    settle(page)
+    camera = page.locator(".js-plotly-plot .modebar-btn").first
+    camera.wait_for(state="attached")
+    with page.expect_download() as picture:
+        camera.click(force=True)
+    assert picture.value.suggested_filename == f"roc-{FINDING}.svg"
+    assert "<svg" in Path(picture.value.path()).read_text("utf-8")[:500]

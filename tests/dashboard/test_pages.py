@@ -1,0 +1,226 @@
+"""Overview, Does it rank?, What happens at a threshold?, Are the probabilities honest?: what each shows, held against
+metrics.json and against scikit-learn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, roc_auc_score
+from streamlit.testing.v1 import AppTest
+
+from cxrcore.predictions import Predictions
+from tests.dashboard.opening import (
+    MODELS,
+    PHANTOM,
+    PNEUMONIA,
+    ROOT,
+    cards,
+    charts,
+    checked,
+    link,
+    open_page,
+    stored,
+    words,
+)
+
+PAGES = ("overview", "rank", "threshold", "honesty")
+FINDING = "Effusion"
+
+
+@pytest.fixture(scope="module")
+def films() -> Predictions:
+    return Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-test" / "predictions.parquet")
+
+
+@pytest.fixture(scope="module")
+def chexnet(data_dir: Path) -> dict[str, str]:
+    """The link to a published model's table."""
+    nih = data_dir / "nih"
+    return {"model": str(nih / "chexnet_predictions.csv.gz"), "labels": str(nih / "Data_Entry_2017_v2020.csv.gz")}
+
+
+@pytest.mark.parametrize("model", [PHANTOM, PNEUMONIA])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_asks_a_question_and_names_model_and_split(page: str, model: str) -> None:
+    at = open_page(page, model=model)
+    assert at.header[0].value.endswith("?")
+    assert "own split" in words(at)
+    assert model in words(at)
+    assert "never for diagnosis" in words(at)
+    assert charts(at)
+
+
+def test_overview_shows_what_metrics_json_says() -> None:
+    at, metrics = open_page("overview", model=PNEUMONIA), stored(PNEUMONIA, "kermany-test")
+    scores, shown = metrics["findings"]["Pneumonia"], cards(at)
+    assert shown["AUROC, Pneumonia"] == f"{scores['auroc']['value']:.3f}"
+    assert shown["Sensitivity"] == f"{100 * scores['sensitivity']:.1f} %"
+    assert shown["Specificity"] == f"{100 * scores['specificity']:.1f} %"
+    assert shown["Accuracy"] == f"{100 * metrics['accuracy']:.1f} %"
+
+
+def test_overview_of_several_findings_shows_the_mean() -> None:
+    at, metrics = open_page("overview", model=PHANTOM), stored(PHANTOM, "phantom-test")
+    assert cards(at)["Mean AUROC"] == f"{metrics['macro']['auroc']['value']:.3f}"
+    assert "synthetic films" in at.warning[0].value
+
+
+def test_overview_draws_the_training_history() -> None:
+    drawn = charts(open_page("overview", model=PHANTOM))
+    losses = next(
+        chart for chart in drawn if [trace.get("name") for trace in chart["data"]] == ["training", "validation"]
+    )
+    epochs = (MODELS / PHANTOM / "training" / "history.jsonl").read_text("utf-8").splitlines()
+    assert all(len(trace["x"]) == len(epochs) for trace in losses["data"])
+
+
+def test_rank_draws_the_curve_that_was_stored() -> None:
+    at = open_page("rank", model=PNEUMONIA, finding="Pneumonia")
+    scores = stored(PNEUMONIA, "kermany-test")["findings"]["Pneumonia"]
+    assert f"AUROC {scores['auroc']['value']:.3f}" in words(at)
+    assert f"({scores['auroc']['low']:.3f}–{scores['auroc']['high']:.3f})" in words(at)
+    table = at.dataframe[0].value.set_index("finding")
+    assert table.loc["Pneumonia", "auroc"] == scores["auroc"]["value"]
+    assert table.loc["Pneumonia", "auprc_low"] == scores["auprc"]["low"]
+
+
+def test_rank_band_is_wilsons_where_every_patient_has_one_film(films: Predictions) -> None:
+    band, curve = charts(open_page("rank", model=PHANTOM, finding=FINDING))[0]["data"][1:3]
+    half = len(band["x"]) // 2
+    n_pos = int((films.targets[:, films.labels.index(FINDING)] == 1).sum())
+    drawn = set(zip(np.round(band["y"][half:][::-1], 9), np.round(band["y"][:half], 9), strict=True))
+    possible = [binomtest(round(y * n_pos), n_pos).proportion_ci(method="wilson") for y in curve["y"]]
+    assert len(drawn) >= 10
+    assert drawn <= {(round(ci.low, 9), round(ci.high, 9)) for ci in possible}
+
+
+def test_rank_shows_every_finding_small() -> None:
+    at = open_page("rank", model=PHANTOM)
+    titles = [chart["layout"]["annotations"][0]["text"] for chart in charts(at) if chart["layout"].get("annotations")]
+    assert sum(any(name in text for text in titles) for name in ("Cardiomegaly", "Effusion", "Nodule")) == 3
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.37, 0.8])
+def test_confusion_at_a_threshold_is_scikit_learns(films: Predictions, threshold: float) -> None:
+    at = open_page("threshold", model=PHANTOM, finding=FINDING, threshold=str(threshold))
+    column = films.labels.index(FINDING)
+    calls = films.probabilities[:, column].astype(float) >= threshold
+    tn, fp, fn, tp = confusion_matrix(films.targets[:, column], calls).ravel()
+    shown = cards(at)
+    assert shown["Sensitivity"] == f"{100 * tp / (tp + fn):.1f} %"
+    assert shown["Specificity"] == f"{100 * tn / (tn + fp):.1f} %"
+    assert shown["PPV"] == f"{100 * tp / (tp + fp):.1f} %"
+    drawn = " ".join(str(chart["data"][0].get("text")) for chart in charts(at))
+    for count, word in ((tp, "found"), (fp, "false alarm"), (fn, "missed"), (tn, "rightly left")):
+        assert f"<b>{count}</b> {word}" in drawn
+
+
+def _point(at: AppTest) -> dict:
+    """The threshold's dot on the ROC curve."""
+    last = (chart["data"][-1] for chart in charts(at))
+    return next(trace for trace in last if trace.get("name", "").startswith("threshold"))
+
+
+def test_moving_the_slider_moves_the_point_and_the_link(films: Predictions) -> None:
+    at = open_page("threshold", model=PHANTOM, finding=FINDING)
+    before = _point(at)
+    checked(at.slider[0].set_value(0.9).run())
+    after = _point(at)
+    assert after["y"] != before["y"]
+    assert float(link(at, "threshold") or 0) == 0.9
+    assert at.selectbox(key="rule-family").value == "by hand"
+    column = films.labels.index(FINDING)
+    found = (films.probabilities[:, column] >= 0.9)[films.targets[:, column] == 1].mean()
+    assert cards(at)["Sensitivity"] == f"{100 * found:.1f} %"
+
+
+def test_a_preset_is_chosen_on_validation_films() -> None:
+    at = open_page("threshold", model=PHANTOM, finding=FINDING)
+    checked(at.selectbox(key="rule-family").set_value("sensitivity").run())
+    assert link(at, "rule") == "sensitivity=0.95"
+    assert "308 validation films" in words(at)
+    own = Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-val" / "predictions.parquet")
+    column = own.labels.index(FINDING)
+    calls = own.probabilities[:, column] >= at.slider[0].value
+    assert calls[own.targets[:, column] == 1].mean() >= 0.95
+
+
+def test_reported_threshold_without_a_table_has_the_reported_rates() -> None:
+    at = open_page("threshold", model=PNEUMONIA, finding="Pneumonia")
+    scores = stored(PNEUMONIA, "kermany-test")["findings"]["Pneumonia"]
+    for label, key in (("Sensitivity", "sensitivity"), ("Specificity", "specificity"), ("PPV", "ppv"), ("NPV", "npv")):
+        assert cards(at)[label] == f"{100 * scores[key]:.1f} %"
+    assert "without a table of films" in words(at)
+    matrix = next(
+        chart
+        for chart in charts(at)
+        if chart["data"][0]["type"] == "heatmap" and "Normal" in str(chart["data"][0]["x"])
+    )
+    assert f"<b>{stored(PNEUMONIA, 'kermany-test')['confusion'][1][1]:,}</b>" in str(matrix["data"][0]["text"])
+
+
+def test_predictive_value_follows_bayes() -> None:
+    at = open_page("threshold", model=PHANTOM, finding=FINDING)
+    checked(at.number_input(key=f"share-{FINDING}").set_value(1.0).run())
+    scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
+    hit, alarm = 0.01 * scores["sensitivity"], 0.99 * (1 - scores["specificity"])
+    assert f"PPV **{100 * hit / (hit + alarm):.1f} %" in words(at)
+
+
+def test_honesty_shows_ece_beside_chance_and_both_calibrations(films: Predictions) -> None:
+    at = open_page("honesty", model=PHANTOM, finding=FINDING)
+    scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
+    assert cards(at)["ECE"] == f"{scores['ece']:.3f}"
+    assert at.metric[0].delta == f"{scores['ece_expected']:.3f} by chance"
+    names = [trace["name"] for trace in charts(at)[0]["data"]]
+    assert names == ["honest", "calibrated", "before calibration"]
+    column = films.labels.index(FINDING)
+    drawn = charts(at)[1]["data"]
+    with_it = next(trace for trace in drawn if trace["name"] == "with it")
+    assert np.nansum(np.array(with_it["y"], dtype=float)) == (films.targets[:, column] == 1).sum()
+
+
+def test_honesty_says_what_needs_a_table() -> None:
+    assert "come without a table of films" in words(open_page("honesty", model=PNEUMONIA))
+
+
+def test_no_page_imports_torch() -> None:
+    code = (
+        "import sys; from tests.dashboard.opening import open_page\n"
+        f"for page in {PAGES}: open_page(page, model={PHANTOM!r})\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_published_table_has_scikit_learns_areas_and_references(chexnet: dict[str, str]) -> None:
+    at = open_page("rank", **chexnet, finding="Pneumothorax")
+    table = at.dataframe[0].value.set_index("finding")
+    p = pd.read_csv(chexnet["model"]).set_index("Image Index")
+    y = pd.read_csv(chexnet["labels"]).set_index("Image Index").loc[p.index, "Finding Labels"]
+    for name, row in table.iterrows():
+        finding = str(name).replace(" ", "_")
+        assert row["auroc"] == pytest.approx(roc_auc_score(y.str.contains(finding), p[f"prob_{finding}"]), abs=1e-9)
+    assert "split of unknown origin" in words(at)
+    assert "Wang 2017, official split 0.799; CheXNet 2017, random split 0.889" in words(at)
+
+
+def test_published_table_is_tuned_on_some_patients_and_scored_on_others(chexnet: dict[str, str]) -> None:
+    at = open_page("threshold", **chexnet, finding="Pneumothorax", rule="specificity=0.9")
+    assert "a random fifth of the patients" in words(at)
+    assert float(cards(at)["Specificity"].removesuffix(" %")) == pytest.approx(90, abs=3)
+    checked(at.slider[0].set_value(0.2).run())
+    assert "a random fifth" not in words(at)
+
+
+@pytest.mark.parametrize("page", ["overview", "honesty"])
+def test_published_table_opens(chexnet: dict[str, str], page: str) -> None:
+    at = open_page(page, **chexnet)
+    assert "11,928 films of 3,117 patients" in words(at)

@@ -1,0 +1,107 @@
+"""For whom does it fail: groups, gaps, small groups and what the table does not say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cxrcore.bundle import EMBEDDED
+from cxrcore.foreign import read_predictions
+from cxrcore.predictions import Predictions
+from tests.dashboard.opening import charts, open_page, words
+
+PHANTOM = EMBEDDED / "phantom-resnet10t" / "evaluation" / "phantom-test" / "predictions.parquet"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantoms' table with made-up people: women and men, and three of another sex's spelling left unknown."""
+    films = Predictions.read(PHANTOM)
+    rng = np.random.default_rng(1)
+    sex = rng.choice(["F", "M"], len(films))
+    sex[:3] = ""
+    path = tmp_path_factory.mktemp("groups") / "people.parquet"
+    replace(films, metadata={"sex": sex, "age_years": rng.uniform(2, 85, len(films))}).write(path)
+    return path
+
+
+def test_each_group_has_its_own_auroc(table: Path) -> None:
+    app = open_page("subgroups", model=str(table), finding="Effusion")
+    films = Predictions.read(table)
+    women = films.metadata["sex"] == "F"
+    column = films.labels.index("Effusion")
+    expected = roc_auc_score(films.targets[women, column], films.probabilities[women, column])
+    drawn = {
+        name: x for trace in charts(app)[0]["data"] for name, x in zip(trace["y"], _numbers(trace["x"]), strict=True)
+    }
+    assert drawn["F"] == pytest.approx(expected, abs=1e-9)
+    assert "M" in drawn
+
+
+def test_what_the_table_lacks_and_the_rules_are_said(table: Path) -> None:
+    said = words(open_page("subgroups", model=str(table), finding="Effusion"))
+    assert "does not tell films apart by view" in said
+    assert "fewer than 20 films with the finding" in said
+    assert "Holm's correction" in said
+    assert "80+" in said  # too few people, and named
+
+
+def test_two_attributes_meet(table: Path) -> None:
+    app = open_page("subgroups", model=str(table), finding="Effusion")
+    app.button_group(key="groups-together").set_value(2).run()
+    assert not app.exception
+    names = {name for trace in charts(app)[0]["data"] for name in trace["y"]}
+    notes = {str(note["y"]) for note in charts(app)[0]["layout"].get("annotations", [])}
+    assert "F, 20-40" in names | notes
+
+
+def test_rates_need_thresholds_and_say_so(table: Path) -> None:
+    app = open_page("subgroups", model=str(table), finding="Effusion")
+    app.button_group(key="groups-measure").set_value("sensitivity").run()
+    assert not app.exception
+    assert "Not defined here" in words(app)
+
+
+def test_every_finding_at_once(table: Path) -> None:
+    app = open_page("subgroups", model=str(table), finding="Effusion")
+    app.toggle(key="groups-all").set_value(True).run()
+    assert not app.exception
+    matrix = charts(app)[-1]["data"][0]
+    assert list(matrix["y"]) == ["Cardiomegaly", "Effusion", "Nodule", "Pneumothorax", "Consolidation"]
+
+
+def test_nobody_is_told_apart_among_phantoms() -> None:
+    app = open_page("subgroups", model="phantom-resnet10t")
+    assert "so no groups can be compared" in words(app)
+    assert not charts(app)
+
+
+def test_a_bundle_without_films_says_how_to_get_them() -> None:
+    assert "cxr evaluate pneumonia-resnet18" in words(open_page("subgroups", model="pneumonia-resnet18"))
+
+
+@pytest.mark.data
+def test_a_published_model_by_view(data_dir: Path) -> None:
+    table, labels = (data_dir / "nih" / name for name in ("chexnet_predictions.csv.gz", "Data_Entry_2017_v2020.csv.gz"))
+    app = open_page("subgroups", model=str(table), labels=str(labels), finding="Pneumothorax")
+    films = read_predictions(table, labels)
+    above = films.metadata["view"] == "AP"
+    column = films.labels.index("Pneumothorax")
+    expected = roc_auc_score(films.targets[above, column], films.probabilities[above, column])
+    drawn = {
+        name: x for trace in charts(app)[0]["data"] for name, x in zip(trace["y"], _numbers(trace["x"]), strict=True)
+    }
+    assert drawn["AP"] == pytest.approx(expected, abs=1e-9)
+
+
+def _numbers(values: object) -> list[float]:
+    """Plotly writes arrays of numbers in base 64."""
+    import base64
+
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).tolist()
+    return list(values)  # type: ignore[call-overload]

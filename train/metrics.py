@@ -1,0 +1,43 @@
+"""``cxr metrics``: the scores of any predictions table, ours or anyone's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cxrcore.errors import CxrError
+from cxrcore.foreign import read_predictions
+from cxrcore.scoring import read_thresholds, score_file
+from cxrcore.told import as_table, write_json
+
+CURVES = "curves.json"
+
+
+def measure(
+    predictions: Path,
+    out: Path,
+    labels: Path | None = None,
+    thresholds: str | None = None,
+    tune_fraction: float | None = None,
+    split: str | None = None,
+) -> dict:
+    """Write metrics.json as ``out`` and curves.json beside it, print the scores, and return them. Raises CxrError."""
+    if out.is_dir() or out.name == CURVES:
+        raise CxrError(f"--out names a file such as metrics.json, and {out.name!r} is not one")
+    table = read_predictions(predictions, labels)
+    for note in table.notes:
+        tqdm.write(note)
+    given = None if thresholds is None else read_thresholds(thresholds, table.labels)
+    scored = score_file(predictions, table, split=split, points=given, tune_fraction=tune_fraction)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, scored.metrics)
+        write_json(out.parent / CURVES, scored.curves)
+    except OSError:
+        raise CxrError(f"cannot write {out.name!r}; choose another --out") from None
+    tqdm.write(as_table(scored.metrics))
+    if scored.points is None and (why := next(iter(scored.metrics["findings"].values())).get("why")):
+        tqdm.write(f"no thresholds: {why.split(': ', 1)[-1]}")
+    tqdm.write(f"scores written to {out}")
+    return scored.metrics

@@ -1,0 +1,50 @@
+"""``cxr report``: a model's scores as one HTML file that opens offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cxrcore.bundle import CONFIG, EMBEDDED
+from cxrcore.errors import CxrError
+from cxrcore.foreign import read_predictions
+from cxrcore.report import evaluations_of, from_scored, remarks_of, render
+from cxrcore.scoring import read_thresholds, score_file
+
+
+def report(
+    subject: str,
+    out: Path,
+    labels: Path | None = None,
+    thresholds: str | None = None,
+    tune_fraction: float | None = None,
+    split: str | None = None,
+) -> Path:
+    """Write the report of a bundle (its name or folder) or a predictions table. Raises CxrError.
+
+    ``labels``, ``thresholds``, ``tune_fraction`` and ``split`` are a table's, as in ``cxr metrics``.
+    """
+    if out.is_dir():
+        raise CxrError(f"--out names an HTML file, and {out.name!r} is a folder")
+    path = Path(subject)
+    if path.is_dir() or (EMBEDDED / subject / CONFIG).is_file():
+        if any(option is not None for option in (labels, thresholds, tune_fraction, split)):
+            raise CxrError("a bundle's scores are already measured; --labels and thresholds are for predictions tables")
+        page = render(evaluations_of(subject), remarks_of(subject))
+    else:
+        if not path.is_file():
+            raise CxrError(f"{subject!r} is neither a model nor a predictions table")
+        table = read_predictions(path, labels)
+        for note in table.notes:
+            tqdm.write(note)
+        given = None if thresholds is None else read_thresholds(thresholds, table.labels)
+        scored = score_file(path, table, split=split, points=given, tune_fraction=tune_fraction)
+        page = render([from_scored(scored)])
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, "utf-8")
+    except OSError:
+        raise CxrError(f"cannot write {out.name!r}; choose another --out") from None
+    tqdm.write(f"report written to {out}")
+    return out
