@@ -87,6 +87,6 @@ def _paths_of(images: list[str], folder: Path) -> dict[str, Path]:
         raise InvalidDataset(
             f"folder {folder.name!r} holds {films:,} films and none of these, such as {images[0]!r}; give another one"
             if images
-            else "this table lists no films"
+            else f"folder {folder.name!r} has no box file (BBox_List_2017.csv or boxes.csv), so no film is asked for"
         )
     return found

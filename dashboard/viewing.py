@@ -23,27 +23,37 @@ def folder_given() -> str:
     return st.session_state.get(FOLDER, "")
 
 
-def choose_folder(source: Source, images: np.ndarray, expanded: bool = False) -> Pictures:
+def choose_folder(images: np.ndarray) -> Pictures:
     """Ask for the folder of the films' pictures, and find them; without it, phantoms alone can be shown."""
-    drawn = kept.pictures(images)
-    if may_type_folders():
-        words = "Folder of the films" + (" (these are phantoms: drawn again without one)" if drawn.some(images) else "")
-        with st.expander(words, expanded=expanded and not folder_given() and not drawn.some(images)):
-            typed = st.text_input(
-                "Folder with the films' pictures, as the dataset came",
-                value=folder_given(),
-                key="films-folder-typed",
-                placeholder="data/nih",
-                help="Films are found by name, in subfolders too. Nothing is copied, and no link remembers it.",
-            ).strip()
-        st.session_state[FOLDER] = typed
-    if not folder_given():
-        return drawn
-    try:
-        return kept.pictures(images, folder_given())
-    except CxrError as error:
-        st.error(sentence(error))
-        return drawn
+    ask_folder(images)
+    return pictures_of(images)
+
+
+def ask_folder(images: np.ndarray, expanded: bool = False) -> None:
+    """A field for the folder, which every page then knows; none on a server that strangers can reach."""
+    if not may_type_folders():
+        return
+    drawn = kept.pictures(images).some(images)
+    words = "Folder of the films" + (" (these are phantoms: drawn again without one)" if drawn else "")
+    with st.expander(words, expanded=expanded and not folder_given() and not drawn):
+        typed = st.text_input(
+            "Folder with the films' pictures, as the dataset came",
+            value=folder_given(),
+            key="films-folder-typed",
+            placeholder="data/nih",
+            help="Films are found by name, in subfolders too. Nothing is copied, and no link remembers it.",
+        )
+    st.session_state[FOLDER] = typed.strip()
+
+
+def pictures_of(images: np.ndarray) -> Pictures:
+    """The films that can be shown, from the folder given; what is wrong with it is said."""
+    if folder_given():
+        try:
+            return kept.pictures(images, folder_given())
+        except CxrError as error:
+            st.error(sentence(error))
+    return kept.pictures(images)
 
 
 def show_film(source: Source, image: str, finding: str, pictures: Pictures) -> None:

@@ -44,7 +44,7 @@ def page() -> None:
     if source.predictions is None:
         parts.needs_table("Listing films", source)
         return
-    pictures = choose_folder(source, source.predictions.images)
+    pictures = choose_folder(source.predictions.images)
     browse(source, pictures)
 
 

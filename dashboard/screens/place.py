@@ -18,7 +18,7 @@ from dashboard.figures_groups import dumbbells, mean_map
 from dashboard.heatmaps import MEAN_FILMS, MapStudy, model_of, study_maps
 from dashboard.pictures import Pictures, is_nih
 from dashboard.sources import Source
-from dashboard.viewing import choose_folder, folder_given
+from dashboard.viewing import ask_folder, folder_given, pictures_of
 
 QUESTION = "Does it look in the right place?"
 HOW = (
@@ -44,9 +44,10 @@ def page() -> None:
             "`config.json` and `model.safetensors`."
         )
         return
+    ask_folder(np.array(sorted({box.image for box in source.boxes} | _named(source)), dtype=str), expanded=True)
     boxes = _boxes(source)
-    listed = np.array(sorted({box.image for box in boxes} | _named(source)))
-    pictures = choose_folder(source, listed if len(listed) else np.array([""]), expanded=True)
+    listed = np.array(sorted({box.image for box in boxes} | _named(source)), dtype=str)
+    pictures = pictures_of(listed)
     boxes = tuple(box for box in boxes if box.finding in source.labels and box.image in pictures)
     present = _present(source, boxes, pictures)
     if not boxes and not present:

@@ -138,7 +138,7 @@ def as_frame(result: dict) -> pd.DataFrame:
 
 def _one_finding(source: Source, other: Source, pair: SameFilms, result: dict, names: tuple[str, str]) -> None:
     st.subheader("One finding", anchor=False)
-    pictures = choose_folder(source, pair.first.images)
+    pictures = choose_folder(pair.first.images)
     _finding(source, other, pair, result, names, pictures)
 
 

@@ -115,7 +115,7 @@ def test_the_page_lists_opens_and_keeps_a_note() -> None:
     app = open_page("films", model="phantom-resnet10t", finding="Effusion")
     assert "305 of 305 films" in words(app)
     assert "the model's own threshold" in words(app)
-    assert len(app.get("imgs")) == 1
+    assert len(app.get("image")) == 1
     films = Predictions.read(PHANTOM)
     missed = (films.targets[:, 1] == 1) & (films.probabilities[:, 1] < float(_threshold()))
     app.button_group(key="films-outcome").set_value(["false negative"]).run()

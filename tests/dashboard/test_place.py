@@ -22,7 +22,7 @@ from dashboard.pictures import Pictures
 from tests.dashboard.opening import charts, open_page, words
 
 PHANTOM = EMBEDDED / "phantom-resnet10t"
-FILMS = 36
+FILMS = 24
 
 
 @pytest.fixture(scope="module")
