@@ -42,6 +42,9 @@ test-all: $(VENV)/.ready-dev ## every test, and the linters
 
 bench: $(VENV)/.ready-dev ## measurements, side by side
 	@$(BIN)/python benchmarks/latency.py
+	@$(BIN)/python benchmarks/training.py
+	@$(BIN)/python benchmarks/metrics.py
+	@$(BIN)/python benchmarks/dashboard.py
 
 lint: $(VENV)/.ready-dev ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle
 from cxrcore.findings import LabelSet
+from cxrcore.hub_access import origin, parse_reference
 from cxrcore.metrics.calibration import Calibration, Identity, calibration_from_dict
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.preprocessing import Preprocessing
@@ -33,7 +35,10 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 GOLDEN = "evaluation/golden.json"  # outputs on phantoms, for ``cxrcore.selftest``
 MEMBERS = "members"  # the folder of an ensemble's members, each a bundle
+_OUTSIDE_ARGS = ("checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+_OUTSIDE_CFG = ("url", "file", "hf_hub_id", "state_dict", "source")
 TestTimeAugmentation = Literal["none", "flip"]
+FIRST = "pneumonia-resnet18"  # what screens open when nobody chose
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "models"
 
 
@@ -97,6 +102,7 @@ class BundleConfig:
     def from_dict(cls, data: dict) -> BundleConfig:
         """Read config.json's content. Raises InvalidBundle naming the part that is missing, unknown or does not fit."""
         section = _section(data)
+        _refuse_outside(data)
         if section.get("kind") == "ensemble":
             raise InvalidBundle("this folder is an ensemble of several bundles, where a single one is needed")
         try:
@@ -222,17 +228,44 @@ def _section(data: dict) -> dict:
     return section
 
 
+def _refuse_outside(data: dict) -> None:
+    """Raise InvalidBundle for a config that would fetch, read or run something beside the folder's own weights."""
+    cfg, extra = data.get("pretrained_cfg") or {}, data.get("model_args") or {}
+    if not isinstance(cfg, dict) or not isinstance(extra, dict):
+        raise InvalidBundle("this bundle's config.json is incomplete or malformed: its parts are no objects")
+    if data.get("auto_map") or cfg.get("custom_load"):
+        raise InvalidBundle("this bundle's config.json asks for code of its own to be run, which is refused")
+    outside = [f"model_args.{key}" for key in _OUTSIDE_ARGS if key in extra]
+    outside += [f"pretrained_cfg.{key}" for key in _OUTSIDE_CFG if cfg.get(key)]
+    if not re.fullmatch(r"\w[\w.]*", str(data.get("architecture", "unknown"))):
+        outside.append("architecture")
+    if outside:
+        raise InvalidBundle(
+            f"this bundle's config.json points outside its folder ({', '.join(outside)}), so it is refused"
+        )
+
+
 def embedded_models() -> list[str]:
-    """Names of the bundles that ship with the project, sorted."""
-    return sorted(path.parent.name for path in EMBEDDED.glob(f"*/{CONFIG}"))
+    """Names of the bundles that ship with the project: the one to open without being asked, then the others, sorted."""
+    names = sorted(path.parent.name for path in EMBEDDED.glob(f"*/{CONFIG}"))
+    return sorted(names, key=lambda name: name != FIRST)
 
 
 def find_bundle(reference: str | os.PathLike) -> Path:
-    """The folder of an embedded name or of a path. Raises BundleNotFound with the names there are."""
+    """The folder of an embedded name, of a path, or of ``user/repo[@revision]`` on the Hub, fetched where need be.
+
+    A folder here comes first, and what begins with the name of one is never looked for elsewhere. Raises
+    BundleNotFound with the names there are, or what ``hub_pull.open_reference`` raises.
+    """
     text = os.fspath(reference)
     for folder in (EMBEDDED / text, Path(text)):
         if text and (folder / CONFIG).is_file():
             return folder
+    if isinstance(reference, str) and not Path(text.split("/")[0]).exists():
+        if (on_hub := parse_reference(text)) is not None:
+            from cxrcore.hub_pull import open_reference
+
+            return open_reference(on_hub)
     names = ", ".join(embedded_models()) or "none yet"
     what = "that folder has no config.json" if Path(text).is_dir() else "there is no such model or folder"
     raise BundleNotFound(f"cannot open model {Path(text).name!r}: {what}; embedded models: {names}")
@@ -342,6 +375,14 @@ def weights_digest(folder: Path) -> str:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
     with open(folder / WEIGHTS, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def model_id(name: str, folder: Path | None) -> str:
+    """Which model answered: its name, the digest of its weights and, from the Hub's cache, where it came from."""
+    if folder is None:
+        return name
+    on_hub = origin(folder)
+    return f"{name}@{weights_digest(folder)}" + (f" ({on_hub})" if on_hub else "")
 
 
 def read_metrics(folder: Path) -> list[dict]:

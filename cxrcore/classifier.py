@@ -21,11 +21,11 @@ from cxrcore.bundle import (
     find_bundle,
     is_ensemble,
     member_folders,
+    model_id,
     read_config,
     read_ensemble,
     read_metrics,
     read_network,
-    weights_digest,
 )
 from cxrcore.ensemble import Ensemble
 from cxrcore.errors import CxrError
@@ -34,6 +34,7 @@ from cxrcore.explain.gradients import METHODS, gradient_maps
 from cxrcore.explain.heatmap import Heatmap
 from cxrcore.explain.random_map import random_map
 from cxrcore.findings import LabelSet
+from cxrcore.hub_access import origin
 from cxrcore.images import Radiograph
 from cxrcore.metrics.calibration import to_probabilities
 from cxrcore.metrics.operating_points import OperatingPoints
@@ -72,8 +73,8 @@ class Classifier(Model):
 
     @cached_property
     def id(self) -> str:
-        """Name and digest of the weights, which together say which model answered."""
-        return f"{self.name}@{weights_digest(self.folder)}" if self.folder else self.name
+        """Name and digest of the weights, which together say which model answered; from the Hub also its revision."""
+        return model_id(self.name, self.folder)
 
     @cached_property
     def info(self) -> dict:
@@ -81,6 +82,7 @@ class Classifier(Model):
         return {
             "name": self.name,
             "id": self.id,
+            "hub": origin(self.folder),
             "architecture": self.config.architecture,
             "labels": self.labels.to_dict(),
             "input_size": list(self.preprocessing.size),
@@ -243,9 +245,10 @@ class Classifier(Model):
 
 
 def load(reference: str | os.PathLike, device: str | None = None, dtype: torch.dtype | None = None) -> Model:
-    """Open a model by embedded name or folder: a ``Classifier``, or an ``Ensemble`` of several.
+    """Open a model by embedded name, folder or ``user/repo[@revision]``: a ``Classifier``, or an ``Ensemble`` of several.
 
-    Raises BundleNotFound, with the names there are, or InvalidBundle, naming what does not fit.
+    What was fetched from the Hub before opens without it. Raises BundleNotFound, with the names there are, HubError, or
+    InvalidBundle, naming what does not fit.
     """
     folder = find_bundle(reference)
     if is_ensemble(folder):

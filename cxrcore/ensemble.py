@@ -23,6 +23,7 @@ from cxrcore.bundle import (
     export_bundle,
     find_bundle,
     is_ensemble,
+    model_id,
     read_config,
     read_metrics,
     weights_digest,
@@ -32,6 +33,7 @@ from cxrcore.errors import CxrError, InvalidBundle, LabelMismatch
 from cxrcore.explain.heatmap import Heatmap
 from cxrcore.explain.random_map import random_map
 from cxrcore.findings import LabelSet
+from cxrcore.hub_access import origin
 from cxrcore.images import Radiograph
 from cxrcore.model import Analysis, Model
 from cxrcore.preprocessing import Preprocessing
@@ -58,7 +60,7 @@ class Ensemble(Model):
     @cached_property
     def id(self) -> str:
         """Name and digest of the members' weights."""
-        return f"{self.name}@{weights_digest(self.folder)}" if self.folder else self.name
+        return model_id(self.name, self.folder)
 
     @cached_property
     def info(self) -> dict:
@@ -67,6 +69,7 @@ class Ensemble(Model):
         return {
             "name": self.name,
             "id": self.id,
+            "hub": origin(self.folder),
             "architecture": " + ".join(info["architecture"] for info in members),
             "labels": self.labels.to_dict(),
             "input_size": None,  # each member has its own

@@ -39,3 +39,7 @@ class InvalidPredictions(CxrError):
 
 class TrainingStopped(CxrError):
     """A run that could not go on (NaN loss, memory, disk); the last checkpoint is whole."""
+
+
+class HubError(CxrError):
+    """The Hugging Face Hub cannot be reached, refuses, or holds something other than what it says."""

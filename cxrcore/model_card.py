@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from cxrcore.bundle import BundleConfig, read_metrics
+from cxrcore.bundle import BundleConfig, EnsembleConfig, member_folders, read_config, read_metrics
+from cxrcore.datasets.public_copies import COPIES
 from cxrcore.metrics.calibration import PlattScaling
 
 _SYNTHETIC = """
@@ -15,38 +18,92 @@ _SYNTHETIC = """
 person's film means anything.
 """
 _GEOMETRY = {"squash": "its aspect lost", "letterbox": "its aspect kept"}
+_MODEL_INDEX = {
+    "auroc": ("roc_auc", "AUROC"),
+    "sensitivity": ("recall", "Sensitivity"),
+    "specificity": ("specificity", "Specificity"),
+}
 _METRICS = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "brier", "ece")
 
 
 def write_model_card(folder: Path, config: BundleConfig) -> None:
     """Write ``folder/README.md`` from the config and evaluation/*/metrics.json; its front matter has a model-index."""
-    evaluations = [metrics for metrics in read_metrics(folder) if metrics["split"] == "test"]
+    text = with_front_matter(_body(config, _held_out_scores(folder)), front_matter(config, folder))
+    (folder / "README.md").write_text(text, "utf-8")
+
+
+def front_matter(config: BundleConfig, folder: Path) -> str:
+    """The card's YAML: licence, library, tags, the data where the Hub has it, and every held-out score with interval."""
     facts = config.provenance
+    return _yaml(
+        facts.get("license", "apache-2.0"), config.name, [facts.get("dataset", "")], _held_out_scores(folder), ()
+    )
+
+
+def ensemble_front_matter(config: EnsembleConfig, folder: Path) -> str:
+    """As ``front_matter``, of several bundles in one; scores are of the whole, where it was scored as one."""
+    licenses = [
+        read_config(member).provenance.get("license", "apache-2.0") for member in member_folders(folder, config)
+    ]
+    datasets = [read_config(member).provenance.get("dataset", "") for member in member_folders(folder, config)]
+    license = licenses[0] if len(set(licenses)) == 1 else "other"
+    return _yaml(license, config.name, datasets, _held_out_scores(folder), ("ensemble",))
+
+
+def with_front_matter(text: str, front: str) -> str:
+    """A card's text with this front matter, whether it had another, or none."""
+    body = re.sub(r"\A---\n.*?^---\n", "", text, count=1, flags=re.DOTALL | re.MULTILINE)
+    return f"---\n{front}\n---\n\n{body.lstrip()}"
+
+
+def _held_out_scores(folder: Path) -> list[dict]:
+    return [metrics for metrics in read_metrics(folder) if metrics["split"] == "test"]
+
+
+def _yaml(license: str, name: str, datasets: Sequence[str], scored: Sequence[dict], tags: Sequence[str]) -> str:
+    results = [result for metrics in scored for result in _results(metrics)]
     data = ModelCardData(
-        license=facts.get("license", "apache-2.0"),
+        license=license,
         library_name="timm",
         pipeline_tag="image-classification",
-        tags=["chest-x-ray", "medical-imaging", "cxrcore", "timm"],
-        datasets=[],
-        model_name=config.name,
-        eval_results=[result for metrics in evaluations for result in _results(metrics)],
+        tags=["chest-x-ray", "medical-imaging", "cxrcore", "timm", *tags],
+        datasets=sorted({COPIES[dataset].repo for dataset in datasets if dataset in COPIES}),
+        metrics=sorted({result.metric_type for result in results}),
+        model_name=name,
+        eval_results=results,
     )
-    (folder / "README.md").write_text(f"---\n{data.to_yaml()}\n---\n\n{_body(config, evaluations)}", "utf-8")
+    return str(data.to_yaml())
 
 
 def _results(metrics: dict) -> list[EvalResult]:
+    """One result a finding and measure; its interval and counts stand in its arguments."""
     common = {
         "task_type": "image-classification",
         "dataset_name": f"{metrics['dataset']}, {_held_out(metrics)}",
-        "dataset_type": metrics["dataset"],
+        "dataset_type": COPIES[metrics["dataset"]].repo if metrics["dataset"] in COPIES else metrics["dataset"],
         "dataset_split": metrics["split"],
+        "dataset_args": {"films": metrics["n"], "patients": metrics["n_patients"]},
     }
     results = []
     for finding, scores in metrics["findings"].items():
-        if (area := scores["auroc"]["value"]) is not None:
-            value = round(area, 4)
+        for measure, (kind, title) in _MODEL_INDEX.items():
+            estimate = scores.get(measure)
+            if not isinstance(estimate, dict):
+                low, high = (scores.get("intervals") or {}).get(measure, (None, None))
+                estimate = {"value": estimate, "low": low, "high": high}
+            if estimate["value"] is None:
+                continue
+            given = {"with": scores["n_pos"], "without": scores["n_neg"]}
+            if estimate["low"] is not None:
+                given |= {"low": round(estimate["low"], 4), "high": round(estimate["high"], 4), "confidence": 0.95}
             results.append(
-                EvalResult(metric_type="roc_auc", metric_name=f"AUROC {finding}", metric_value=value, **common)
+                EvalResult(
+                    metric_type=kind,
+                    metric_name=f"{title} {finding}",
+                    metric_value=round(estimate["value"], 4),
+                    metric_args=given,
+                    **common,
+                )
             )
     return results
 

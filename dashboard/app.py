@@ -11,8 +11,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from cxrcore.errors import CxrError
 from dashboard import parts, state
-from dashboard.choosing import choose_source
+from dashboard.choosing import choose_source, sentence
 
 SCREENS = Path(__file__).resolve().parent / "screens"
 PAGES = {  # file in screens/ -> title, icon
@@ -50,5 +51,8 @@ if source.caveat:
     st.warning(f"This model learned from {source.caveat}." if "film" in source.caveat else source.caveat)
 for note in source.notes:
     st.caption(f"ℹ️ {parts.escape(note)}")
-page.run()
+try:
+    page.run()
+except CxrError as error:
+    st.error(sentence(error))
 st.caption(parts.NOTE)

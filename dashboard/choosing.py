@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -31,6 +32,8 @@ def choose_source(prefix: str = "", label: str = "Results of") -> Source | None:
     options = [*names, *([FOLDER] if _may_type_folders() else []), state.UPLOAD]
     said = state.read(f"{prefix}model") or _preselected(prefix, options)
     chosen = said if said in options else FOLDER if FOLDER in options else options[0]
+    if said not in options and FOLDER not in options:
+        st.warning(f"There is no model {Path(said).name!r} here; this is {chosen}.")
     place = f"{prefix}kind"
     st.session_state[place] = chosen
 

@@ -181,7 +181,12 @@ def forest_figure(
             mode="markers",
             name=series.name,
             error_x=errors,
-            marker={"color": series.colour, "size": 9, "symbol": series.symbol, "line": {"width": 1.5}},
+            marker={
+                "color": series.colour,
+                "size": 9,
+                "symbol": series.symbol,
+                "line": {"width": 2 if series.symbol.endswith("open") else 0},
+            },
             hovertemplate="%{y}: %{x:.3f}<extra>" + series.name + "</extra>",
         )
     styled(figure, 80 + 27 * len(rows), legend=len(marks) > 1)

@@ -18,7 +18,7 @@ _INFERNO = [
     [k / 10, f"rgb({red:.0f}, {green:.0f}, {blue:.0f})"]
     for k, (red, green, blue) in enumerate(colours(np.linspace(0, 1, 11)).tolist())
 ]
-_DIVERGING = [[0.0, RED], [0.5, "rgba(138, 143, 152, 0.08)"], [1.0, BLUE]]
+_DIVERGING = [[0.0, RED], [0.5, "#eceff1"], [1.0, BLUE]]
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def gap_matrix(
     """Gaps of every finding (F, G), NaN where not scored; those that hold after correction carry a star."""
     reach = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.1
     words = [
-        ["" if np.isnan(gap) else f"{gap:+.2f}{'*' if star else ''}" for gap, star in zip(row, stars, strict=True)]
-        for row, stars in zip(values, holds, strict=True)
+        [_signed(gap, bool(star)) for gap, star in zip(*pair, strict=True)] for pair in zip(values, holds, strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
@@ -141,8 +140,8 @@ def dumbbells(
     """The model's maps beside a control that knows nothing, one finding a line, each with its interval."""
     figure = go.Figure()
     for label, series, colour, symbol, shift in (
-        ("random map", control, GREY, "x", -0.14),
-        ("the model's map", own, BLUE, "circle", 0.14),
+        ("noise", control, GREY, "x", -0.14),
+        ("model", own, BLUE, "circle", 0.14),
     ):
         rows = [(k, ends) for k, ends in enumerate(series) if ends[0] is not None]
         values = np.array([ends[0] for _, ends in rows], dtype=float)
@@ -247,7 +246,7 @@ def mean_map(values: np.ndarray, border: float) -> go.Figure:
             zmin=0,
             zmax=float(values.max()) or 1.0,
             showscale=False,
-            hovertemplate="%{z:.2f} logits<extra></extra>",
+            hovertemplate="%{z:.2f}<extra></extra>",
         )
     )
     figure.add_shape(
@@ -259,3 +258,10 @@ def mean_map(values: np.ndarray, border: float) -> go.Figure:
     figure.update_xaxes(visible=False, range=[0, 1], constrain="domain")
     figure.update_yaxes(visible=False, range=[1, 0], scaleanchor="x", constrain="domain")
     return figure
+
+
+def _signed(gap: float, star: bool) -> str:
+    """``+0.06*``; nothing where there is no gap, and no sign on a zero."""
+    if np.isnan(gap):
+        return ""
+    return ("0.00" if abs(gap) < 0.005 else f"{gap:+.2f}") + ("*" if star else "")

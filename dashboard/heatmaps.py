@@ -37,11 +37,6 @@ class MapStudy:
     borders: dict[str, float | None]  # share of the mean map's mass in the outer tenth
     unreadable: tuple[str, ...]  # films left out
 
-    @property
-    def n(self) -> int:
-        """Films with a box of the finding that has most."""
-        return max((one.n for one in self.localisation.values()), default=0)
-
 
 @st.cache_resource(show_spinner="Opening the network …", max_entries=2)
 def open_model(folder: str, stamp: str) -> Model:

@@ -16,6 +16,7 @@ from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.metrics.subgroups import Gap, groups_of, subgroup_gaps
 from cxrcore.predictions import Predictions
 from cxrcore.side_by_side import SameFilms, compare_tables, same_films
+from dashboard.film_table import filters_of
 from dashboard.pictures import Pictures
 from dashboard.sources import Source
 
@@ -51,6 +52,16 @@ def _gaps(
     _points: OperatingPoints | None,
 ) -> list[Gap]:
     return subgroup_gaps(_films, _points, groups_of(_films.metadata, attributes, together), findings)
+
+
+def filters(films: Predictions) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
+    """As ``filters_of``."""
+    return _filters(fingerprint(films), films)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _filters(key: str, _films: Predictions) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
+    return filters_of(_films)
 
 
 def compared(first: Source, second: Source) -> tuple[SameFilms, dict]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
+from cxrcore.errors import InvalidPredictions
 from cxrcore.findings import Kind
 from cxrcore.metrics.calibration import ece, reliability, to_probabilities
 from cxrcore.metrics.confusion import Matrix, Mistakes, co_occurrence, mistaken_for
@@ -21,7 +22,7 @@ from cxrcore.metrics.operating_points import threshold_by, tuning_films
 from cxrcore.metrics.rates import Rates, rates, rates_of, rates_of_each
 from cxrcore.metrics.recalibration import recalibration
 from dashboard.figures import Band
-from dashboard.sources import Source
+from dashboard.sources import METRICS, Source, read_json
 
 OWN, BY_HAND = "own", "by hand"
 TUNE_FRACTION = 0.2  # of the patients of a table without validation films
@@ -63,26 +64,38 @@ def history(source: Source) -> list[dict]:
 
 
 def validation_prevalence(source: Source) -> list[float] | None:
-    """Share of validation films with each finding, in the metrics' order; None where there are none to count."""
+    """Share of validation films with each finding, in the metrics' order; None where nothing tells."""
     if source.validation is None:
-        return None
+        beside = None if source.folder is None else source.folder / "evaluation" / f"{source.dataset}-val" / METRICS
+        if beside is None or source.split == "val" or not beside.is_file():
+            return None
+        stored = read_json(beside)["findings"]
+        shares = [stored.get(name, {}).get("prevalence") for name in source.metrics["findings"]]
+        return [np.nan if share is None else share for share in shares]
     targets = source.validation.targets
     known = (~np.isnan(targets)).sum(axis=0)
-    shares = np.divide((targets == 1).sum(axis=0), known, out=np.full(len(known), np.nan), where=known > 0)
-    return [float(shares[source.labels.index(name)]) for name in source.metrics["findings"]]
+    counted = np.divide((targets == 1).sum(axis=0), known, out=np.full(len(known), np.nan), where=known > 0)
+    return [float(counted[source.labels.index(name)]) for name in source.metrics["findings"]]
 
 
-def choosers(source: Source) -> Choosers:
-    """Validation films where there are some; else a random fifth of the patients, who are then not scored."""
+def choosers(source: Source) -> Choosers | None:
+    """Validation films where there are some; else a random fifth of the patients, who are then not scored.
 
-    def find() -> Choosers:
+    None without a table, or with too few patients to part.
+    """
+
+    def find() -> Choosers | None:
         films = source.predictions
-        assert films is not None
+        if films is None:
+            return None
         everyone = np.ones(len(films), dtype=bool)
         if source.validation is not None:
             own = source.validation
             return Choosers(own.targets, own.probabilities, everyone, f"{len(own):,} validation films")
-        tuning = tuning_films(films.patient_ids, TUNE_FRACTION)
+        try:
+            tuning = tuning_films(films.patient_ids, TUNE_FRACTION)
+        except InvalidPredictions:
+            return None
         said = f"a random fifth of the patients ({int(tuning.sum()):,} films), who are left out of the numbers below"
         return Choosers(films.targets[tuning], films.probabilities[tuning], ~tuning, said)
 
@@ -98,6 +111,8 @@ def threshold_of(source: Source, finding: str, rule: str) -> tuple[float | None,
 
     def find() -> tuple[float | None, str]:
         films = choosers(source)
+        if films is None:
+            return None, "there are no films to choose it on"
         return threshold_by(rule, films.targets[:, column], films.probabilities[:, column])
 
     return once(source, ("threshold", finding, rule), find)
@@ -107,18 +122,16 @@ def rates_at(source: Source, finding: str, threshold: float, rule: str = BY_HAND
     """What a threshold costs on the films that did not choose it. Needs the table."""
     y, p = source.arrays(finding)
     groups = source.patients
-    if rule not in (OWN, BY_HAND):
-        mask = choosers(source).scored
-        if not mask.all():
-            y, p, groups = y[mask], p[mask], groups[mask]
+    if rule not in (OWN, BY_HAND) and (films := choosers(source)) is not None and not films.scored.all():
+        y, p, groups = y[films.scored], p[films.scored], groups[films.scored]
     return rates(y, p, threshold, groups=groups)
 
 
 def rates_on_curve(source: Source, finding: str, threshold: float, rule: str = BY_HAND) -> tuple[float, Rates]:
     """Without a table: the rates at the stored curve's next point, and that point's threshold.
 
-    Points of a stored curve are real thresholds, so their counts are exact; the reported threshold has its own counts.
-    Intervals are Wilson's and take films as independent.
+    Points of a stored curve are real thresholds, so their counts are exact, and intervals are Wilson's, which take
+    films as independent. The reported threshold has stored counts and intervals.
     """
     scores, curve = source.metrics["findings"][finding], source.curves["findings"][finding]["roc"]
     n_pos, n_neg = scores["n_pos"], scores["n_neg"]
@@ -129,7 +142,15 @@ def rates_on_curve(source: Source, finding: str, threshold: float, rule: str = B
         threshold = float(curve["thresholds"][where])
         tp, fp = round(curve["sensitivity"][where] * n_pos), round(curve["false_positive_rate"][where] * n_neg)
     cells = [tp, fp, n_pos - tp, n_neg - fp]
-    return threshold, rates_of(np.repeat([1.0, 0.0, 1.0, 0.0], cells), np.repeat([True, True, False, False], cells))
+    found = rates_of(np.repeat([1.0, 0.0, 1.0, 0.0], cells), np.repeat([True, True, False, False], cells))
+    if rule == OWN:
+        methods = scores.get("interval_methods", {})
+        reported = {
+            name: replace(getattr(found, name), low=low, high=high, method=methods.get(name, "as reported"))
+            for name, (low, high) in scores.get("intervals", {}).items()
+        }
+        found = replace(found, **reported)
+    return threshold, found
 
 
 def bands(source: Source, finding: str) -> tuple[Band | None, Band | None]:
@@ -226,11 +247,14 @@ def decisions(source: Source) -> tuple[np.ndarray, np.ndarray, dict[str, float]]
     if films is None or (source.multiclass and not source.labels.binary):
         return None
 
-    def find() -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    def find() -> tuple[np.ndarray, np.ndarray, dict[str, float]] | None:
         own = all(source.metrics["findings"][name]["threshold"] is not None for name in source.labels)
+        chosen = None if own else choosers(source)
+        if not own and chosen is None:
+            return None
         cuts = {name: threshold_of(source, name, OWN if own else "youden")[0] for name in source.labels}
         limits = np.array([np.inf if cut is None else cut for cut in cuts.values()])
-        mask = np.ones(len(films), bool) if own else choosers(source).scored
+        mask = np.ones(len(films), bool) if chosen is None else chosen.scored
         calls = films.probabilities[mask] >= limits
         return films.targets[mask], calls, {name: cut for name, cut in cuts.items() if cut is not None}
 

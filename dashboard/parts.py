@@ -41,7 +41,8 @@ def page_head(question: str, how: str, source: Source | None = None) -> None:
 def badge(source: Source) -> None:
     """Whose numbers, on which films, and what kind of split; the split's word is never left out."""
     colour, worth = _BADGES[source.badge]
-    counts = f"{source.metrics['n']:,} films of {source.metrics['n_patients']:,} patients"
+    patients = source.metrics["n_patients"]
+    counts = f"{source.metrics['n']:,} films of {patients:,} patient{'' if patients == 1 else 's'}"
     films = " ".join(part for part in (source.dataset, source.split) if part)
     st.markdown(
         f"**{escape(source.name)}** on {escape(films)} · {counts} · :{colour}-badge[{ORIGINS[source.badge]}]",
@@ -150,7 +151,7 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
-def card(label: str, value: str, span: str | None, words: str, width: int = 170) -> None:
+def card(label: str, value: str, span: str | None, words: str, width: int = 168) -> None:
     """A number to read first, with its interval below and its meaning a touch away."""
     st.metric(
         label,
@@ -168,8 +169,8 @@ def card(label: str, value: str, span: str | None, words: str, width: int = 170)
 def span(
     low: float | None, high: float | None, show: Callable[[float | None], str] = number, between: str = "–"
 ) -> str | None:
-    """An interval's ends, its unit once."""
-    return None if low is None or high is None else f"{show(low).removesuffix(' %')}{between}{show(high)}"
+    """An interval's ends, without the unit that stands above them."""
+    return None if low is None or high is None else between.join(show(end).removesuffix(" %") for end in (low, high))
 
 
 def with_interval(estimate: Estimate | Mapping[str, Any] | None, show: Callable[[float | None], str] = number) -> str:

@@ -1,16 +1,16 @@
 """Whose results are on show? One record for an embedded model, a folder, a table on disk, or an uploaded one.
 
-Nothing here loads a network. What a source opens once is shared by every visitor and every move of a slider; an upload
-is known by its own id, so that no other visitor can ask for it, and only the last few are kept.
+Nothing here loads a network. What lies on disk is opened once and shared by every visitor and every move of a slider;
+an upload stays in the session of the visitor who gave it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -29,6 +29,7 @@ from cxrcore.scoring import ORIGINS, score_table
 Badge = Literal["official", "own", "random", "unknown"]
 PREDICTIONS, METRICS, CURVES = "predictions.parquet", "metrics.json", "curves.json"
 _KEPT_TABLES = 4  # each a few tens of megabytes
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,16 +117,45 @@ def open_source(reference: str, evaluation: str | None = None, labels: str | Non
 
 def upload_splits(upload: Any, labels: Any = None, mapping: Mapping[str, str] | None = None) -> list[str]:
     """As ``evaluations``, of an uploaded table."""
-    return _splits(_read_upload(*_upload_key(upload, labels, mapping), upload, labels))
+    return _splits(_read_upload(upload, labels, mapping))
 
 
 def open_upload(
     upload: Any, split: str | None = None, labels: Any = None, mapping: Mapping[str, str] | None = None
 ) -> Source:
     """An uploaded table and, where it has no labels, an uploaded label file; ``mapping`` as ``read_predictions``."""
-    key = _upload_key(upload, labels, mapping)
-    there = _splits(_read_upload(*key, upload, labels))
-    return _opened_upload(*key, split if split in there else there[0], upload, labels)
+    table = _read_upload(upload, labels, mapping)
+    there = _splits(table)
+    name = split if split in there else there[0]
+    key = ("scored", name, *_upload_key(upload, labels, mapping))
+    return _kept(key, "Scoring the table …", lambda: _scored_source("upload", upload.name, table, name))
+
+
+def _read_upload(upload: Any, labels: Any, mapping: Mapping[str, str] | None) -> Predictions:
+    def read() -> Predictions:
+        for given in (upload, labels):
+            if given is not None:
+                given.seek(0)
+        return read_predictions(upload, labels, mapping)
+
+    return _kept(("table", *_upload_key(upload, labels, mapping)), "Reading the table …", read)
+
+
+def _upload_key(upload: Any, labels: Any, mapping: Mapping[str, str] | None) -> tuple:
+    """Uploads have an id each, given by the server."""
+    return upload.file_id, "" if labels is None else labels.file_id, tuple(sorted((mapping or {}).items()))
+
+
+def _kept(key: tuple, doing: str, make: Callable[[], _T]) -> _T:
+    """In the visitor's own session, and gone with it: an upload may be of patients."""
+    kept = st.session_state.setdefault("uploads", {})
+    if key not in kept:
+        with st.spinner(doing):
+            made = make()
+        for old in list(kept)[: max(len(kept) + 1 - _KEPT_TABLES, 0)]:
+            del kept[old]
+        kept[key] = made
+    return kept[key]
 
 
 @st.cache_resource(show_spinner="Opening …", max_entries=2 * _KEPT_TABLES)
@@ -137,14 +167,6 @@ def _opened(reference: str, evaluation: str, labels: str | None, stamp: str) -> 
     return _bundle_source(reference, place, folder)
 
 
-@st.cache_resource(show_spinner="Scoring the table …", max_entries=_KEPT_TABLES)
-def _opened_upload(
-    file: str, labels: str, mapping: tuple[tuple[str, str], ...], split: str, _upload: Any, _labels: Any
-) -> Source:
-    table = _read_upload(file, labels, mapping, _upload, _labels)
-    return _scored_source("upload", _upload.name, table, split)
-
-
 @st.cache_resource(show_spinner="Reading the table …", max_entries=_KEPT_TABLES)
 def _table(reference: str, labels: str | None, stamp: str) -> Predictions:
     if labels and not Path(labels).is_file():
@@ -152,27 +174,12 @@ def _table(reference: str, labels: str | None, stamp: str) -> Predictions:
     return read_predictions(_place(reference), Path(labels) if labels else None)
 
 
-@st.cache_resource(show_spinner="Reading the table …", max_entries=_KEPT_TABLES)
-def _read_upload(
-    file: str, labels: str, mapping: tuple[tuple[str, str], ...], _upload: Any, _labels: Any
-) -> Predictions:
-    for given in (_upload, _labels):
-        if given is not None:
-            given.seek(0)
-    return read_predictions(_upload, _labels, dict(mapping) or None)
-
-
-def _upload_key(upload: Any, labels: Any, mapping: Mapping[str, str] | None) -> tuple[str, str, tuple]:
-    """Uploads have an id each, given by the server: nobody can guess another's."""
-    return upload.file_id, "" if labels is None else labels.file_id, tuple(sorted((mapping or {}).items()))
-
-
 def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
     """From a folder's stored numbers; what is not stored is computed from its table."""
     bundle = place if (place / CONFIG).is_file() else None
     config = None if bundle is None or is_ensemble(bundle) else read_config(bundle)
     films = Predictions.read(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else None
-    metrics, curves = _json(folder / METRICS), _json(folder / CURVES)
+    metrics, curves = (read_json(path) if path.is_file() else None for path in (folder / METRICS, folder / CURVES))
     points = None if config is None else config.operating_points
     if films is not None and (metrics is None or curves is None):
         scored = score_table(films, points=points, dataset=folder.name.rpartition("-")[0], model=place.name)
@@ -257,9 +264,8 @@ def _labels_of(bundle: Path | None, config: BundleConfig | None, films: Predicti
     return LabelSet("own", kind, tuple(known_finding(name) for name in metrics["findings"]))
 
 
-def _json(path: Path) -> dict | None:
-    if not path.is_file():
-        return None
+def read_json(path: Path) -> dict:
+    """A metrics.json or curves.json. Raises InvalidBundle where it is neither."""
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

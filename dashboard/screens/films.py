@@ -8,7 +8,7 @@ import streamlit as st
 
 from cxrcore.errors import CxrError
 from cxrcore.predictions import Predictions
-from dashboard import parts, state
+from dashboard import kept, parts, state
 from dashboard.film_table import (
     MANY,
     ORDERS,
@@ -16,7 +16,6 @@ from dashboard.film_table import (
     Choice,
     as_frame,
     called_positive,
-    filters_of,
     outcomes_of,
     page_of,
     pick_films,
@@ -33,8 +32,8 @@ HOW = (
     "Choose a finding and an outcome; the table lists the films, those the model was surest of first. Tick one to see "
     "it with its heatmap, write a note, and save the list as CSV."
 )
-PAGE = 12
-NOTES, OPEN = "film-notes", "film-open"
+PAGE = 8
+NOTES, OPEN, LISTED = "film-notes", "film-open", "films-listed"
 
 
 def page() -> None:
@@ -91,10 +90,10 @@ def _threshold(source: Source, finding: str) -> float | None:
 def _choose(films: Predictions, finding: str, outcomes: np.ndarray) -> Choice:
     counts = {name: int((outcomes == name).sum()) for name in OUTCOMES}
     chosen = st.pills(
-        "Outcome", [name for name in OUTCOMES if counts[name]], selection_mode="multi", key="films-outcome",
+        "Outcome", [name for name in OUTCOMES if counts[name]], selection_mode="multi", key="films-outcome", wrap=True,
         format_func=lambda name: f"{name} {counts[name]:,}",
     )  # fmt: skip
-    values, ranges = filters_of(films)
+    values, ranges = kept.filters(films)
     with st.expander("More filters"):
         low, high = st.slider("Probability", 0.0, 1.0, (0.0, 1.0), 0.01, key="films-probability")
         text = st.text_input("Film or patient, or a part of the name", key="films-text")
@@ -116,7 +115,8 @@ def _choose(films: Predictions, finding: str, outcomes: np.ndarray) -> Choice:
             )  # fmt: skip
             if span != whole:
                 kept_ranges[name] = span
-        st.caption(f"Columns of more than {MANY} different texts are searched by the film's name only.")
+        if missing := [parts.title(name) for name in films.metadata if name not in values and name not in ranges]:
+            st.caption(f"No filter for {', '.join(missing)}: one value only, or more than {MANY} different texts.")
     return Choice(tuple(chosen), low, high, text.strip(), tuple(kept_splits), tuple(also), kept_values, kept_ranges)
 
 
@@ -125,7 +125,9 @@ def _page(rows: np.ndarray) -> np.ndarray:
     pages = max(1, -(-len(rows) // PAGE))
     number = 1
     if pages > 1:
-        if st.session_state.get("films-page", 1) > pages:
+        listed = hash(rows.tobytes())
+        if st.session_state.get(LISTED) != listed:  # another list starts at its beginning
+            st.session_state[LISTED] = listed
             st.session_state["films-page"] = 1
         number = int(st.number_input(f"Page, of {pages:,}", 1, pages, key="films-page"))
     return page_of(rows, number - 1, PAGE)
@@ -212,12 +214,22 @@ def _film(source: Source, films: Predictions, row: int, finding: str, outcomes: 
                 "probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f"),
             },
         )
-    note = st.text_area(
-        "Note on this film", value=_notes().get(image, ""), key=f"note-{image}", max_chars=2000,
-        placeholder="Kept while this page is open; save it with the list.",
-    )  # fmt: skip
-    if note.strip():
-        _notes()[image] = note.strip()
+    place = f"note-{image}"
+    st.session_state.setdefault(place, _notes().get(image, ""))
+    st.text_area(
+        "Note on this film",
+        key=place,
+        max_chars=2000,
+        placeholder="Kept until you close the dashboard; save it with the list.",
+        on_change=_keep_note,
+        args=(image, place),
+    )
+
+
+def _keep_note(image: str, place: str) -> None:
+    """Before the page is drawn again, so that the list and what is saved know of it."""
+    if note := st.session_state[place].strip():
+        _notes()[image] = note
     else:
         _notes().pop(image, None)
 

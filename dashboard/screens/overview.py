@@ -96,7 +96,6 @@ def facts(source: Source) -> list[tuple[str, str]]:
         ("Calibration", calibration.get(config.calibration.to_dict()["method"], "")),
         ("Thresholds", numbers.chosen_by(points.rule, points.fitted_on) if points else "none"),
         ("Trained", told.get("trained_on", "")),
-        ("Note", told.get("note", "")),
     ]
     return [(label, str(value)) for label, value in rows if value]
 
@@ -109,12 +108,14 @@ def show() -> None:
         "pointer on a question mark to read what a number means.",
         source,
     )
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for label, value, interval, words in headlines(source):
             parts.card(label, value, interval, words)
+    if source.config is not None and (note := source.config.provenance.get("note")):
+        st.info(parts.escape(str(note)))
     table = scores_table(source)
     names = [parts.title(name) for name in table["finding"]]
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("AUROC by finding", anchor=False)
         drawn = table.dropna(subset="auroc")
@@ -147,7 +148,7 @@ def show() -> None:
     training(source)
     if known := facts(source):
         with st.expander("What this model is", expanded=True):
-            st.table(pd.DataFrame(known, columns=["", " "]).set_index(""), border="horizontal")
+            st.markdown("\n".join(f"- **{label}:** {parts.escape(value)}" for label, value in known))
 
 
 def training(source: Source) -> None:
@@ -159,7 +160,7 @@ def training(source: Source) -> None:
     st.subheader("How it was trained", anchor=False)
     st.caption("Both losses should fall together; validation rising while training falls means learning by heart.")
     frame = pd.DataFrame(rows)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         series = {"train_loss": "training", "val_loss": "validation"}
         parts.chart(training_figure(rows, series, "Loss"), "loss", frame, "Training and validation loss by epoch")

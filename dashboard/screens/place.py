@@ -164,7 +164,7 @@ def _localisation(source: Source, study: MapStudy) -> None:
     chosen = st.segmented_control(
         "Score", list(SCORES), default="hit", required=True, format_func=lambda name: SCORES[name][0], key="place-score"
     )
-    st.caption(f"{SCORES[chosen][0]}: {SCORES[chosen][1]}. A bar is the 95 % interval.")
+    st.caption(f"{SCORES[chosen][0]}: {SCORES[chosen][1]}. In brackets, films with a box; bars, 95 % intervals.")
     enough = [name for name in scored if study.localisation[name].why is None]
     few = [name for name in scored if name not in enough]
     frame = as_frame(study, scored)
@@ -176,7 +176,7 @@ def _localisation(source: Source, study: MapStudy) -> None:
                 [parts.ends(one.scores[chosen]) for one in found],
                 [parts.ends((one.control or {}).get(chosen)) for one in found],
                 [f"{one.n} films of {one.n_patients} patients" for one in found],
-                f"{SCORES[chosen][0]} (films with a box in brackets)",
+                SCORES[chosen][0],
             ),
             f"place-{chosen}",
             frame,
@@ -238,26 +238,29 @@ def _mean_maps(source: Source, study: MapStudy) -> None:
     if not findings:
         return
     st.subheader("On average", anchor=False)
+    border, even = (parts.percent(share, 0) for share in (BORDER, EVEN_BORDER))
     st.caption(
         f"The mean map of films that truly have the finding (at most {MEAN_FILMS}), over the whole film, patient's "
         "right on the left. Brighter argues more for it, each finding on its own scale. The dotted line marks the "
-        f"outer {BORDER:.0%} on each side: a map without preference leaves {EVEN_BORDER:.0%} of its mass there, and "
-        "much more suggests that markers or collimation are read instead of the lungs."
+        f"outer {border} on each side: a map without preference leaves {even} of its mass there, and much "
+        "more suggests that markers or collimation are read instead of the lungs."
     )
-    columns = st.columns(min(3, len(findings)))
-    for place, finding in enumerate(findings):
-        with columns[place % len(columns)]:
-            share = study.borders[finding]
-            films = study.mean_films[finding]
-            st.markdown(f"**{parts.title(finding)}** · {films:,} film{'s' if films != 1 else ''}")
-            values = study.mean_maps[finding]
-            parts.chart(
-                mean_map(values, BORDER),
-                f"mean-map-{finding}",
-                pd.DataFrame(values.round(5), columns=[f"column_{k}" for k in range(values.shape[1])]),
-                f"Mean map of {parts.title(finding)}: {parts.percent(share)} of it in the border.",
-            )
-            st.caption(f"Border share {parts.percent(share)}{_border_word(share)}")
+    for start in range(0, len(findings), 3):  # a row at a time, so that a phone keeps their order
+        for column, finding in zip(st.columns(3), findings[start : start + 3], strict=False):
+            with column:
+                _mean_map(study, finding)
+
+
+def _mean_map(study: MapStudy, finding: str) -> None:
+    share, films, values = study.borders[finding], study.mean_films[finding], study.mean_maps[finding]
+    st.markdown(f"**{parts.title(finding)}** · {films:,} film{'s' if films != 1 else ''}")
+    parts.chart(
+        mean_map(values, BORDER),
+        f"mean-map-{finding}",
+        pd.DataFrame(values.round(5), columns=[f"column_{k}" for k in range(values.shape[1])]),
+        f"Mean map of {parts.title(finding)}: {parts.percent(share)} of it in the border.",
+    )
+    st.caption(f"Border share {parts.percent(share)}{_border_word(share)}")
 
 
 def _border_word(share: float | None) -> str:

@@ -49,7 +49,7 @@ def one_finding(source: Source) -> None:
     point = label = None
     if (threshold := scores.get("threshold")) is not None and scores["sensitivity"] is not None:
         point, label = (scores["sensitivity"], scores["specificity"], scores["ppv"]), f"its threshold, {threshold:.3f}"
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**ROC curve** · AUROC {with_interval(scores['auroc'])}")
         if curves["roc"] is None:
@@ -152,7 +152,7 @@ def show() -> None:
     if micro := metrics.get("micro"):
         pooled = "Every film and finding in one ranking: the common count more."
         averages.append(("Micro AUROC", micro["auroc"], pooled))
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for label, estimate, words in averages:
             value, low, high = ends(estimate)
             parts.card(label, number(value), parts.span(low, high), words)

@@ -167,13 +167,13 @@ def _rules(found: list[Gap], shown: list[Gap]) -> None:
     tested = sum(gap.p is not None for gap in found)
     holding = [gap.group for gap in found if _holds(gap)]
     lines = [
-        f"**Small groups.** {RULE[:1].upper() + RULE[1:]}" + (f": here {', '.join(suppressed)}." if suppressed else ".")
+        f"**Small groups.** {RULE[:1].upper() + RULE[1:]}" + (f": here {'; '.join(suppressed)}." if suppressed else ".")
     ]
     lines.append(
         f"**Several comparisons.** {tested} gaps were tested for this measure (single attributes and pairs), so about "
         f"{max(1, round(tested * 0.05))} would look remarkable at p < 0.05 by chance alone. A red diamond marks a gap "
         "that holds after Holm's correction over all of them: "
-        + (f"{', '.join(holding)}." if holding else "none does.")
+        + (f"{'; '.join(holding)}." if holding else "none does.")
         if tested
         else "**Several comparisons.** No gap could be tested."
     )

@@ -37,7 +37,7 @@ WORDS = {
 def choose_rule(source: Source, finding: str) -> str:
     """The rule in question, as ``fit_operating_points`` spells it, or OWN, or BY_HAND."""
     families = [OWN] if source.metrics["findings"][finding]["threshold"] is not None else []
-    families += [name for name in RULES if name not in (OWN, BY_HAND)] if source.predictions is not None else []
+    families += [name for name in RULES if name not in (OWN, BY_HAND)] if numbers.choosers(source) is not None else []
     families.append(BY_HAND)
     rule = BY_HAND if state.read("threshold") else state.read("rule") or families[0]
     family, _, text = rule.partition("=")
@@ -99,7 +99,7 @@ def choose_threshold(source: Source, finding: str, rule: str) -> float:
 def at_a_threshold(source: Source, finding: str) -> None:
     """Everything that moves with the slider; only this runs again when it does."""
     scores, curves = source.metrics["findings"][finding], source.curves["findings"][finding]
-    left, right = st.columns([1, 2], gap="large", vertical_alignment="bottom")
+    left, right = st.columns([1, 2], gap="medium", vertical_alignment="bottom")
     with left:
         rule = choose_rule(source, finding)
     with right:
@@ -107,11 +107,16 @@ def at_a_threshold(source: Source, finding: str) -> None:
     if source.predictions is not None:
         found = numbers.rates_at(source, finding, threshold, rule)
         if rule not in (OWN, BY_HAND):
-            st.caption(f"Chosen on {numbers.choosers(source).said}.")
+            films = numbers.choosers(source)
+            assert films is not None
+            st.caption(f"Chosen on {films.said}.")
     else:
         threshold, found = numbers.rates_on_curve(source, finding, threshold, rule)
-        place = "" if rule == OWN else f"this is the stored curve's next point, at {threshold:.3f}, and "
-        st.caption(f"These results come without a table of films: {place}intervals take films as independent.")
+        if rule != OWN:
+            st.caption(
+                f"These results come without a table of films: this is the stored curve's next point, at "
+                f"{threshold:.3f}, and intervals take films as independent."
+            )
     stated = source.metrics.get("operating_points")
     if rule == OWN and stated:
         st.caption(f"{numbers.chosen_by(stated.get('rule'), stated.get('fitted_on'))}, not on the films scored here.")
@@ -121,7 +126,7 @@ def at_a_threshold(source: Source, finding: str) -> None:
             method = f"Interval: {estimate.method}." if estimate.value is not None else f"Undefined: {estimate.why}."
             interval = parts.span(estimate.low, estimate.high, percent)
             parts.card(label, percent(estimate.value), interval, f"{words} {method}", width=120)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="medium")
     name = parts.title(finding)
     with left:
         st.markdown(f"**Who is called, of {found.tp + found.fn:,} films with and {found.fp + found.tn:,} without**")
@@ -150,7 +155,7 @@ def elsewhere(finding: str, scores: dict, found: Rates) -> None:
     """What the same threshold is worth where the finding is rarer or commoner."""
     st.markdown("**What a call is worth where you work**")
     own = 100 * (scores.get("prevalence") or 0.1)
-    left, right = st.columns([1, 2], gap="large")
+    left, right = st.columns([1, 2], gap="medium")
     with left:
         share = st.number_input(
             "Films with the finding there, in %",

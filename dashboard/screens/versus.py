@@ -85,11 +85,12 @@ def _differences(result: dict, names: tuple[str, str]) -> None:
     tested = sum(entry["p"] is not None for entry in findings.values())
     frame = as_frame(result)
     parts.chart(
-        forest(rows, f"AUROC of {names[0]} less that of {names[1]}", 0.0, "alike"),
+        forest(rows, "Difference of AUROC", 0.0, "alike"),
         "versus-differences",
         frame,
         f"Differences of AUROC for {len(rows)} findings, with intervals; the numbers are in the table.",
-        f"Right of the dashed line {names[0]} ranks better. Paired DeLong, by patient where patients repeat; a red "
+        f"AUROC of {parts.escape(names[0])} less that of {parts.escape(names[1])}: right of the dashed line the former "
+        f"ranks better. Paired DeLong, by patient where patients repeat; a red "
         f"diamond marks a difference that holds after Holm's correction over the {tested} finding(s) tested.",
     )
     for name, why in {n: e["difference"].get("why") for n, e in findings.items()}.items():

@@ -108,7 +108,7 @@ def test_the_slider_moves_numbers_point_and_address(page: Any, address: str) -> 
     page.wait_for_selector(".js-plotly-plot .scatterlayer")
     for label, key in (("Sensitivity", "sensitivity"), ("Specificity", "specificity"), ("PPV", "ppv"), ("NPV", "npv")):
         assert shown(page, label) == f"{100 * scores[key]:.1f} %"
-    page.locator('[role="slider"]').first.focus()
+    page.locator('[data-testid="stSlider"] input, [data-testid="stSlider"] [role="slider"]').first.focus()
     page.keyboard.press("End")
     page.wait_for_function("() => new URLSearchParams(location.search).get('threshold') !== null")
     settle(page)

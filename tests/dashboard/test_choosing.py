@@ -132,9 +132,18 @@ def test_strangers_cannot_name_folders_of_a_public_server(monkeypatch: pytest.Mo
     monkeypatch.setenv("CXR_HOST", "0.0.0.0")
     at = open_page("overview", model=str(MODELS / PHANTOM))
     assert "A folder or table on this computer" not in at.selectbox(key="kind").options
-    assert "phantom-resnet10t" in words(at)  # an embedded model instead
+    assert f"no model {PHANTOM!r} here" in at.warning[0].value
+    assert at.metric  # an embedded one instead
 
 
 def test_what_the_environment_names_is_open_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXR_MODEL", PNEUMONIA)
     assert PNEUMONIA in words(open_page("overview"))
+
+
+def test_a_table_of_one_patient_is_shown_with_what_it_can_tell() -> None:
+    at = open_page("threshold", model="upload")
+    checked(at.file_uploader(key="upload").set_value(("mine.csv", table(patient_id=[1] * 80), "text/csv")).run())
+    assert "80 films of 1 patient ·" in words(at)
+    assert "Youden: sensitivity + specificity" not in at.selectbox(key="rule-family").options
+    assert at.metric

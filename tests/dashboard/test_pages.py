@@ -14,7 +14,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
+from cxrcore.bundle import embedded_models
 from cxrcore.predictions import Predictions
+from cxrcore.scoring import ORIGINS
+from dashboard.sources import open_source
 from tests.dashboard.opening import (
     MODELS,
     PHANTOM,
@@ -45,12 +48,12 @@ def chexnet(data_dir: Path) -> dict[str, str]:
     return {"model": str(nih / "chexnet_predictions.csv.gz"), "labels": str(nih / "Data_Entry_2017_v2020.csv.gz")}
 
 
-@pytest.mark.parametrize("model", [PHANTOM, PNEUMONIA])
+@pytest.mark.parametrize("model", embedded_models())
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_asks_a_question_and_names_model_and_split(page: str, model: str) -> None:
     at = open_page(page, model=model)
     assert at.header[0].value.endswith("?")
-    assert "own split" in words(at)
+    assert ORIGINS[open_source(model).badge] in words(at)
     assert model in words(at)
     assert "never for diagnosis" in words(at)
     assert charts(at)
@@ -156,6 +159,9 @@ def test_reported_threshold_without_a_table_has_the_reported_rates() -> None:
     scores = stored(PNEUMONIA, "kermany-test")["findings"]["Pneumonia"]
     for label, key in (("Sensitivity", "sensitivity"), ("Specificity", "specificity"), ("PPV", "ppv"), ("NPV", "npv")):
         assert cards(at)[label] == f"{100 * scores[key]:.1f} %"
+    span = scores["intervals"]["sensitivity"]
+    assert at.metric[0].delta == "–".join(f"{100 * end:.1f}" for end in span)
+    checked(at.slider[0].set_value(0.5).run())
     assert "without a table of films" in words(at)
     matrix = next(
         chart

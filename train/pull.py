@@ -1,0 +1,19 @@
+"""``cxr pull``: a model from the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cxrcore.bundle import is_ensemble, read_config, read_ensemble
+from cxrcore.hub import pull_bundle
+from cxrcore.hub_access import origin
+
+
+def pull(repo: str, out: Path | None = None) -> Path:
+    """Fetch ``user/repo[@revision]`` as it is on the Hub now, and say how to open it. Raises CxrError."""
+    folder = pull_bundle(repo, out=out, say=tqdm.write)
+    name = read_ensemble(folder).name if is_ensemble(folder) else read_config(folder).name
+    tqdm.write(f"{name} opens offline as {origin(folder) or folder}")
+    return folder
