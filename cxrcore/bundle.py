@@ -261,11 +261,11 @@ def find_bundle(reference: str | os.PathLike) -> Path:
     for folder in (EMBEDDED / text, Path(text)):
         if text and (folder / CONFIG).is_file():
             return folder
-    if isinstance(reference, str) and not Path(text.split("/")[0]).exists():
-        if (on_hub := parse_reference(text)) is not None:
-            from cxrcore.hub_pull import open_reference
+    on_hub = parse_reference(text) if isinstance(reference, str) else None
+    if on_hub is not None and not Path(text.split("/")[0]).exists():
+        from cxrcore.hub_pull import open_reference
 
-            return open_reference(on_hub)
+        return open_reference(on_hub)
     names = ", ".join(embedded_models()) or "none yet"
     what = "that folder has no config.json" if Path(text).is_dir() else "there is no such model or folder"
     raise BundleNotFound(f"cannot open model {Path(text).name!r}: {what}; embedded models: {names}")

@@ -245,7 +245,7 @@ class Classifier(Model):
 
 
 def load(reference: str | os.PathLike, device: str | None = None, dtype: torch.dtype | None = None) -> Model:
-    """Open a model by embedded name, folder or ``user/repo[@revision]``: a ``Classifier``, or an ``Ensemble`` of several.
+    """Open a model by embedded name, folder or ``user/repo[@revision]``: a ``Classifier``, or an ``Ensemble``.
 
     What was fetched from the Hub before opens without it. Raises BundleNotFound, with the names there are, HubError, or
     InvalidBundle, naming what does not fit.

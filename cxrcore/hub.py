@@ -1,4 +1,4 @@
-"""A bundle goes to the Hugging Face Hub as one commit, with exactly what may leave the machine; ``hub_pull`` fetches it.
+"""A bundle goes to the Hugging Face Hub as one commit: exactly what may leave the machine. ``hub_pull`` fetches it.
 
     push_bundle(Path("runs/mine"), "user/repo")
     pull_bundle("user/repo@v1")                    # or cxrcore.load("user/repo@v1")
@@ -23,9 +23,9 @@ from cxrcore.datasets.boxes import BOXES, read_boxes, write_boxes
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
 from cxrcore.hub_access import (
     MAIN,
-    PATIENCE_S,
     TOKENS,
     Reference,
+    bars_on_terminals,
     checksum,
     endpoint,
     is_bundle_file,
@@ -38,10 +38,11 @@ from cxrcore.model_card import ensemble_front_matter, front_matter, with_front_m
 from cxrcore.predictions import Predictions
 from cxrcore.privacy import hashed_predictions, hasher, ids_are_public, refuse_films
 
-__all__ = ["Pushed", "newer_revision", "prepare_push", "pull_bundle", "push_bundle"]
+__all__ = ["Pushed", "check_push", "newer_revision", "prepare_push", "pull_bundle", "push_bundle"]
 
 Say = Callable[[str], object]
 _CARD, _TABLE = "README.md", "predictions.parquet"
+_FOREIGN = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".py")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ def push_bundle(
     with tempfile.TemporaryDirectory(prefix="cxr-push-") as scratch:
         ready = Path(scratch) / "bundle"
         hashed = prepare_push(folder, ready, reference.repo)
-        with plainly(reference, lambda: "what arrived is kept: run it again"), warnings.catch_warnings():
+        with (
+            plainly(reference, lambda: "what arrived is kept: run it again"),
+            warnings.catch_warnings(),
+            bars_on_terminals(),
+        ):
             warnings.simplefilter("ignore")  # the client's, about tables in a model's repository
             return _send(ready, reference, private, tag, hashed, say, token)
 
@@ -137,9 +142,7 @@ def _send(
 
     repo, branch = reference.repo, reference.revision or MAIN
     api = HfApi(endpoint=endpoint(), token=token)
-    role = within(api.whoami).get("auth", {}).get("accessToken", {}).get("role")
-    if role == "read":
-        raise HubError(f"this token may only read; make one that may write at {TOKENS}, and set HF_TOKEN")
+    _refuse_reader(api)
     url = api.create_repo(repo, private=private, exist_ok=True)
     about = api.model_info(repo)
     if private and not about.private:
@@ -148,13 +151,13 @@ def _send(
         )
     if branch != MAIN:
         api.create_branch(repo, branch=branch, exist_ok=True)
-    there = api.model_info(repo, revision=branch, files_metadata=True)
+    there: Any = api.model_info(repo, revision=branch, files_metadata=True)
     remote = {file.rfilename: file for file in there.siblings or ()}
     local = _files(ready)
     _refuse_foreign(repo, remote)
     changed = [path for path in local if not _same(ready / path, remote.get(path))]
     if not any(path not in hashed for path in changed):
-        # Hashes are new each time. Their tables are made of what the other files say, so they changed with those or not.
+        # Hashes are new each time; a table with them changed where the scores or weights beside it did, or not at all.
         changed = [path for path in changed if path not in remote]
     stale = [path for path in remote if is_bundle_file(path) and path not in local]
     if not changed and not stale:
@@ -182,11 +185,23 @@ def _send(
     return Pushed(f"{url}/tree/{made.oid}", made.oid, unchanged=False)
 
 
+def check_push(repo: str, token: str | None = None) -> None:
+    """Raise HubError where no push to ``repo`` could follow: a mistyped name, no token, one that may not write."""
+    from huggingface_hub import HfApi
+
+    with plainly(reference_to(repo)):
+        _refuse_reader(HfApi(endpoint=endpoint(), token=token))
+
+
+def _refuse_reader(api: Any) -> None:
+    role = within(api.whoami).get("auth", {}).get("accessToken", {}).get("role")
+    if role == "read":
+        raise HubError(f"this token may only read; make one that may write at {TOKENS}, and set HF_TOKEN")
+
+
 def _refuse_foreign(repo: str, remote: dict[str, Any]) -> None:
     """Raise HubError where the repository holds something other than a bundle, which a push would bury."""
-    others = [
-        path for path in remote if not is_bundle_file(path) and path.endswith((".bin", ".pt", ".py", ".ckpt", ".h5"))
-    ]
+    others = [path for path in remote if not is_bundle_file(path) and path.endswith(_FOREIGN)]
     if others:
         raise HubError(f"{repo} holds something other than a bundle ({others[0]}); name another user/repo")
 

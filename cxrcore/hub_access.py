@@ -1,4 +1,4 @@
-"""What pushing and pulling share: how a model on the Hub is named, which files a bundle has, what goes wrong on the way.
+"""What pushing and pulling share: how a model on the Hub is named, which files it has, what goes wrong on the way.
 
 The client is patient (23 s of retries before it says that nobody answers) and reads its environment only when it is
 imported. Here the first answer is waited for ``PATIENCE_S`` seconds, and the environment is read at each call.
@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -126,6 +127,21 @@ def within(call: Callable[[], T], seconds: float = PATIENCE_S) -> T:
 
 
 @contextmanager
+def bars_on_terminals() -> Iterator[None]:
+    """The client's progress bars on a terminal only; it draws them into files and pipes too."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+@contextmanager
 def plainly(reference: Reference, still_here: Callable[[], str] = str) -> Iterator[None]:
     """Turn what can go wrong between here and the Hub into one sentence with the next step; never shows a token.
 
@@ -147,7 +163,8 @@ def plainly(reference: Reference, still_here: Callable[[], str] = str) -> Iterat
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise HubError(
-            f"there is no model {repo} on the Hub, or it is private and not shown to you; check the name, or set HF_TOKEN"
+            f"there is no model {repo} on the Hub, or it is private and not shown to you; check the name, or set "
+            "HF_TOKEN"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise HubError(

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from cxrcore.hub_access import (
     MAIN,
     PATIENCE_S,
     Reference,
+    bars_on_terminals,
     cache_folder,
     checksum,
     endpoint,
@@ -161,13 +163,12 @@ def _say_other_kind(reference: Reference, token: str | None) -> None:
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint(), token=token)
-    for kind in ("dataset", "space"):
-        with suppress(Exception):
-            within(lambda kind=kind: api.repo_info(reference.repo, repo_type=kind, timeout=PATIENCE_S))
-            break
-    else:
-        return
-    raise HubError(f"{reference.repo} is a {kind} on the Hub and no model; name the model's own repository")
+    for kind, ask in (("dataset", api.dataset_info), ("Space", api.space_info)):
+        try:
+            within(partial(ask, reference.repo, timeout=PATIENCE_S))
+        except Exception:  # whatever it is, the name is not known to be that
+            continue
+        raise HubError(f"{reference.repo} is a {kind} on the Hub and no model; name the model's own repository")
 
 
 def _refuse_unopenable(reference: Reference, paths: list[str]) -> None:
@@ -202,7 +203,7 @@ def _download(reference: Reference, sha: str, files: dict[str, Any], token: str 
     """These files of a commit, in the client's cache and equal to the Hub's record; one that differs is removed."""
     from huggingface_hub import snapshot_download
 
-    with plainly(reference, lambda: "what arrived is kept: run it again"):
+    with plainly(reference, lambda: "what arrived is kept: run it again"), bars_on_terminals():
         snapshot = Path(
             snapshot_download(
                 reference.repo,
@@ -232,10 +233,7 @@ def _check_configs(snapshot: Path, listed: dict[str, Any], reference: Reference)
     if (listed[CONFIG].size or 0) > _CONFIG_BYTES:
         raise InvalidBundle(f"the {CONFIG} of {reference.repo} is absurdly large, so it was not opened")
     try:
-        if is_ensemble(snapshot):
-            folders = member_folders(snapshot, read_ensemble(snapshot))
-        else:
-            folders = [snapshot]
+        folders = member_folders(snapshot, read_ensemble(snapshot)) if is_ensemble(snapshot) else [snapshot]
         for folder in folders:
             read_config(folder)
             weights = (folder / WEIGHTS).relative_to(snapshot).as_posix()

@@ -33,7 +33,7 @@ def write_model_card(folder: Path, config: BundleConfig) -> None:
 
 
 def front_matter(config: BundleConfig, folder: Path) -> str:
-    """The card's YAML: licence, library, tags, the data where the Hub has it, and every held-out score with interval."""
+    """The card's YAML: licence, library, tags, the data where the Hub has it, every held-out score with interval."""
     facts = config.provenance
     return _yaml(
         facts.get("license", "apache-2.0"), config.name, [facts.get("dataset", "")], _held_out_scores(folder), ()
@@ -42,11 +42,10 @@ def front_matter(config: BundleConfig, folder: Path) -> str:
 
 def ensemble_front_matter(config: EnsembleConfig, folder: Path) -> str:
     """As ``front_matter``, of several bundles in one; scores are of the whole, where it was scored as one."""
-    licenses = [
-        read_config(member).provenance.get("license", "apache-2.0") for member in member_folders(folder, config)
-    ]
-    datasets = [read_config(member).provenance.get("dataset", "") for member in member_folders(folder, config)]
-    license = licenses[0] if len(set(licenses)) == 1 else "other"
+    facts = [read_config(member).provenance for member in member_folders(folder, config)]
+    licenses = {about.get("license", "apache-2.0") for about in facts}
+    datasets = [about.get("dataset", "") for about in facts]
+    license = licenses.pop() if len(licenses) == 1 else "other"
     return _yaml(license, config.name, datasets, _held_out_scores(folder), ("ensemble",))
 
 
@@ -67,8 +66,8 @@ def _yaml(license: str, name: str, datasets: Sequence[str], scored: Sequence[dic
         library_name="timm",
         pipeline_tag="image-classification",
         tags=["chest-x-ray", "medical-imaging", "cxrcore", "timm", *tags],
-        datasets=sorted({COPIES[dataset].repo for dataset in datasets if dataset in COPIES}),
-        metrics=sorted({result.metric_type for result in results}),
+        datasets=sorted({COPIES[dataset].repo for dataset in datasets if dataset in COPIES}) or None,
+        metrics=sorted({result.metric_type for result in results}) or None,
         model_name=name,
         eval_results=results,
     )

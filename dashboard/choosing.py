@@ -29,7 +29,7 @@ def choose_source(prefix: str = "", label: str = "Results of") -> Source | None:
     ``prefix``: ``other_`` for a second source, with link keys of its own.
     """
     names = sources.offered()
-    options = [*names, *([FOLDER] if _may_type_folders() else []), state.UPLOAD]
+    options = [*names, *([FOLDER] if may_type_folders() else []), state.UPLOAD]
     said = state.read(f"{prefix}model") or _preselected(prefix, options)
     chosen = said if said in options else FOLDER if FOLDER in options else options[0]
     if said not in options and FOLDER not in options:
@@ -67,7 +67,7 @@ def _preselected(prefix: str, options: list[str]) -> str:
     return state.UPLOAD if prefix else os.environ.get("CXR_MODEL") or options[0]
 
 
-def _may_type_folders() -> bool:
+def may_type_folders() -> bool:
     """Paths are for those who sit at this computer: a public server would tell strangers what it holds."""
     return os.environ.get("CXR_HOST", "") in _LOCAL and "SPACE_ID" not in os.environ
 

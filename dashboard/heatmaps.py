@@ -49,10 +49,15 @@ def open_model(folder: str, stamp: str) -> Model:
     return cxrcore.load(folder)
 
 
+def stamp_of(folder: Path) -> str:
+    """Changes when a bundle's weights do, so that nothing computed from the old ones is shown for the new."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return ";".join(f"{file.stat().st_mtime_ns}:{file.stat().st_size}" for file in files)
+
+
 def model_of(folder: Path) -> Model:
     """As ``open_model``."""
-    files = sorted(folder.rglob("*.safetensors"))
-    return open_model(str(folder), ";".join(f"{file.stat().st_mtime_ns}:{file.stat().st_size}" for file in files))
+    return open_model(str(folder), stamp_of(folder))
 
 
 @st.cache_resource(show_spinner="Reading the film …", max_entries=12)
@@ -62,9 +67,9 @@ def film_of(image: str, folder: str, _pictures: Pictures) -> Radiograph | None:
 
 
 @st.cache_resource(show_spinner="Asking the network …", max_entries=64)
-def analysis_of(image: str, folder: str, bundle: str, _film: Radiograph) -> Analysis:
-    """The network's answer and every finding's map on one film, from one forward pass."""
-    return model_of(Path(bundle)).analyse(_film)
+def analysis_of(image: str, folder: str, bundle: str, stamp: str, _film: Radiograph) -> Analysis:
+    """The network's answer and every finding's map on one film, from one forward pass; ``stamp`` as ``stamp_of``."""
+    return open_model(bundle, stamp).analyse(_film)
 
 
 def study_maps(

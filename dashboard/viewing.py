@@ -7,9 +7,8 @@ import streamlit as st
 
 from cxrcore.errors import CxrError
 from dashboard import kept, parts
-from dashboard.choosing import _may_type_folders as may_type_folders
-from dashboard.choosing import sentence
-from dashboard.heatmaps import analysis_of, film_of
+from dashboard.choosing import may_type_folders, sentence
+from dashboard.heatmaps import analysis_of, film_of, stamp_of
 from dashboard.pictures import Pictures, data_uri
 from dashboard.sources import Source
 
@@ -79,7 +78,8 @@ def show_film(source: Source, image: str, finding: str, pictures: Pictures) -> N
         if choice == "Heatmap":
             opacity = st.slider("Opacity of the heatmap", 0.0, 1.0, 0.6, 0.05, key="film-opacity")
             try:
-                answer = analysis_of(image, folder if pictures.folder else "", str(source.folder), film)
+                shown_from = folder if pictures.folder else ""
+                answer = analysis_of(image, shown_from, str(source.folder), stamp_of(source.folder), film)
                 heat = answer.heatmaps[finding]
             except CxrError as error:
                 st.error(sentence(error))

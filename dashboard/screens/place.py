@@ -15,7 +15,7 @@ from cxrcore.metrics.localisation import BORDER, MIN_FILMS
 from dashboard import parts
 from dashboard.choosing import sentence
 from dashboard.figures_groups import dumbbells, mean_map
-from dashboard.heatmaps import MEAN_FILMS, MapStudy, model_of, study_maps
+from dashboard.heatmaps import MEAN_FILMS, MapStudy, model_of, stamp_of, study_maps
 from dashboard.pictures import Pictures, is_nih
 from dashboard.sources import Source
 from dashboard.viewing import ask_folder, folder_given, pictures_of
@@ -98,7 +98,13 @@ def _study(
 ) -> MapStudy | None:
     """What was computed before for these films, else a button that does."""
     assert source.folder is not None
-    key = (str(source.folder), source.evaluation, folder_given() if pictures.folder else "", len(boxes))
+    key = (
+        str(source.folder),
+        stamp_of(source.folder),
+        source.evaluation,
+        folder_given() if pictures.folder else "",
+        len(boxes),
+    )
     shelf = _shelf()
     if key in shelf:
         return shelf[key]

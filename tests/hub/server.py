@@ -37,6 +37,11 @@ class Faults:
     corrupt: set[str] = field(default_factory=set)  # paths served with one byte flipped, same size
     create_status: dict[str, int] = field(default_factory=dict)  # {"space": 402}: what creating one answers
     down: bool = False  # every request answers 503
+    expired: bool = False  # every request with a token answers 401
+    reader: bool = False  # the token may only read
+    cut_uploads: int = 0  # how many uploads of a large file end with the connection
+    too_many: int = 0  # how many requests answer 429
+    silent: float = 0.0  # seconds before any answer
 
 
 class Hub:
@@ -128,8 +133,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.query = {key: values[-1] for key, values in parse_qs(query).items()}
         try:
+            self.hub.stopping.wait(self.hub.faults.silent)
             if self.hub.faults.down:
                 raise HubError(503, "", "Service unavailable")
+            if self.hub.faults.too_many:
+                self.hub.faults.too_many -= 1
+                raise HubError(429, "", "We had to rate limit you")
+            if self.hub.faults.expired and self.headers.get("Authorization"):
+                raise HubError(401, "", "Invalid credentials in Authorization header")
             for verb, pattern, name in ROUTES:
                 if verb in (method, "ANY") and (match := re.fullmatch(pattern, path)):
                     groups = {key: unquote(value) for key, value in match.groupdict().items() if value is not None}
@@ -176,7 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def whoami(self) -> dict:
         self._writer()
-        auth = {"accessToken": {"role": "write", "displayName": "tests"}}
+        role = "read" if self.hub.faults.reader else "write"
+        auth = {"accessToken": {"role": role, "displayName": "tests"}}
         return {"type": "user", "name": USER, "fullname": USER, "orgs": [], "auth": auth}
 
     def create_repo(self) -> dict:
@@ -313,6 +325,10 @@ class _Handler(BaseHTTPRequestHandler):
         return {"transfer": "basic", "objects": objects}
 
     def lfs_put(self, oid: str) -> dict:
+        if self.hub.faults.cut_uploads:
+            self.hub.faults.cut_uploads -= 1
+            self.connection.shutdown(2)
+            raise ConnectionResetError
         if hashlib.sha256(self.body).hexdigest() != oid:
             raise HubError(400, "", "the content does not have the announced sha256")
         self.hub.large[oid] = self.body
