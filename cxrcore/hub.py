@@ -90,6 +90,7 @@ def prepare_push(folder: Path, ready: Path, repo: str) -> list[str]:
     Raises InvalidBundle where the bundle does not open, or a file is not what its name says.
     """
     export_bundle(folder, ready)
+    refuse_films(ready)
     digest, hashed = hasher(), []
     for table in sorted([*folder.glob(f"evaluation/*/{_TABLE}"), *folder.glob(f"members/*/evaluation/*/{_TABLE}")]):
         path = table.relative_to(folder)
