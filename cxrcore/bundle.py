@@ -272,8 +272,17 @@ def find_bundle(reference: str | os.PathLike) -> Path:
 
 
 def read_config(folder: Path) -> BundleConfig:
-    """The bundle's config. Raises InvalidBundle when it is not JSON or does not hold together."""
-    return BundleConfig.from_dict(_read_json(folder))
+    """The bundle's config, or a plain timm classifier's where it says enough of itself.
+
+    Raises InvalidBundle when it is not JSON or does not hold together.
+    """
+    data = _read_json(folder)
+    if "cxrcore" in data or not {"pretrained_cfg", "num_features"} <= data.keys():  # a bundle that lost its section
+        return BundleConfig.from_dict(data)
+    from cxrcore.timm_models import timm_config
+
+    _refuse_outside(data)
+    return timm_config(data, (origin(folder) or folder.name).split("@")[0])
 
 
 def read_ensemble(folder: Path) -> EnsembleConfig:

@@ -25,7 +25,7 @@ from cxrcore.hub_access import (
     MAIN,
     TOKENS,
     Reference,
-    bars_on_terminals,
+    calm_client,
     checksum,
     endpoint,
     is_bundle_file,
@@ -76,9 +76,9 @@ def push_bundle(
         ready = Path(scratch) / "bundle"
         hashed = prepare_push(folder, ready, reference.repo)
         with (
-            plainly(reference, lambda: "what arrived is kept: run it again"),
+            plainly(reference, lambda: "files that arrived whole are kept: run it again"),
             warnings.catch_warnings(),
-            bars_on_terminals(),
+            calm_client(),
         ):
             warnings.simplefilter("ignore")  # the client's, about tables in a model's repository
             return _send(ready, reference, private, tag, hashed, say, token)

@@ -127,18 +127,20 @@ def within(call: Callable[[], T], seconds: float = PATIENCE_S) -> T:
 
 
 @contextmanager
-def bars_on_terminals() -> Iterator[None]:
-    """The client's progress bars on a terminal only; it draws them into files and pipes too."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+def calm_client() -> Iterator[None]:
+    """The client without its warnings, which name folders of this machine, and with bars on a terminal only."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
-    if sys.stderr.isatty() or are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
+    loud, drawn = logging.get_verbosity(), not (sys.stderr.isatty() or are_progress_bars_disabled())
+    logging.set_verbosity_error()
+    if drawn:
+        disable_progress_bars()
     try:
         yield
     finally:
-        enable_progress_bars()
+        logging.set_verbosity(loud)
+        if drawn:
+            enable_progress_bars()
 
 
 @contextmanager
@@ -178,6 +180,10 @@ def plainly(reference: Reference, still_here: Callable[[], str] = str) -> Iterat
         raise HubError(_lost(still_here())) from error
     except (httpx2.HTTPError, errors.OfflineModeIsEnabled, TimeoutError, ConnectionError) as error:
         raise HubError(_lost(still_here())) from error
+    except RuntimeError as error:
+        if "Error while uploading" not in str(error):
+            raise
+        raise HubError(f"the upload to {repo} broke off; whole files are kept there: run it again") from error
     except OSError as error:
         if "Consistency check failed" in str(error):
             raise HubError(f"the download of {repo} broke off; run it again") from error

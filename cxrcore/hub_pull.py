@@ -33,8 +33,8 @@ from cxrcore.hub_access import (
     MAIN,
     PATIENCE_S,
     Reference,
-    bars_on_terminals,
     cache_folder,
+    calm_client,
     checksum,
     endpoint,
     is_bundle_file,
@@ -203,7 +203,7 @@ def _download(reference: Reference, sha: str, files: dict[str, Any], token: str 
     """These files of a commit, in the client's cache and equal to the Hub's record; one that differs is removed."""
     from huggingface_hub import snapshot_download
 
-    with plainly(reference, lambda: "what arrived is kept: run it again"), bars_on_terminals():
+    with plainly(reference, lambda: "files that arrived whole are kept: run it again"), calm_client():
         snapshot = Path(
             snapshot_download(
                 reference.repo,
@@ -240,7 +240,9 @@ def _check_configs(snapshot: Path, listed: dict[str, Any], reference: Reference)
             if weights not in listed:
                 raise InvalidBundle(f"{weights} is missing; push the whole bundle again")
     except InvalidBundle as error:
-        raise InvalidBundle(f"{reference.repo} cannot be opened: {error}") from None
+        raise InvalidBundle(
+            f"{reference.repo} cannot be opened: {str(error).replace(snapshot.name, reference.repo)}"
+        ) from None
 
 
 def _storage(reference: Reference) -> Path:

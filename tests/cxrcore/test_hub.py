@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard, constants, snapshot_download
-from safetensors.numpy import load_file
+from safetensors.torch import load_file, save_file
 
 import cxrcore
 from cxrcore import hub_pull
@@ -117,6 +117,16 @@ def test_a_cut_upload_is_sent_again(hub: Hub, ready: Path) -> None:
     hub.faults.cut_uploads = 1
     push_bundle(PHANTOM, REPO, say=quiet)
     assert hub.files(REPO) == contents(ready)
+
+
+def test_an_upload_that_keeps_breaking_is_told(hub: Hub, monkeypatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the client's patience
+    hub.faults.cut_uploads = 1000
+    with pytest.raises(HubError, match="the upload to tester/film broke off; whole files are kept there: run it again"):
+        push_bundle(PHANTOM, REPO, say=quiet)
+    assert hub.files(REPO) == {}
+    hub.faults.cut_uploads = 0
+    assert not push_bundle(PHANTOM, REPO, say=quiet).unchanged
 
 
 def test_ids_that_are_not_public_leave_as_hashes(hub: Hub, tmp_path: Path) -> None:
@@ -341,6 +351,16 @@ def test_a_cut_connection_is_gone_on_with(hub: Hub, ready: Path) -> None:
     assert contents(pull_bundle(REPO, say=quiet)) == contents(ready)
 
 
+def test_a_download_that_keeps_breaking_is_told(hub: Hub, ready: Path, monkeypatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    hub.add(REPO, contents(ready))
+    hub.faults.drop_after, hub.faults.drops = 5_000_000, 1000
+    with pytest.raises(HubError, match="the line broke; files that arrived whole are kept: run it again"):
+        pull_bundle(REPO, say=quiet)
+    hub.faults.drops = 0
+    assert contents(pull_bundle(REPO, say=quiet)) == contents(ready)
+
+
 def test_an_unreachable_hub_is_told_with_what_opens_all_the_same(hub: Hub, ready: Path, monkeypatch) -> None:
     sha = hub.add(REPO, contents(ready))
     pull_bundle(REPO, say=quiet)
@@ -481,12 +501,8 @@ def test_an_ensemble_goes_there_and_back(hub: Hub, tmp_path: Path, film) -> None
     other = tmp_path / "other"
     shutil.copytree(PHANTOM, other)
     tensors = load_file(other / "model.safetensors")
-    from safetensors.numpy import save_file
-
-    save_file(
-        {name: value * 1 if "fc" not in name else value * 2 for name, value in tensors.items()},
-        other / "model.safetensors",
-    )
+    tensors["fc.weight"] *= 2
+    save_file(tensors, other / "model.safetensors")
     write_ensemble([PHANTOM, other], tmp_path / "pair")
     push_bundle(tmp_path / "pair", REPO, say=quiet)
     model = cxrcore.load(REPO)
@@ -494,6 +510,68 @@ def test_an_ensemble_goes_there_and_back(hub: Hub, tmp_path: Path, film) -> None
     assert model.id.endswith(")")
     card = ModelCard(hub.files(REPO)["README.md"].decode())
     assert (card.data.license, card.data.library_name) == ("apache-2.0", "timm")
+
+
+# repositories that are not ours
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An RGB classifier as timm itself saves one for the Hub."""
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    torch.manual_seed(0)
+    network = timm.create_model("resnet10t", num_classes=3)
+    cfg = {"input_size": [3, 96, 96], "mean": [0.4, 0.5, 0.6]}
+    said = {"num_classes": 3, "label_names": ["Normal", "COVID", "Other"], "pretrained_cfg": cfg}
+    folder = tmp_path_factory.mktemp("plain")
+    save_for_hf(network, folder, model_config=said, safe_serialization=True)
+    return folder
+
+
+def test_a_plain_timm_classifier_opens_and_answers_as_timms_own_pipeline(hub: Hub, plain: Path, film) -> None:
+    import timm
+    import torch
+    from PIL import Image
+
+    hub.add(REPO, contents(plain))
+    model = cxrcore.load(REPO, device="cpu", dtype=torch.float32)
+    assert list(model.labels) == ["Normal", "COVID", "Other"]
+    assert model.labels.normal == "Normal"
+    assert "not calibrated" in model.info["provenance"]["note"]
+    theirs = timm.create_model(f"local-dir:{plain}", pretrained=True).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(theirs))
+    picture = Image.fromarray(np.rint(film.pixels * 255).astype(np.uint8)).convert("RGB")
+    inputs = transform(picture)[None]
+    assert model.tensor(film).shape == inputs.shape == (1, 3, 96, 96)
+    assert (model.tensor(film) - inputs).abs().max() < 2 / 255 / 0.224  # timm rounds to 8 bits, before and after
+    with torch.inference_mode():
+        expected = theirs(inputs).softmax(1)[0].numpy()
+    analysis = model.analyse(film)
+    assert list(analysis.prediction.probabilities.values()) == pytest.approx(expected.tolist(), abs=0.005)
+    assert set(analysis.prediction.thresholds.values()) == {None}
+    heat = np.asarray(analysis.heatmaps["COVID"])
+    assert heat.shape == film.pixels.shape
+    assert not heat[:5].any()  # the edge it never saw
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("label_names", "'tester/film' is no bundle of this project, and its config.json does not say its labels"),
+        ("mean", "does not say its mean (mean)"),
+    ],
+)
+def test_a_plain_classifier_that_says_too_little(hub: Hub, plain: Path, missing: str, said: str) -> None:
+    config = json.loads((plain / "config.json").read_text())
+    del (config if missing in config else config["pretrained_cfg"])[missing]
+    hub.add(REPO, contents(plain) | {"config.json": json.dumps(config).encode()})
+    with pytest.raises(InvalidBundle) as raised:
+        cxrcore.load(REPO)
+    print(raised.value)
+    assert said in str(raised.value)
 
 
 @pytest.fixture(scope="module")
