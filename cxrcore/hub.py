@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from cxrcore.bundle import CONFIG, export_bundle, is_ensemble, read_config, read_ensemble
 from cxrcore.datasets.boxes import BOXES, read_boxes, write_boxes
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
@@ -109,12 +111,25 @@ def prepare_push(folder: Path, ready: Path, repo: str) -> list[str]:
         if boxes:
             write_boxes(ready / path.with_name(BOXES), boxes)
             hashed += [path.with_name(BOXES).as_posix()] if path.as_posix() in hashed else []
+    for recipe in (path for path in _files(ready) if path.endswith("recipe.yaml")):
+        _forget_folders(ready / recipe)
     _write_card(ready, repo)
     strangers = [path for path in _files(ready) if not is_bundle_file(path)]
     if strangers:
         raise InvalidBundle(f"{strangers[0]} is no part of a bundle, so nothing was sent; remove or rename it")
     refuse_films(ready)
     return hashed
+
+
+def _forget_folders(recipe: Path) -> None:
+    """Weights that a run began with are named by their file, not by where they lay on this machine."""
+    text = recipe.read_text("utf-8")
+    try:
+        weights = str(yaml.safe_load(text)["model"]["weights"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return
+    if Path(weights).is_absolute():
+        recipe.write_text(text.replace(weights, Path(weights).name), "utf-8")
 
 
 def _write_card(ready: Path, repo: str) -> None:

@@ -8,8 +8,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads on shared
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,3 +123,19 @@ TOY = (
     "data.val_fraction=0.2",
     "data.test_fraction=0.2",
 )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One real browser for every test that needs one: Playwright allows no second in a process."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    arguments = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        try:
+            opened = driver.chromium.launch(executable_path=chromium, args=arguments)
+        except playwright.Error as error:
+            said = f"Chromium does not start: {str(error).splitlines()[0]}"
+            pytest.fail(said) if os.environ.get("CXR_REQUIRE_BROWSER") else pytest.skip(said)
+        yield opened
+        opened.close()

@@ -68,12 +68,20 @@ def fit(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, e.g. optimizer.lr=3e-4.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    push: Annotated[str | None, typer.Option(metavar="USER/REPO", help="Push the bundle there at the end.")] = None,
 ) -> None:
     """Train a recipe on a dataset; the run's folder becomes a bundle that predict and the app open."""
+    from cxrcore.processes import join_processes
     from cxrcore.training.run import fit as run
+    from train.push import push_after_fit, refuse_unpushable
     from train.recipes import open_recipe
 
-    run(open_recipe(recipe, overrides or []), data, out, resume=resume)
+    asked = open_recipe(recipe, overrides or [])
+    if push is not None:
+        refuse_unpushable(push)
+    run(asked, data, out, resume=resume)
+    if push is not None and join_processes().is_main_process:
+        push_after_fit(out, push)
 
 
 @cli.command()
@@ -149,6 +157,31 @@ def ensemble(
     from train.ensemble import make_ensemble
 
     typer.echo(make_ensemble(models, out))
+
+
+@cli.command("push")
+def push_bundle(
+    bundle: Annotated[str, typer.Argument(help="An embedded model's name or a bundle's folder.")],
+    repo: Annotated[str, typer.Argument(metavar="USER/REPO", help="Where on the Hugging Face Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="A new repository is for you alone.")] = False,
+    revision: Annotated[str | None, typer.Option(help="A branch; made where need be.")] = None,
+    tag: Annotated[str | None, typer.Option(help="A name for this version.")] = None,
+) -> None:
+    """Put a bundle on the Hugging Face Hub, in one commit; lists what it uploads."""
+    from train.push import push as send
+
+    send(bundle, repo, private, revision, tag)
+
+
+@cli.command()
+def pull(
+    repo: Annotated[str, typer.Argument(metavar="USER/REPO[@REVISION]", help="A bundle on the Hugging Face Hub.")],
+    out: Annotated[Path | None, typer.Option(help="Also copy the bundle there.")] = None,
+) -> None:
+    """Fetch a bundle from the Hugging Face Hub, every file checked; predict and the app open it by the same name."""
+    from train.pull import pull as fetch
+
+    fetch(repo, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cxrcore.bundle import WEIGHTS, BundleConfig, find_bundle, read_config, weights_digest
-from cxrcore.errors import BundleNotFound, InvalidRecipe
+from cxrcore.errors import CxrError, InvalidRecipe
 from cxrcore.training.config import ModelConfig
 
 SCRATCH = "random (trained from scratch)"
@@ -38,8 +38,11 @@ def start_from(network: Any, model: ModelConfig, config: BundleConfig, say: Call
     else:
         try:
             folder = find_bundle(model.weights)
-        except BundleNotFound as error:
-            raise InvalidRecipe(f"model.weights: {error}; or use scratch, pretrained or a .safetensors file") from None
+        except CxrError as error:
+            raise InvalidRecipe(
+                f"model.weights names {Path(model.weights).name!r}, which cannot be opened ({error}); train or fetch "
+                "it first, or use scratch, pretrained or a .safetensors file"
+            ) from None
         path, name = folder / WEIGHTS, f"{read_config(folder).name}@{weights_digest(folder)}"
     try:
         tensors = load_file(path)

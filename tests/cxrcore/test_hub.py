@@ -177,6 +177,17 @@ def test_only_names_of_public_films_leave_as_they_are(tmp_path: Path, dataset: s
     assert not list((tmp_path / "ready").rglob("checkpoint*"))
 
 
+def test_where_weights_lay_on_this_machine_stays_here(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(PHANTOM, run)
+    recipe = (run / "recipe.yaml").read_text()
+    assert "weights: scratch" in recipe
+    (run / "recipe.yaml").write_text(recipe.replace("weights: scratch", "weights: /home/mueller/old.safetensors"))
+    prepare_push(run, tmp_path / "ready", REPO)
+    assert "weights: old.safetensors" in (tmp_path / "ready" / "recipe.yaml").read_text()
+    assert not [path for path, content in contents(tmp_path / "ready").items() if b"mueller" in content]
+
+
 FILM = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 
 

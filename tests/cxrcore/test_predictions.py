@@ -89,12 +89,18 @@ def test_a_film_without_name_patient_or_split_is_refused(column):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"probabilities": np.full((6, 2), 1.5)}, r"of 12 probabilities, 12 outside \[0, 1\]: row\(s\) 1, 2, 3, 4, 5, 6, for Stent, Pacemaker; divide"),
+        (
+            {"probabilities": np.full((6, 2), 1.5)},
+            r"of 12 probabilities, 12 outside \[0, 1\]: row\(s\) 1, 2, 3, 4, 5, 6, for Stent, Pacemaker; divide",
+        ),
         ({"probabilities": np.full((6, 2), np.nan)}, "of 12 probabilities, 12 missing"),
         ({"probabilities": np.full((6, 3), 0.5)}, r"expected probabilities of shape \(6, 2\), .* got \(6, 3\)"),
         ({"targets": np.full((6, 2), 2.0)}, "12 targets are neither 0, 1 nor unknown"),
         ({"logits": np.full((6, 2), np.inf)}, "12 logits are missing or infinite"),
-        ({"images": ["a.png"] * 6}, r"1 film\(s\) appear more than once in this table, again in row\(s\) 2, 3, 4, 5, 6"),
+        (
+            {"images": ["a.png"] * 6},
+            r"1 film\(s\) appear more than once in this table, again in row\(s\) 2, 3, 4, 5, 6",
+        ),
         ({"patient_ids": ["p"]}, "one patient_ids for each of 6 films"),
         ({"metadata": {"sex": ["F"]}}, "one sex for each of 6 films"),
         ({"metadata": {"prob:Nose": [0.5] * 6}}, "may not reuse"),

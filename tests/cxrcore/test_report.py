@@ -126,23 +126,16 @@ def test_what_cannot_be_reported_is_said_in_a_sentence(tmp_path):
 
 
 @pytest.mark.browser
-def test_it_fits_a_phone_and_its_console_is_empty(page, tmp_path):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_it_fits_a_phone_and_its_console_is_empty(page, browser, tmp_path):
     (tmp_path / "r.html").write_text(page, "utf-8")
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        except playwright.Error:
-            pytest.skip("no Chromium here")
-        for width in (1280, 390):
-            tab = browser.new_page(viewport={"width": width, "height": 800})
-            said: list[str] = []
-            asked: list[str] = []
-            tab.on("console", lambda message, said=said: said.append(message.text))
-            tab.on("request", lambda request, asked=asked: asked.append(request.url))
-            tab.goto((tmp_path / "r.html").as_uri())
-            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert said == []
-            assert len(asked) == 1
-        browser.close()
+    for width in (1280, 390):
+        tab = browser.new_page(viewport={"width": width, "height": 800})
+        said: list[str] = []
+        asked: list[str] = []
+        tab.on("console", lambda message, said=said: said.append(message.text))
+        tab.on("request", lambda request, asked=asked: asked.append(request.url))
+        tab.goto((tmp_path / "r.html").as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert said == []
+        assert len(asked) == 1
+        tab.close()

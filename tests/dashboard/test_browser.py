@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -55,25 +54,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page(address: str) -> Iterator[Any]:
+def page(address: str, browser: Any) -> Iterator[Any]:
     """A browser page that notes what it hears and asks for."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    arguments = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch(executable_path=chromium, args=arguments)
-        except playwright.Error as error:
-            said = f"Chromium does not start: {str(error).splitlines()[0]}"
-            pytest.fail(said) if os.environ.get("CXR_REQUIRE_BROWSER") else pytest.skip(said)
-        opened = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(60_000)
-        opened.heard, opened.hosts = [], set()
-        opened.on("console", lambda message: opened.heard.append(message.text))
-        opened.on("pageerror", lambda error: opened.heard.append(f"uncaught: {error}"))
-        opened.on("request", lambda request: opened.hosts.add(urlsplit(request.url).hostname or ""))
-        yield opened
-        browser.close()
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(60_000)
+    opened.heard, opened.hosts = [], set()
+    opened.on("console", lambda message: opened.heard.append(message.text))
+    opened.on("pageerror", lambda error: opened.heard.append(f"uncaught: {error}"))
+    opened.on("request", lambda request: opened.hosts.add(urlsplit(request.url).hostname or ""))
+    yield opened
+    opened.close()
 
 
 def settle(page: Any) -> None:
