@@ -124,9 +124,10 @@ def test_a_chart_is_saved_as_a_picture_and_its_numbers_as_csv(page: Any, address
     assert text.startswith("false_positive_rate,sensitivity,thresholds")
     page.get_by_text("SVG", exact=True).click()
     settle(page)
-    camera = page.locator(".js-plotly-plot .modebar-btn").first
-    camera.wait_for(state="attached")
+    chart = page.locator(".js-plotly-plot:has(.modebar-btn[data-title='Download plot'])").first  # redrawn for SVG
+    chart.wait_for()
+    chart.hover()
     with page.expect_download() as picture:
-        camera.click(force=True)
+        chart.locator(".modebar-btn[data-title='Download plot']").click()
     assert picture.value.suggested_filename == f"roc-{FINDING}.svg"
     assert "<svg" in Path(picture.value.path()).read_text("utf-8")[:500]
