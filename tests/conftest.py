@@ -22,6 +22,7 @@ if "CXR_CACHE_DIR" not in os.environ:  # decoded films must not pile up in the u
     os.environ["CXR_CACHE_DIR"] = _cache.name
 
 ROOT = Path(__file__).resolve().parent.parent
+pytest_plugins = ("tests.hub.fixtures",)  # hub, ready, film
 
 
 @pytest.fixture(scope="session")
