@@ -33,7 +33,7 @@ from PIL import Image
 
 import cxrcore
 from cxrcore.bundle import find_bundle
-from cxrcore.caveats import Caveats, caveats
+from cxrcore.caveats import Caveats, caveats, own_note
 from cxrcore.errors import BundleNotFound, CxrError
 
 if TYPE_CHECKING:
@@ -196,12 +196,12 @@ def map_payload(heat: Heatmap) -> dict[str, Any]:
     return heat.to_dict() | {"rows": np.round(heat.signed.astype(float), 4).tolist(), "box": box}
 
 
-def report(film: Radiograph, analysis: Analysis, synthetic: bool) -> dict[str, Any]:
-    """What the JSON download and the API return: plain types, no NaN, nothing of the patient."""
+def report(film: Radiograph, analysis: Analysis, synthetic: bool, note: str = "") -> dict[str, Any]:
+    """What the JSON download and the API return: plain types, no NaN, nothing of the patient. ``note``: the model's."""
     facts = {key: getattr(film, key) for key in ("width", "height", "encoding", "bits", "bits_stored")}
-    note = f"{SYNTHETIC} {NOTE}" if synthetic else NOTE
+    said = " ".join(words for words in (SYNTHETIC * synthetic, note, NOTE) if words)
     maps = {finding: heat.to_dict() for finding, heat in analysis.heatmaps.items()}
-    return {"film": facts, **analysis.prediction.to_dict(), "heatmaps": maps, "note": note}
+    return {"film": facts, **analysis.prediction.to_dict(), "heatmaps": maps, "note": said}
 
 
 def about(name: str, model: Model) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def about(name: str, model: Model) -> dict[str, Any]:
         for use, why in uses.items()
         if films.get(use)
     ]
-    known = caveats(model.folder) if model.folder else Caveats("", bool(origin.get("synthetic")))
+    known = caveats(model.folder) if model.folder else Caveats("", bool(origin.get("synthetic")), own_note(origin))
     network = "{architecture}, {input_size[0]} × {input_size[1]} pixels"
     members = [f"{member['name']} ({network.format(**member)})" for member in info["members"]]
     facts = {
@@ -232,6 +232,8 @@ def about(name: str, model: Model) -> dict[str, Any]:
     return {
         "name": name,
         "synthetic": known.synthetic,
+        "note": known.note,
+        "caution": known.first_sentence,
         "members": len(members),
         "kind": str(labels.kind),
         "binary": labels.binary,
@@ -271,7 +273,7 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
             "kind": "result",
             "token": films.keep(film),
             "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
-            "report": report(film, analysis, facts["synthetic"]),
+            "report": report(film, analysis, facts["synthetic"], facts["note"]),
             "about": facts,
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -342,8 +344,8 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
             if film is None:
                 raise CxrError("There is no film in this request; send one file.")
             radiograph, classifier = cxrcore.read_radiograph(film[1], name=film[0]), models[model]
-            synthetic = bool(about(model, classifier)["synthetic"])
-            return report(radiograph, classifier.analyse(radiograph), synthetic)
+            facts = about(model, classifier)
+            return report(radiograph, classifier.analyse(radiograph), facts["synthetic"], facts["note"])
         except CxrError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception:

@@ -16,8 +16,9 @@ import numpy as np
 import streamlit as st
 
 from cxrcore.bundle import CONFIG, EMBEDDED, BundleConfig, embedded_models, is_ensemble, read_config, read_ensemble
-from cxrcore.caveats import caveats
+from cxrcore.caveats import Caveats, caveats
 from cxrcore.datasets.boxes import BOXES, Box, read_boxes
+from cxrcore.datasets.files import first_ten
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle, InvalidPredictions
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.foreign import read_predictions
@@ -25,6 +26,7 @@ from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.operating_points import OperatingPoints, disease_of
 from cxrcore.predictions import Predictions
 from cxrcore.scoring import ORIGINS, score_table
+from dashboard.state import UPLOAD
 
 Badge = Literal["official", "own", "random", "unknown"]
 PREDICTIONS, METRICS, CURVES = "predictions.parquet", "metrics.json", "curves.json"
@@ -48,7 +50,7 @@ class Source:
     validation: Predictions | None = None  # films that may choose other thresholds, where there are some
     boxes: tuple[Box, ...] = ()  # where findings truly are, where the evaluation says
     folder: Path | None = None  # the bundle's
-    caveat: str = ""  # what to know before believing it, in words
+    caveats: Caveats | None = None  # what to know before believing it; None of a table
     notes: tuple[str, ...] = ()  # what reading a table left out or assumed
     patients: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,) numbered
     memo: dict = field(default_factory=dict, repr=False)  # what pages computed from it, see ``numbers.once``
@@ -67,6 +69,11 @@ class Source:
         origin = self.metrics.get("split_origin")
         known: Badge = origin if origin in ORIGINS else "unknown"  # type: ignore[assignment]
         return known
+
+    @property
+    def uploaded(self) -> bool:
+        """Whether it belongs to one visitor, so that nothing made of it may be shared."""
+        return self.reference == UPLOAD
 
     @property
     def multiclass(self) -> bool:
@@ -128,7 +135,7 @@ def open_upload(
     there = _splits(table)
     name = split if split in there else there[0]
     key = ("scored", name, *_upload_key(upload, labels, mapping))
-    return _kept(key, "Scoring the table …", lambda: _scored_source("upload", upload.name, table, name))
+    return _kept(key, "Scoring the table …", lambda: _scored_source(UPLOAD, upload.name, table, name))
 
 
 def _read_upload(upload: Any, labels: Any, mapping: Mapping[str, str] | None) -> Predictions:
@@ -181,6 +188,12 @@ def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
     films = Predictions.read(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else None
     metrics, curves = (read_json(path) if path.is_file() else None for path in (folder / METRICS, folder / CURVES))
     points = None if config is None else config.operating_points
+    notes: tuple[str, ...] = ()
+    if films is not None and metrics is not None:
+        films = films.of_split(metrics["split"]) if metrics.get("split") in films.split.tolist() else films
+        if differs := _differs(metrics, films):
+            notes = (f"{METRICS} beside {PREDICTIONS} is not of these films ({differs}), so they were scored anew.",)
+            metrics = curves = None
     if films is not None and (metrics is None or curves is None):
         scored = score_table(films, points=points, dataset=folder.name.rpartition("-")[0], model=place.name)
         metrics, curves, films = metrics or scored.metrics, curves or scored.curves, scored.films
@@ -201,9 +214,29 @@ def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
         validation=Predictions.read(beside) if beside.is_file() and beside.parent != folder else None,
         boxes=read_boxes(folder / BOXES) if (folder / BOXES).is_file() else (),
         folder=bundle,
-        caveat="" if bundle is None else caveats(bundle).title("").strip(" ()"),
+        caveats=None if bundle is None else caveats(bundle),
+        notes=notes,
         patients=np.zeros(0, np.int64) if films is None else group_codes(films.patient_ids),
     )
+
+
+def _differs(metrics: dict, films: Predictions) -> str:
+    """How stored metrics show that they were not taken on these films; empty where nothing does."""
+    told, names = metrics["findings"], films.labels.names
+    if set(told) != set(names):
+        return f"it scores {first_ten(list(told))}, and they have {first_ten(names)}"
+    patients = len(np.unique(films.patient_ids))
+    for what, said, there in (
+        ("films", metrics.get("n"), len(films)),
+        ("patients", metrics.get("n_patients"), patients),
+    ):
+        if said != there:
+            return f"it counts {said} {what}, and there are {there:,}"
+    for k, name in enumerate(names):
+        said, there = told[name].get("n_pos"), int((films.targets[:, k] == 1).sum())
+        if said != there:
+            return f"it counts {said} films with {name}, and there are {there:,}"
+    return ""
 
 
 def _scored_source(reference: str, name: str, table: Predictions, split: str) -> Source:

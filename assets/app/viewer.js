@@ -166,8 +166,8 @@ function showResult(result) {
   showFacts(result);
   part("summary").textContent = summary();
   part("how-to-read").textContent = howToRead();
-  part("drawn").textContent = start.synthetic;
-  part("drawn").hidden = !result.about.synthetic;
+  warn("drawn", result.about.synthetic && start.synthetic);
+  warn("noted", result.about.caution, "This model’s own warning:");
   const order = [...state.about.findings].sort((a, b) => report.probabilities[b.name] - report.probabilities[a.name]);
   part("findings").classList.toggle("few", !many());
   part("findings").replaceChildren(...order.map(findingRow));
@@ -178,6 +178,12 @@ function showResult(result) {
   const kept = ill.find((entry) => entry.name === state.finding); // the same film, read by another model
   choose((kept || ill.find((entry) => report.positive[entry.name]) || ill[0]).name);
   part("summary").focus({ preventScroll: true });
+}
+
+// What to know before believing it; nothing to say hides the place.
+function warn(name, words, begin = "") {
+  part(name).replaceChildren(...(begin ? [make("strong", {}, begin), " "] : []), words || "");
+  part(name).hidden = !words;
 }
 
 function howToRead() {
@@ -327,8 +333,8 @@ function showAbout(about) {
   state.about = about;
   part("model").value = about.name;
   part("headline").textContent = headline(about);
-  part("about-drawn").textContent = start.synthetic;
-  part("about-drawn").hidden = !about.synthetic;
+  warn("about-drawn", about.synthetic && start.synthetic);
+  warn("about-noted", about.note);
   const ill = about.findings.filter((entry) => !entry.normal).map((entry) => entry.title.toLowerCase());
   const limits = "It knows only " + listed(ill) + ". Whatever else a film shows, it cannot tell.";
   const facts = make("dl", {}, ...about.facts.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]));
@@ -409,8 +415,8 @@ part("api").addEventListener("click", () => document.querySelector("footer .show
 // --- begin ---
 
 // Gradio's event stream warns of this at the end of every answer. It means nothing, and would bury what does.
-const warn = console.warn;
-console.warn = (...words) => words[0] === "Method not implemented." || warn(...words);
+const warning = console.warn;
+console.warn = (...words) => words[0] === "Method not implemented." || warning(...words);
 
 part("model").replaceChildren(...start.models.map(({ name, title }) => make("option", { value: name }, title)));
 part("method").replaceChildren(...Object.entries(methods).map(([value, title]) => make("option", { value }, title)));

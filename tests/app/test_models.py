@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gradio_client import Client, handle_file
 
 import app
 import cxrcore
-from cxrcore.caveats import caveats
+from cxrcore.caveats import Caveats, caveats
 from cxrcore.ensemble import write_ensemble
 from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3
 from cxrcore.metrics.operating_points import OperatingPoints
@@ -19,6 +20,7 @@ from cxrcore.phantom import PHANTOM5
 from tests.app.visit import Server, Visit, free_port
 
 DRAWN = {"synthetic": True}
+WARNED = "nih14-densenet121"  # embedded, and its card warns of it
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,60 @@ def test_a_report_by_a_model_of_drawings_says_so(pair: Path, film_path: Path) ->
     film, model = cxrcore.read_radiograph(film_path), cxrcore.load(pair)
     assert "synthetic films" in app.report(film, model.analyse(film), synthetic=True)["note"]
     assert app.report(film, model.analyse(film), synthetic=False)["note"] == app.NOTE
+
+
+def test_a_models_own_warning_goes_where_it_goes(
+    make_bundle: Callable[..., Path], tmp_path: Path, film_path: Path
+) -> None:
+    note = "Tried on 3.5 films of one hospital. Believe\n nothing."
+    warned = make_bundle("resnet10t", PNEUMONIA2, provenance={"note": note})
+    plain = make_bundle("resnet18", PNEUMONIA2)
+    malformed = make_bundle("resnet10t", PNEUMONIA2, provenance={"note": ["a list"]})
+    write_ensemble([plain, warned], tmp_path / "mixed")
+    known = caveats(warned)
+    assert known.title("a") == "a (with a warning)"
+    assert (known.short, known.note) == ("", "Tried on 3.5 films of one hospital. Believe nothing.")
+    assert Caveats("", False, "It guesses at .5 (.4-.6). No more.").first_sentence == "It guesses at .5 (.4-.6)."
+    assert Caveats("", False, "no full stop").first_sentence == "no full stop"
+    assert caveats(malformed).note == caveats(plain).note == ""
+    assert caveats(tmp_path / "mixed").note == known.note
+    film, model = cxrcore.read_radiograph(film_path), cxrcore.load(warned)
+    about = app.about("warned", model)
+    assert about["note"] == known.note
+    said = app.report(film, model.analyse(film), about["synthetic"], about["note"])["note"]
+    assert said == f"{known.note} {app.NOTE}"
+
+
+def test_the_endpoint_returns_the_models_own_warning(server: Server, film_path: Path) -> None:
+    if WARNED not in cxrcore.embedded_models():
+        pytest.skip(f"{WARNED} is not embedded here")
+    client = Client(server.url, verbose=False)
+    said = client.predict(film=handle_file(str(film_path)), model=WARNED, api_name="/analyse")["note"]
+    client.close()
+    assert said.startswith(cxrcore.load(WARNED).info["provenance"]["note"])
+    assert said.endswith(app.NOTE)
+
+
+@pytest.mark.browser
+def test_the_models_own_warning_stands_above_its_answer(visit: Visit, film_path: Path) -> None:
+    if WARNED not in cxrcore.embedded_models():
+        pytest.skip(f"{WARNED} is not embedded here")
+    page, note = visit.page, cxrcore.load(WARNED).info["provenance"]["note"]
+    visit.analyse(film_path)
+    assert not page.locator("[data-part=noted]").is_visible()
+    page.select_option("[data-part=model]", WARNED)
+    page.wait_for_selector("[data-part=noted]:not([hidden])", timeout=60_000)
+    visit.wait("result")
+    banner = page.locator("[data-part=noted]")
+    assert banner.inner_text().endswith("many of its scores are near those of guessing, and their intervals are wide.")
+    assert note.startswith(banner.inner_text().partition("warning: ")[2])
+    assert banner.bounding_box()["y"] < page.locator(".finding").first.bounding_box()["y"]
+    assert page.inner_text("[data-part=about-noted]") == note
+    assert "with a warning" in page.locator("[data-part=model] option:checked").inner_text()
+    with page.expect_download() as download:
+        page.click("[data-part=save-json]")
+    assert json.loads(Path(download.value.path()).read_text("utf-8"))["note"].startswith(note)
+    assert visit.console == []
 
 
 @pytest.mark.browser
