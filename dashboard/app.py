@@ -27,7 +27,9 @@ PAGES = {  # file in screens/ -> title, icon
     "versus": ("Against another model", "⚖️"),
 }
 
-st.set_page_config(page_title="Chest X-ray classifier: evaluation", page_icon="🩻", layout="wide")
+st.set_page_config(
+    page_title="Chest X-ray classifier: evaluation", page_icon="🩻", layout="wide", initial_sidebar_state=330
+)
 state.sync()
 page = st.navigation(
     [
@@ -47,8 +49,7 @@ if source is None:
     st.write("Choose results on the left: a model's, a folder's, or a table of your own.")
     st.stop()
 st.session_state[parts.SOURCE] = source
-if source.caveat:
-    st.warning(f"This model learned from {source.caveat}." if "film" in source.caveat else source.caveat)
+parts.show_caveats(source, whole=not page.url_path)
 for note in source.notes:
     st.caption(f"ℹ️ {parts.escape(note)}")
 try:

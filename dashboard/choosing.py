@@ -18,7 +18,7 @@ from dashboard.sources import Source
 
 FOLDER = "folder"
 _LOCAL = ("", "127.0.0.1", "localhost", "::1")
-_NAMES = {FOLDER: "A folder or table on this computer", state.UPLOAD: "An uploaded table of predictions"}
+_NAMES = {FOLDER: "A folder or table on this computer", state.UPLOAD: "An uploaded table"}
 _TYPES = ["csv", "gz", "parquet"]
 _NONE = "–"
 
@@ -57,9 +57,10 @@ def choose_source(prefix: str = "", label: str = "Results of") -> Source | None:
 
 
 def sentence(error: CxrError) -> str:
-    """An error as a sentence."""
+    """An error as a sentence; a name that it begins with keeps its letters."""
     text = str(error)
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    named = set(text.partition(" ")[0]) & set("./_@")
+    return (text if named else text[:1].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _preselected(prefix: str, options: list[str]) -> str:

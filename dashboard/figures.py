@@ -16,8 +16,9 @@ import plotly.graph_objects as go
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 COLOURS = (BLUE, RED, GREEN, ORANGE, PINK, SKY)
 GREY = "#8a8f98"  # neutral on white and on dark
+_ROW = 30  # pixels of a finding's line
 LINE = "rgba(138, 143, 152, 0.35)"
-LIGHT_BLUES = [[0.0, "#f1f6fa"], [1.0, "#3d8fc4"]]  # opaque, so that text on them is coloured to be read
+LIGHT_BLUES = [[0.0, "#f1f6fa"], [1.0, "#7fbbe3"]]  # opaque, so that text on them is coloured to be read
 DARK_BLUES = [[0.0, "#1d2730"], [1.0, "#0072B2"]]
 
 
@@ -189,7 +190,7 @@ def forest_figure(
             },
             hovertemplate="%{y}: %{x:.3f}<extra>" + series.name + "</extra>",
         )
-    styled(figure, 80 + 27 * len(rows), legend=len(marks) > 1)
+    styled(figure, 80 + _ROW * len(rows), legend=len(marks) > 1)
     figure.update_yaxes(autorange="reversed", showgrid=True, gridcolor=LINE, tickmode="array", tickvals=list(rows))
     figure.update_xaxes(title=x, range=reach)
     return figure
@@ -208,7 +209,7 @@ def prevalence_figure(rows: Sequence[str], shares: Mapping[str, Sequence[float]]
             marker={"color": COLOURS[k], "pattern": {"shape": patterns[k % 3]}},
             hovertemplate="%{y}: %{x:.1f} %<extra>" + split + "</extra>",
         )
-    styled(figure, 80 + (18 * len(shares) + 12) * len(rows), legend=len(shares) > 1, bargap=0.3)
+    styled(figure, 80 + _ROW * len(rows), legend=len(shares) > 1, bargap=0.3)
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title="Films with the finding, %", rangemode="tozero")
     return figure
@@ -330,7 +331,7 @@ def benefit_figure(curve: Mapping[str, Any]) -> go.Figure:
     for key, name, colour, dash in (*lines, ("nobody", "call nobody", GREY, "dot")):
         line = {"color": colour, "dash": dash, "width": 2.5 if key == "model" else 1.5}
         figure.add_scatter(x=x, y=curve[key], mode="lines", name=name, line=line)
-    best = max(max(curve["model"]), curve["prevalence"], 1e-3)
+    best = max(max(curve.get("high", curve["model"])), curve["prevalence"], 1e-3)
     styled(figure, 320, legend=True)
     figure.update_xaxes(title="Threshold", range=[0, 1])
     figure.update_yaxes(title="Net benefit a film", range=[-0.25 * best, 1.1 * best])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -47,26 +48,14 @@ def forest(
         some = [row for row in rows if row.value is not None and row.marked == marked]
         if not some:
             continue
-        values = np.array([row.value for row in some], dtype=float)
-        highs = np.array([row.value if row.high is None else row.high for row in some], dtype=float)
-        lows = np.array([row.value if row.low is None else row.low for row in some], dtype=float)
-        figure.add_scatter(
-            x=values,
-            y=[row.name for row in some],
-            mode="markers",
-            marker={"color": colour, "size": 9, "symbol": symbol},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": highs - values,
-                "arrayminus": values - lows,
-                "color": colour,
-                "thickness": 1.6,
-                "width": 0,
-            },
-            customdata=[[low, high, row.note] for low, high, row in zip(lows, highs, some, strict=True)],
+        _add_intervals(
+            figure,
+            [(row.value, row.low, row.high) for row in some],
+            [row.name for row in some],
+            {"color": colour, "size": 9, "symbol": symbol},
+            text=[row.note for row in some],
             hovertemplate=f"%{{y}}<br>%{{x:{show}}} (%{{customdata[0]:{show}}} to %{{customdata[1]:{show}}})"
-            "<br>%{customdata[2]}<extra></extra>",
+            "<br>%{text}<extra></extra>",
         )
     for row in rows:
         if row.value is None:
@@ -144,26 +133,14 @@ def dumbbells(
         ("model", own, BLUE, "circle", 0.14),
     ):
         rows = [(k, ends) for k, ends in enumerate(series) if ends[0] is not None]
-        values = np.array([ends[0] for _, ends in rows], dtype=float)
-        highs = np.array([ends[0] if ends[2] is None else ends[2] for _, ends in rows], dtype=float)
-        lows = np.array([ends[0] if ends[1] is None else ends[1] for _, ends in rows], dtype=float)
-        figure.add_scatter(
-            x=values,
-            y=[len(names) - 1 - k + shift for k, _ in rows],
+        _add_intervals(
+            figure,
+            [ends for _, ends in rows],
+            [len(names) - 1 - k + shift for k, _ in rows],
+            {"color": colour, "size": 10, "symbol": symbol},
             name=label,
-            mode="markers",
-            marker={"color": colour, "size": 10, "symbol": symbol},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": highs - values,
-                "arrayminus": values - lows,
-                "color": colour,
-                "thickness": 1.6,
-                "width": 0,
-            },
-            customdata=[[names[k], notes[k]] for k, _ in rows],
-            hovertemplate=f"%{{customdata[0]}}, {label}: %{{x:.2f}}<br>%{{customdata[1]}}<extra></extra>",
+            text=[f"{names[k]}, {label}, {notes[k]}" for k, _ in rows],
+            hovertemplate="%{text}: %{x:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})<extra></extra>",
         )
     styled(figure, height=100 + 44 * len(names), legend=True)
     figure.update_yaxes(
@@ -258,6 +235,36 @@ def mean_map(values: np.ndarray, border: float) -> go.Figure:
     figure.update_xaxes(visible=False, range=[0, 1], constrain="domain")
     figure.update_yaxes(visible=False, range=[1, 0], scaleanchor="x", constrain="domain")
     return figure
+
+
+def _add_intervals(
+    figure: go.Figure,
+    ends: Sequence[tuple[float | None, float | None, float | None]],
+    y: Sequence[str] | Sequence[float],
+    marker: dict,
+    **more: Any,
+) -> None:
+    """Markers at values with a bar from low to high, which hover templates know as ``customdata``; none without."""
+    values = np.array([value for value, _, _ in ends], dtype=float)
+    lows = np.array([value if low is None else low for value, low, _ in ends], dtype=float)
+    highs = np.array([value if high is None else high for value, _, high in ends], dtype=float)
+    figure.add_scatter(
+        x=values,
+        y=list(y),
+        mode="markers",
+        marker=marker,
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": highs - values,
+            "arrayminus": values - lows,
+            "color": marker["color"],
+            "thickness": 1.6,
+            "width": 0,
+        },
+        customdata=np.stack([lows, highs], axis=1),
+        **more,
+    )
 
 
 def _signed(gap: float, star: bool) -> str:

@@ -1,6 +1,7 @@
-"""What takes longer than a blink is computed once for a table and kept: gaps, comparisons, where its pictures lie.
+"""What takes longer than a blink is computed once for a source and kept with it: gaps, comparisons, its pictures.
 
-Known by the table's content, so that two uploads of one name are never taken for each other.
+A source on disk is shared by all visitors, and so is what is kept with it; an uploaded one lives in its visitor's
+session, and what is computed from it stays there and goes with it (see ``numbers.once``).
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from cxrcore.metrics.subgroups import Gap, groups_of, subgroup_gaps
 from cxrcore.predictions import Predictions
 from cxrcore.side_by_side import SameFilms, compare_tables, same_films
 from dashboard.film_table import filters_of
+from dashboard.numbers import once
 from dashboard.pictures import Pictures
 from dashboard.sources import Source
+
+_PAIRS = 4  # comparisons kept with a source, each as large as both tables
+_PLACES = 8  # folders of pictures kept with a source
 
 
 def fingerprint(films: Predictions, points: OperatingPoints | None = None) -> str:
@@ -37,55 +42,60 @@ def fingerprint(films: Predictions, points: OperatingPoints | None = None) -> st
 
 def gaps(source: Source, findings: Sequence[str], attributes: Sequence[str], together: int) -> list[Gap]:
     """The groups of these attributes, up to so many together, and their gaps, for some findings."""
-    assert source.predictions is not None
-    key = fingerprint(source.predictions, source.points)
-    return _gaps(key, tuple(findings), tuple(attributes), together, source.predictions, source.points)
+    films = source.predictions
+    assert films is not None
+
+    def compute() -> list[Gap]:
+        with st.spinner("Comparing groups …"):
+            return subgroup_gaps(films, source.points, groups_of(films.metadata, attributes, together), findings)
+
+    return once(source, ("gaps", tuple(findings), tuple(attributes), together), compute)
 
 
-@st.cache_resource(show_spinner="Comparing groups …", max_entries=32)
-def _gaps(
-    key: str,
-    findings: tuple[str, ...],
-    attributes: tuple[str, ...],
-    together: int,
-    _films: Predictions,
-    _points: OperatingPoints | None,
-) -> list[Gap]:
-    return subgroup_gaps(_films, _points, groups_of(_films.metadata, attributes, together), findings)
-
-
-def filters(films: Predictions) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
+def filters(source: Source) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
     """As ``filters_of``."""
-    return _filters(fingerprint(films), films)
+    films = source.predictions
+    assert films is not None
+    return once(source, "filters", lambda: filters_of(films))
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _filters(key: str, _films: Predictions) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
-    return filters_of(_films)
+def same_results(first: Source, second: Source) -> bool:
+    """Whether two sources say the same of the same films."""
+    one, other = _digest(first), _digest(second)
+    return one[0] == other[0]
 
 
 def compared(first: Source, second: Source) -> tuple[SameFilms, dict]:
     """Two sources on the films that both have. Raises InvalidPredictions where there are none."""
-    assert first.predictions is not None
-    assert second.predictions is not None
-    one, other = fingerprint(first.predictions, first.points), fingerprint(second.predictions, second.points)
-    return _compared(one, other, first, second)
+    films, others = first.predictions, second.predictions
+    assert films is not None
+    assert others is not None
+
+    def compute() -> tuple[SameFilms, dict]:
+        with st.spinner("Comparing the two …"):
+            pair = same_films(films, others)
+            return pair, compare_tables(pair, first.points, second.points)
+
+    owner, other = (second, first) if second.uploaded else (first, second)  # never an upload with what is shared
+    return once(owner, ("compared", owner is first, _digest(other)), compute, most=_PAIRS)
 
 
-@st.cache_resource(show_spinner="Comparing the two …", max_entries=4)
-def _compared(one: str, other: str, _first: Source, _second: Source) -> tuple[SameFilms, dict]:
-    assert _first.predictions is not None
-    assert _second.predictions is not None
-    pair = same_films(_first.predictions, _second.predictions)
-    return pair, compare_tables(pair, _first.points, _second.points)
+def pictures(source: Source, images: np.ndarray, folder: str = "") -> Pictures:
+    """Those of a source's films that can be shown, from a folder or, for phantoms, from nowhere.
+
+    Raises InvalidDataset where the folder is none, or holds none of them.
+    """
+
+    def find() -> Pictures:
+        with st.spinner("Looking for the films …"):
+            return Pictures(images.tolist(), Path(folder).expanduser() if folder else None)
+
+    listed = hashlib.blake2b(images.astype(str).tobytes(), digest_size=16).hexdigest()
+    return once(source, ("pictures", folder, listed), find, most=_PLACES)
 
 
-def pictures(images: np.ndarray, folder: str = "") -> Pictures:
-    """The films that can be shown, from a folder or, for phantoms, from nowhere. Raises InvalidDataset."""
-    key = hashlib.blake2b(images.astype(str).tobytes(), digest_size=16).hexdigest()
-    return _pictures(key, folder, images)
-
-
-@st.cache_resource(show_spinner="Looking for the films …", max_entries=8)
-def _pictures(key: str, folder: str, _images: np.ndarray) -> Pictures:
-    return Pictures(_images.tolist(), Path(folder).expanduser() if folder else None)
+def _digest(source: Source) -> tuple[str, str]:
+    """Of the table alone, and of the table with its thresholds."""
+    films = source.predictions
+    assert films is not None
+    return once(source, "digest", lambda: (fingerprint(films), fingerprint(films, source.points)))

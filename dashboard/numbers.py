@@ -40,11 +40,18 @@ class Choosers:
     said: str  # which films chose
 
 
-def once(source: Source, key: Any, compute: Callable[[], _T]) -> _T:
-    """A number that a source keeps as long as it lives."""
-    if key not in source.memo:
-        source.memo[key] = compute()
-    return source.memo[key]
+def once(source: Source, key: Any, compute: Callable[[], _T], most: int = 0) -> _T:
+    """What a source keeps as long as it lives; ``most``: of keys (kind, ...) of this kind, the oldest going first."""
+    memo = source.memo
+    if key not in memo:
+        made = compute()
+        if most:
+            alike = [old for old in list(memo) if isinstance(old, tuple) and old[0] == key[0]]
+            for old in alike[: max(len(alike) + 1 - most, 0)]:
+                memo.pop(old, None)
+        memo[key] = made
+        return made
+    return memo[key]
 
 
 def history(source: Source) -> list[dict]:

@@ -38,6 +38,18 @@ def page_head(question: str, how: str, source: Source | None = None) -> None:
     st.caption(how)
 
 
+def show_caveats(source: Source, whole: bool = True) -> None:
+    """What to know before believing any of the numbers; not ``whole``: its first sentence."""
+    known = source.caveats
+    if known is None:
+        return
+    if known.synthetic:
+        st.warning("This model learned from synthetic films only.")
+    if known.note:
+        more = not whole and known.first_sentence != known.note
+        st.warning(escape(known.first_sentence) + " More on the first page." if more else escape(known.note))
+
+
 def badge(source: Source) -> None:
     """Whose numbers, on which films, and what kind of split; the split's word is never left out."""
     colour, worth = _BADGES[source.badge]
@@ -80,8 +92,9 @@ def chart(
         "scrollZoom": False,
         "toImageButtonOptions": {"format": kind.lower(), "filename": name, "scale": 2},
     }
-    drawn = st.plotly_chart(figure, key=f"chart-{name}-{kind}", config=config, alt=alt, **more)
-    numbers_as_csv(numbers, name)
+    with st.container(gap=None):
+        drawn = st.plotly_chart(figure, key=f"chart-{name}-{kind}", config=config, alt=alt, **more)
+        numbers_as_csv(numbers, name)
     return drawn
 
 
@@ -104,7 +117,7 @@ def numbers_as_csv(numbers: pd.DataFrame | Callable[[], pd.DataFrame], name: str
         return frame.to_csv(index=False).encode()
 
     st.download_button(
-        "Numbers as CSV",
+        "↓ Numbers as CSV",
         content,
         file_name=f"{name}.csv",
         mime="text/csv",

@@ -22,17 +22,19 @@ def folder_given() -> str:
     return st.session_state.get(FOLDER, "")
 
 
-def choose_folder(images: np.ndarray) -> Pictures:
-    """Ask for the folder of the films' pictures, and find them; without it, phantoms alone can be shown."""
-    ask_folder(images)
-    return pictures_of(images)
+def choose_folder(source: Source) -> Pictures:
+    """Ask for the folder of the pictures of a table's films, and find them; without it, phantoms alone are shown."""
+    assert source.predictions is not None
+    images = source.predictions.images
+    ask_folder(source, images)
+    return pictures_of(source, images)
 
 
-def ask_folder(images: np.ndarray, expanded: bool = False) -> None:
+def ask_folder(source: Source, images: np.ndarray, expanded: bool = False) -> None:
     """A field for the folder, which every page then knows; none on a server that strangers can reach."""
     if not may_type_folders():
         return
-    drawn = kept.pictures(images).some(images)
+    drawn = kept.pictures(source, images).some(images)
     words = "Folder of the films" + (" (these are phantoms: drawn again without one)" if drawn else "")
     with st.expander(words, expanded=expanded and not folder_given() and not drawn):
         typed = st.text_input(
@@ -45,14 +47,14 @@ def ask_folder(images: np.ndarray, expanded: bool = False) -> None:
     st.session_state[FOLDER] = typed.strip()
 
 
-def pictures_of(images: np.ndarray) -> Pictures:
+def pictures_of(source: Source, images: np.ndarray) -> Pictures:
     """The films that can be shown, from the folder given; what is wrong with it is said."""
     if folder_given():
         try:
-            return kept.pictures(images, folder_given())
+            return kept.pictures(source, images, folder_given())
         except CxrError as error:
             st.error(sentence(error))
-    return kept.pictures(images)
+    return kept.pictures(source, images)
 
 
 def show_film(source: Source, image: str, finding: str, pictures: Pictures) -> None:

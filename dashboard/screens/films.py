@@ -43,7 +43,7 @@ def page() -> None:
     if source.predictions is None:
         parts.needs_table("Listing films", source)
         return
-    pictures = choose_folder(source.predictions.images)
+    pictures = choose_folder(source)
     browse(source, pictures)
 
 
@@ -61,7 +61,7 @@ def browse(source: Source, pictures: Pictures) -> None:
             order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.__getitem__, key="films-order")
         threshold = _threshold(source, finding)
         outcomes = outcomes_of(source.arrays(finding)[0], called_positive(source, finding, threshold))
-        choice = _choose(films, finding, outcomes)
+        choice = _choose(source, films, finding, outcomes)
         rows = pick_films(films, finding, outcomes, choice, order, threshold)
         shown = _page(rows)
         opened = _list(source, films, shown, finding, outcomes, pictures, rows)
@@ -87,13 +87,13 @@ def _threshold(source: Source, finding: str) -> float | None:
     return threshold
 
 
-def _choose(films: Predictions, finding: str, outcomes: np.ndarray) -> Choice:
+def _choose(source: Source, films: Predictions, finding: str, outcomes: np.ndarray) -> Choice:
     counts = {name: int((outcomes == name).sum()) for name in OUTCOMES}
     chosen = st.pills(
         "Outcome", [name for name in OUTCOMES if counts[name]], selection_mode="multi", key="films-outcome", wrap=True,
         format_func=lambda name: f"{name} {counts[name]:,}",
     )  # fmt: skip
-    values, ranges = kept.filters(films)
+    values, ranges = kept.filters(source)
     with st.expander("More filters"):
         low, high = st.slider("Probability", 0.0, 1.0, (0.0, 1.0), 0.01, key="films-probability")
         text = st.text_input("Film or patient, or a part of the name", key="films-text")
@@ -129,7 +129,7 @@ def _page(rows: np.ndarray) -> np.ndarray:
         if st.session_state.get(LISTED) != listed:  # another list starts at its beginning
             st.session_state[LISTED] = listed
             st.session_state["films-page"] = 1
-        number = int(st.number_input(f"Page, of {pages:,}", 1, pages, key="films-page"))
+        number = int(st.number_input(f"Page (of {pages:,})", 1, pages, key="films-page"))
     return page_of(rows, number - 1, PAGE)
 
 

@@ -168,6 +168,7 @@ def show() -> None:
     st.dataframe(
         table.assign(finding=[parts.title(name) for name in table["finding"]])[["finding", *labels]],
         hide_index=True,
+        height="content",
         column_config={
             "finding": st.column_config.TextColumn("Finding", pinned=True),
             **{key: st.column_config.NumberColumn(words, format="%.3f") for key, words in labels.items()},

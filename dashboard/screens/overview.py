@@ -86,6 +86,7 @@ def facts(source: Source) -> list[tuple[str, str]]:
     counts = ", ".join(f"{split} {n:,} films of {patients.get(split, n):,} patients" for split, n in films.items())
     calibration = {"platt": "Platt scaling, a line per finding", "temperature": "one temperature", "none": "none"}
     rows = [
+        ("Cost", source.caveats.cost if source.caveats else ""),
         ("Network", f"{config.architecture}, {prep.height} × {prep.width} pixels"),
         ("Answers", ", ".join(parts.title(name) for name in config.labels)),
         ("Trained on", "; ".join(x for x in (data.get("title"), data.get("who")) if x) or told.get("dataset", "")),
@@ -111,8 +112,6 @@ def show() -> None:
     with st.container(horizontal=True, gap="small"):
         for label, value, interval, words in headlines(source):
             parts.card(label, value, interval, words)
-    if source.config is not None and (note := source.config.provenance.get("note")):
-        st.info(parts.escape(str(note)))
     table = scores_table(source)
     names = [parts.title(name) for name in table["finding"]]
     left, right = st.columns(2, gap="medium")

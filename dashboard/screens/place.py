@@ -44,10 +44,10 @@ def page() -> None:
             "`config.json` and `model.safetensors`."
         )
         return
-    ask_folder(np.array(sorted({box.image for box in source.boxes} | _named(source)), dtype=str), expanded=True)
+    ask_folder(source, np.array(sorted({box.image for box in source.boxes} | _named(source)), dtype=str), expanded=True)
     boxes = _boxes(source)
     listed = np.array(sorted({box.image for box in boxes} | _named(source)), dtype=str)
-    pictures = pictures_of(listed)
+    pictures = pictures_of(source, listed)
     boxes = tuple(box for box in boxes if box.finding in source.labels and box.image in pictures)
     present = _present(source, boxes, pictures)
     if not boxes and not present:

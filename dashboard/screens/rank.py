@@ -165,6 +165,7 @@ def show() -> None:
     st.dataframe(
         table.assign(finding=[parts.title(name) for name in table["finding"]], prevalence=100 * table["prevalence"]),
         hide_index=True,
+        height="content",
         column_config={
             "finding": st.column_config.TextColumn("Finding", pinned=True),
             "films_with": st.column_config.NumberColumn("Films with it", format="localized"),

@@ -148,13 +148,14 @@ def at_a_threshold(source: Source, finding: str) -> None:
                 lambda: rates_frame(finding, threshold, found),
                 f"The threshold finds {percent(found.sensitivity.value)} with {percent(point[0])} false alarms",
             )
-    elsewhere(finding, scores, found)
+    elsewhere(finding, found)
 
 
-def elsewhere(finding: str, scores: dict, found: Rates) -> None:
+def elsewhere(finding: str, found: Rates) -> None:
     """What the same threshold is worth where the finding is rarer or commoner."""
     st.markdown("**What a call is worth where you work**")
-    own = 100 * (scores.get("prevalence") or 0.1)
+    known = found.tp + found.fp + found.fn + found.tn
+    own = 100 * ((found.tp + found.fn) / known if known else 0.1)
     left, right = st.columns([1, 2], gap="medium")
     with left:
         share = st.number_input(

@@ -42,7 +42,7 @@ def page() -> None:
         return
     for note in other.notes:
         st.caption(f"ℹ️ {parts.escape(note)}")
-    if kept.fingerprint(source.predictions) == kept.fingerprint(other.predictions):
+    if kept.same_results(source, other):
         st.info("These are the same results twice; choose another model's to compare with.")
         return
     try:
@@ -139,7 +139,7 @@ def as_frame(result: dict) -> pd.DataFrame:
 
 def _one_finding(source: Source, other: Source, pair: SameFilms, result: dict, names: tuple[str, str]) -> None:
     st.subheader("One finding", anchor=False)
-    pictures = choose_folder(pair.first.images)
+    pictures = choose_folder(source)
     _finding(source, other, pair, result, names, pictures)
 
 

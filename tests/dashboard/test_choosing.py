@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.dashboard.opening import MODELS, PHANTOM, PNEUMONIA, checked, link, open_page, words
+from cxrcore.metrics.subgroups import Gap
+from cxrcore.predictions import Predictions
+from cxrcore.side_by_side import SameFilms
+from tests.dashboard.opening import MODELS, PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
 
 
 def table(**columns: object) -> bytes:
@@ -126,6 +131,50 @@ def test_an_evaluation_folder_alone_opens(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((source / name).read_bytes())
     at = open_page("threshold", model=str(tmp_path))
     assert "521 films" in words(at)
+
+
+def test_scores_that_are_not_of_the_films_beside_them_are_noticed(tmp_path: Path) -> None:
+    own, other = (MODELS / PHANTOM / "evaluation" / f"phantom-{split}" for split in ("test", "val"))
+    (tmp_path / "predictions.parquet").write_bytes((own / "predictions.parquet").read_bytes())
+    for name in ("metrics.json", "curves.json"):
+        (tmp_path / name).write_bytes((other / name).read_bytes())
+    at = open_page("overview", model=str(tmp_path))
+    assert "metrics.json beside predictions.parquet is not of these films" in words(at).replace("\\", "")
+    assert cards(at)["Mean AUROC"] == f"{stored(PHANTOM, 'phantom-test')['macro']['auroc']['value']:.3f}"
+    assert "split of unknown origin" in words(at)
+    for name in ("metrics.json", "curves.json"):
+        (tmp_path / name).write_bytes((own / name).read_bytes())
+    at = open_page("overview", model=str(tmp_path))
+    assert "not of these films" not in words(at)
+    assert "split of unknown origin" not in words(at)
+
+
+def kept_of(film: str) -> set[str]:
+    """Which kinds of objects in this process hold a film, or the groups of people that came with it."""
+    kept = {type(item).__name__ for item in gc.get_objects() if isinstance(item, Predictions) and film in item.images}
+    pairs = [item for item in gc.get_objects() if isinstance(item, SameFilms)]
+    kept |= {type(item).__name__ for item in pairs if film in (*item.first.images, *item.only_first, *item.only_second)}
+    return kept | {type(item).__name__ for item in gc.get_objects() if isinstance(item, Gap) and item.group == "guest"}
+
+
+def test_nothing_of_an_upload_outlives_its_visit() -> None:
+    own = Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-test" / "predictions.parquet")
+    images = own.images.astype(object)
+    images[:1] = "one-visitors-own-film.png"
+    content = io.BytesIO()
+    people = {"guest": np.where(np.arange(len(own)) % 2, "guest", "host")}
+    replace(own, images=images.astype(str), metadata=people, probabilities=own.probabilities * 0.9).write(content)
+    upload = ("mine.parquet", content.getvalue(), "application/octet-stream")
+    at = open_page("subgroups", model="upload")
+    checked(at.file_uploader(key="upload").set_value(upload).run())
+    assert charts(at)
+    against = open_page("versus", model=PHANTOM, other_model="upload")
+    checked(against.file_uploader(key="other_upload").set_value(upload).run())
+    assert charts(against)
+    assert kept_of(images[0]) == {"Predictions", "SameFilms", "Gap"}
+    del at, against
+    gc.collect()
+    assert kept_of(images[0]) == set()
 
 
 def test_strangers_cannot_name_folders_of_a_public_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from streamlit.testing.v1 import AppTest
 
 from cxrcore.bundle import EMBEDDED
 from cxrcore.foreign import read_predictions
@@ -29,17 +30,23 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def drawn(app: AppTest) -> dict[str, float]:
+    """The scores in the page's first chart, by group."""
+    return {name: x for trace in charts(app)[0]["data"] for name, x in zip(trace["y"], trace["x"], strict=True)}
+
+
+def auroc(films: Predictions, finding: str, rows: np.ndarray) -> float:
+    """Scikit-learn's, of some films."""
+    column = films.labels.index(finding)
+    return float(roc_auc_score(films.targets[rows, column], films.probabilities[rows, column]))
+
+
 def test_each_group_has_its_own_auroc(table: Path) -> None:
     app = open_page("subgroups", model=str(table), finding="Effusion")
     films = Predictions.read(table)
-    women = films.metadata["sex"] == "F"
-    column = films.labels.index("Effusion")
-    expected = roc_auc_score(films.targets[women, column], films.probabilities[women, column])
-    drawn = {
-        name: x for trace in charts(app)[0]["data"] for name, x in zip(trace["y"], _numbers(trace["x"]), strict=True)
-    }
-    assert drawn["F"] == pytest.approx(expected, abs=1e-9)
-    assert "M" in drawn
+    shown = drawn(app)
+    assert shown["F"] == pytest.approx(auroc(films, "Effusion", films.metadata["sex"] == "F"), abs=1e-9)
+    assert "M" in shown
 
 
 def test_what_the_table_lacks_and_the_rules_are_said(table: Path) -> None:
@@ -89,19 +96,5 @@ def test_a_published_model_by_view(data_dir: Path) -> None:
     table, labels = (data_dir / "nih" / name for name in ("chexnet_predictions.csv.gz", "Data_Entry_2017_v2020.csv.gz"))
     app = open_page("subgroups", model=str(table), labels=str(labels), finding="Pneumothorax")
     films = read_predictions(table, labels)
-    above = films.metadata["view"] == "AP"
-    column = films.labels.index("Pneumothorax")
-    expected = roc_auc_score(films.targets[above, column], films.probabilities[above, column])
-    drawn = {
-        name: x for trace in charts(app)[0]["data"] for name, x in zip(trace["y"], _numbers(trace["x"]), strict=True)
-    }
-    assert drawn["AP"] == pytest.approx(expected, abs=1e-9)
-
-
-def _numbers(values: object) -> list[float]:
-    """Plotly writes arrays of numbers in base 64."""
-    import base64
-
-    if isinstance(values, dict):
-        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).tolist()
-    return list(values)  # type: ignore[call-overload]
+    expected = auroc(films, "Pneumothorax", films.metadata["view"] == "AP")
+    assert drawn(app)["AP"] == pytest.approx(expected, abs=1e-9)
