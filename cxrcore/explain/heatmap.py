@@ -10,6 +10,7 @@ from cxrcore.preprocessing import Preprocessing
 
 EVIDENCE_PERCENTILE = 95.0  # of the strengths on validation films without the finding
 CEILING_PERCENTILE = 25.0  # of the maxima on validation films with the finding
+LEAST_CEILING = 1.0  # logits: e times the odds, were the whole film like that
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,8 @@ def map_ceilings(signed: np.ndarray, targets: np.ndarray | None = None) -> list[
     maxima of the maps of films with the finding: three in four of them show full colour somewhere. (A high percentile
     of all contributions let a few extreme films set the scale, and a film at 93 % hardly glowed.) With fewer than 20
     such films, or without targets, the median of all films' maxima. One scale for all films, so a film with little
-    evidence looks like little evidence.
+    evidence looks like little evidence. It is never finer than 1 logit: where the maps of a weak network stay below
+    zero on most films with the finding, the quartile is 0, and the faintest contribution would glow in full.
     """
     peaks = np.maximum(signed, 0).max(axis=(-2, -1))
     ceilings = []
@@ -111,5 +113,5 @@ def map_ceilings(signed: np.ndarray, targets: np.ndarray | None = None) -> list[
         present = peaks[targets[:, column] == 1, column] if targets is not None else peaks[:0, column]
         enough = len(present) >= 20
         ceiling = np.percentile(present, CEILING_PERCENTILE) if enough else np.median(peaks[:, column])
-        ceilings.append(max(float(ceiling), 1e-3))
+        ceilings.append(max(float(ceiling), LEAST_CEILING))
     return ceilings
