@@ -42,6 +42,7 @@ from cxrcore.metrics.discrimination import macro_auroc
 from cxrcore.metrics.summary import summarise
 from cxrcore.predictions import Predictions
 from cxrcore.preprocessing import unpack
+from cxrcore.told import with_interval
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, the inverse of the penalty on standardised columns
 FEATURES = "pneumonia-resnet18"
@@ -117,15 +118,6 @@ def model_scores(model: Classifier, data: Path, test_films: int, again: bool) ->
         return evaluate(model, "nih", data, "test", Path(folder)), "measured again"
 
 
-def as_text(estimate: dict) -> str:
-    """An AUROC with its interval."""
-    if estimate["value"] is None:
-        return "-"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f}-{estimate['high']:.3f})"
-
-
 def compare(reference: str, data: Path, again: bool) -> None:
     """Print the table."""
     model, frozen = cxrcore.load(reference), cxrcore.load(FEATURES, device="cpu")
@@ -150,9 +142,9 @@ def compare(reference: str, data: Path, again: bool) -> None:
     print(f"{model.name}: {origin}, {own['split_origin']} split\nfilms: {counts}; test patients: {own['n_patients']}\n")
     print(f"| finding | with / without | {' | '.join(told)} |\n{'|---' * (len(told) + 2)}|")
     for finding, scores in own["findings"].items():
-        cells = [as_text(metrics["findings"][finding]["auroc"]) for metrics in told.values()]
+        cells = [with_interval(metrics["findings"][finding]["auroc"]) for metrics in told.values()]
         print(f"| {finding} | {scores['n_pos']} / {scores['n_neg']} | {' | '.join(cells)} |")
-    print(f"| mean | | {' | '.join(as_text(metrics['macro']['auroc']) for metrics in told.values())} |")
+    print(f"| mean | | {' | '.join(with_interval(metrics['macro']['auroc']) for metrics in told.values())} |")
 
 
 def main() -> int:

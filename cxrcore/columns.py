@@ -23,6 +23,7 @@ IDENTITY = {
     "age_years": usual.AGE,
     "sex": usual.SEX,
     "view": usual.VIEW,
+    "class": ("label", "labels", "class", "classname", "diagnosis", "findinglabels", "target", "truth", "groundtruth"),
 }
 _WORDS = {word: meaning for meaning, words in MEANINGS.items() for word in words}
 _FINDINGS = {usual.plain_name(name): labels[name] for labels in LABEL_SETS.values() for name in labels}

@@ -1,7 +1,8 @@
 """Whose predictions are these, and what was true? Any table of probabilities, ours or anyone's, with its labels.
 
 Columns are known by their usual names in any order (see ``cxrcore.columns``): the film (``Image Index``, ``image``,
-``path``), ``prob_<finding>`` or just ``<finding>``, and ``target_<finding>`` where there is no label file.
+``path``), ``prob_<finding>`` or just ``<finding>``, and, where there is no label file, ``target_<finding>`` or one
+column of class names (``label``: Normal, Pneumonia).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from cxrcore.datasets.folders import SPLIT_NAMES
 from cxrcore.datasets.nih import labels_of
 from cxrcore.errors import InvalidDataset, InvalidPredictions
 from cxrcore.findings import LABEL_SETS, NIH15, Finding, Kind, LabelSet
-from cxrcore.predictions import Predictions, check_each_once, check_probabilities
+from cxrcore.predictions import Predictions, check_each_once, check_probabilities, sums_to_one
 from cxrcore.table_files import MAX_BYTES, Source, TableFile, plain_name
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_LABEL_BYTES = 256_000_000  # of a label file, unpacked; NIH's has 8 million
 _MAX_NAME = 512  # characters of a film's id
+_MAX_CLASSES = 100  # names in a column of them
 
 
 def read_predictions(
@@ -36,11 +38,11 @@ def read_predictions(
 ) -> Predictions:
     """The predictions in a CSV (plain or gzipped) or Parquet file, beside what was true; ``notes`` tell what to say.
 
-    ``labels``: NIH's label file, or a table with a column a finding; else the table's own targets. NIH's also gives
-    patients, ages, sexes and views. ``mapping``: our name to the table's column (``image``, ``patient_id``, ``split``,
-    ``age_years``, ``sex``, ``view``, ``prob:<finding>``, ``logit:<finding>``, ``target:<finding>``), over what is
-    guessed. ``split``: of every film, where nothing says. Films without labels are left out aloud; some of a set's
-    findings are enough. Raises InvalidPredictions and InvalidDataset, in a sentence each.
+    ``labels``: as ``read_labels``; else the table's own targets. NIH's label file also gives patients, ages, sexes and
+    views. ``mapping``: our name to the table's column (``image``, ``patient_id``, ``split``, ``age_years``, ``sex``,
+    ``view``, ``class``, ``prob:<finding>``, ``logit:<finding>``, ``target:<finding>``), over what is guessed.
+    ``split``: of every film, where nothing says. Films without labels are left out aloud; some of a set's findings are
+    enough. Raises InvalidPredictions and InvalidDataset, in a sentence each.
     """
     file = TableFile.of(source)
     if file.is_parquet and not mapping and Predictions.is_own(file.open()):
@@ -50,18 +52,25 @@ def read_predictions(
     columns = guess_columns(file.columns(), mapping, file.name)
     known = None if labels is None else read_labels(labels)
     _check_columns(columns, file)
+    if known is None and "class" in columns and not findings_of(columns, "target"):
+        known = _labels_of(file, columns)  # the table is its own label file
+    if known is not None:
+        known = _with_unseen(known, findings_of(columns, "prob"))
     labelled = findings_of(columns, "target") if known is None else known.findings
     findings, notes = _scored(findings_of(columns, "prob"), labelled, file)
     frame = file.read(_needed(columns, findings, own_targets=known is None))
     images = _images(frame["image"], file)
     probabilities = _numbers(frame, "prob", findings)
-    check_probabilities(probabilities, findings)  # before the join, so that rows are the file's
+    check_probabilities(probabilities, findings, file.name)  # before the join, so that rows are the file's
     if known is None:
         known, rows = _labels_in(frame, findings), np.arange(len(frame))
         truth = known.frame
     else:
         rows, there, join_notes = _join(images, known)
         truth, notes = known.frame.iloc[there], notes + join_notes
+    if known.one_each and len(findings) > 1 and sums_to_one(probabilities).all():
+        findings = replace(findings, kind=Kind.MULTICLASS)
+    targets, class_notes = _targets(truth, findings, known)
     predicted = frame.iloc[rows]
     patients, patient_notes = _patients(predicted, truth, images[rows])
     return Predictions(
@@ -69,12 +78,12 @@ def read_predictions(
         patient_ids=patients,
         split=_splits(predicted if "split" in predicted else truth, split),
         labels=findings,
-        targets=truth[[f"target:{name}" for name in findings]].to_numpy(np.float32),
+        targets=targets,
         probabilities=probabilities[rows],
         logits=_numbers(predicted, "logit", findings) if f"logit:{findings.names[0]}" in predicted else None,
         metadata=read_people(predicted) | {name: truth[name].to_numpy() for name in known.people},
         dataset=known.dataset,
-        notes=(*known.notes, *notes, *patient_notes),
+        notes=(*known.notes, *notes, *class_notes, *patient_notes),
     )
 
 
@@ -86,6 +95,8 @@ class Labels:
     dataset: str  # nih, the file's name, or empty
     people: tuple[str, ...]  # the columns that become metadata
     notes: tuple[str, ...] = ()
+    classes: bool = False  # from a column of class names, which no film need have of each
+    one_each: bool = False  # and it never names two of one film
 
     @property
     def findings(self) -> list[str]:
@@ -93,8 +104,9 @@ class Labels:
 
 
 def read_labels(source: Source) -> Labels:
-    """A label file: NIH's, or a table with a column a finding (0, 1, -1 or empty for unknown) and one of films.
+    """A label file: NIH's, or a table with a column of films and one a finding (0, 1, -1 or empty for unknown).
 
+    In place of those, one column of class names will do (``Normal``, ``Effusion|Mass``, empty for unknown).
     Raises InvalidPredictions or InvalidDataset for any other, and where a film is listed twice.
     """
     file = TableFile.of(source)
@@ -108,29 +120,38 @@ def read_labels(source: Source) -> Labels:
         unpacked.name = file.name
         frame = labels_of(unpacked).rename(columns={name: f"target:{name}" for name in NIH15}).reset_index()
         return Labels(frame, "nih", ("age_years", "sex", "view", "follow_up"))
-    columns = guess_columns(names, file=file.name, bare="target")
+    return _labels_of(file, guess_columns(names, file=file.name, bare="target"))
+
+
+def _labels_of(file: TableFile, columns: Mapping[str, str]) -> Labels:
     findings = findings_of(columns, "target")
-    if "image" not in columns or not findings:
+    if "image" not in columns or not (findings or "class" in columns):
         raise InvalidDataset(
-            f"{file.name} is no label file: expected NIH's Data_Entry CSV, or columns image and one for each finding"
+            f"{file.name} is no label file: expected NIH's Data_Entry CSV, or columns image and one for each finding "
+            f"(or label, with names of classes); it has {first_ten(file.columns())}"
         )
-    frame = file.read({name: column for name, column in columns.items() if not name.startswith(("prob:", "logit:"))})
-    labels = _labels_in(frame, findings)
+    kept = {name: column for name, column in columns.items() if not name.startswith(("prob:", "logit:"))}
+    if findings:
+        kept.pop("class", None)
+    frame = file.read(kept)
+    labels = _labels_in(frame, findings) if findings else _classes_in(frame, columns["class"], file)
     truth = labels.frame.assign(image=_images(frame["image"], file))
     return replace(labels, frame=truth, dataset=plain_name(file.name))
 
 
 def _relabelled(own: Predictions, known: Labels) -> Predictions:
+    known = _with_unseen(known, own.labels.names)
     if missing := [name for name in own.labels if name not in known.findings]:
         raise InvalidPredictions(f"the label file has no column for {', '.join(missing)}")
     rows, there, notes = _join(own.images, known)
     truth, part = known.frame.iloc[there], own.rows(rows)
+    targets, class_notes = _targets(truth, own.labels, known)
     return replace(
         part,
-        targets=truth[[f"target:{name}" for name in own.labels]].to_numpy(np.float32),
+        targets=targets,
         metadata=part.metadata | {name: truth[name].to_numpy() for name in known.people},
         dataset=known.dataset,
-        notes=(*known.notes, *notes),
+        notes=(*known.notes, *notes, *class_notes),
     )
 
 
@@ -147,7 +168,7 @@ def _check_columns(columns: Mapping[str, str], file: TableFile) -> None:
 def _scored(predicted: Sequence[str], labelled: Sequence[str], file: TableFile) -> tuple[LabelSet, list[str]]:
     """The findings that have both probability and label, in NIH's order and then the table's; notes on the rest."""
     if not labelled:
-        raise InvalidPredictions(f"{file.name} has no labels (target_<finding>); give a label file with it")
+        raise InvalidPredictions(f"{file.name} has no labels (target_<finding> or label); give a label file with it")
     names = [name for name in predicted if name in set(labelled)]
     unlabelled = [name for name in predicted if name not in set(labelled)]
     if not names:
@@ -172,7 +193,9 @@ def _needed(columns: Mapping[str, str], findings: LabelSet, own_targets: bool) -
         meanings.append("logit")
     wanted = {f"{meaning}:{name}" for meaning in meanings for name in findings}
     return {
-        name: column for name, column in columns.items() if name in wanted or name.partition(":")[0] not in MEANINGS
+        name: column
+        for name, column in columns.items()
+        if name in wanted or name.partition(":")[0] not in (*MEANINGS, "class")
     }
 
 
@@ -186,7 +209,7 @@ def _images(column: pd.Series, file: TableFile) -> np.ndarray:
         row = int(np.argmax(empty)) + 1
         raise InvalidPredictions(f"{file.name} has {int(empty.sum())} row(s) without a film, the first in row {row}")
     images = _strings(column, f"a film of {file.name}")
-    check_each_once(images)
+    check_each_once(images, file.name)
     return images
 
 
@@ -210,10 +233,55 @@ def _labels_in(frame: pd.DataFrame, names: Iterable[str]) -> Labels:
         usual.plain_name(name): frame[f"target:{name}"].str.strip().str.lower().replace(words) for name in findings
     }
     targets = usual.read_targets(pd.DataFrame(texts), findings, notes)
-    truth = pd.DataFrame({f"target:{name}": targets[:, k] for k, name in enumerate(findings)})
+    return _with_people(
+        frame, pd.DataFrame({f"target:{name}": targets[:, k] for k, name in enumerate(findings)}), notes
+    )
+
+
+def _classes_in(frame: pd.DataFrame, column: str, file: TableFile) -> Labels:
+    """The labels that a column of class names holds. Raises InvalidDataset where its values are no such names."""
+    import pandas as pd
+
+    codes, texts = pd.factorize(frame["class"].str.strip().replace("", None))
+    named = [[known_finding(part.strip()).name for part in text.split("|")] for text in texts]
+    names = list(dict.fromkeys(name for several in named for name in several))
+    if not names or len(names) > _MAX_CLASSES or all(re.fullmatch(r"-?[\d.]+", name) for name in names):
+        found = f"{len(names)} different values" if len(names) > _MAX_CLASSES else first_ten(names) or "nothing"
+        raise InvalidDataset(
+            f"column {column} of {file.name} holds {found}, and names of classes are expected, such as Normal and "
+            "Pneumonia; call a column of 0 and 1 target_<finding>"
+        )
+    table = np.array([[name in several for name in names] for several in named] + [[np.nan] * len(names)])
+    labels = _with_people(frame, pd.DataFrame(table[codes], columns=[f"target:{name}" for name in names]), ())
+    return replace(labels, classes=True, one_each=all(len(several) == 1 for several in named))
+
+
+def _with_people(frame: pd.DataFrame, truth: pd.DataFrame, notes: Iterable[str]) -> Labels:
+    """Targets beside what the same table says of patients and splits."""
     people = read_people(frame)
     identity = {name: frame[name].to_numpy() for name in ("patient_id", "split") if name in frame}
     return Labels(truth.assign(**identity, **people), "", tuple(people), tuple(notes))
+
+
+def _with_unseen(known: Labels, predicted: Sequence[str]) -> Labels:
+    """Class names and the predicted classes that none of them is: no film has those. Others as they are."""
+    unseen = [name for name in predicted if name not in known.findings]
+    if not known.classes or not unseen or len(unseen) == len(predicted):
+        return known
+    nowhere = known.frame[f"target:{known.findings[0]}"] * 0  # unknown films stay unknown
+    frame = known.frame.assign(**{f"target:{name}": nowhere for name in unseen})
+    return replace(known, frame=frame, notes=(*known.notes, f"No film is labelled {first_ten(unseen)}."))
+
+
+def _targets(truth: pd.DataFrame, findings: LabelSet, known: Labels) -> tuple[np.ndarray, list[str]]:
+    """Labels of the films predicted, float32 (N, C), and notes: a film of a class that is not predicted is unknown."""
+    targets = truth[[f"target:{name}" for name in findings]].to_numpy(np.float32)
+    other = targets.sum(axis=1) == 0
+    if not (known.classes and findings.kind is Kind.MULTICLASS and other.any()):
+        return targets, []
+    return np.where(other[:, None], np.float32(np.nan), targets), [
+        f"{int(other.sum()):,} film(s) are of a class that is not predicted: their class counts as unknown."
+    ]
 
 
 def _join(images: np.ndarray, known: Labels) -> tuple[np.ndarray, np.ndarray, list[str]]:

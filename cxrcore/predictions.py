@@ -80,7 +80,7 @@ class Predictions:
         if not mask.any():
             there = ", ".join(sorted(set(self.split.tolist()))) or "none"
             raise InvalidPredictions(f"this table has no film of split {split!r}; its splits: {there}")
-        return self.rows(mask)
+        return self if mask.all() else self.rows(mask)
 
     def to_frame(self) -> pd.DataFrame:
         """A data frame with the columns of ``predictions.parquet``."""
@@ -203,7 +203,7 @@ class Predictions:
                 f"for {self.labels.names[column]}"
             )
         if self.labels.kind is Kind.MULTICLASS:
-            off = np.abs(self.probabilities.sum(axis=1, dtype=np.float64) - 1) > _SUM_TOLERANCE
+            off = ~sums_to_one(self.probabilities)
             if off.any():
                 raise InvalidPredictions(
                     f"probabilities of exclusive classes sum to 1, and {int(off.sum())} row(s) do not, "
@@ -217,19 +217,24 @@ class Predictions:
                 )
 
 
-def check_each_once(images: np.ndarray) -> None:
-    """Raise InvalidPredictions, with the first ten rows, where a film (N,) is listed again."""
+def sums_to_one(probabilities: np.ndarray) -> np.ndarray:
+    """Which films' probabilities (N, C) are those of exclusive classes, but for rounding; bool (N,)."""
+    return np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) <= _SUM_TOLERANCE
+
+
+def check_each_once(images: np.ndarray, table: str = "this table") -> None:
+    """Raise InvalidPredictions, with the first ten rows and films, where a film (N,) is listed again."""
     _, first, where = np.unique(images, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[where] != np.arange(len(images)))
     if again.size:
-        films = len(np.unique(where[again]))
+        films = list(dict.fromkeys(images[again].tolist()))
         raise InvalidPredictions(
-            f"{films} film(s) appear more than once in this table, again in row(s) {_some_rows(again)}; "
-            "each may appear once"
+            f"{len(films)} film(s) appear more than once in {table}, again in row(s) {_some_rows(again)}; "
+            f"each may appear once: {_some(films)}"
         )
 
 
-def check_probabilities(probabilities: np.ndarray, labels: LabelSet) -> None:
+def check_probabilities(probabilities: np.ndarray, labels: LabelSet, table: str = "") -> None:
     """Raise InvalidPredictions, with counts and the first rows, where a value (N, C) is missing or outside [0, 1]."""
     inside = (probabilities >= 0) & (probabilities <= 1)
     if inside.all():
@@ -240,12 +245,12 @@ def check_probabilities(probabilities: np.ndarray, labels: LabelSet) -> None:
     rows = np.flatnonzero(~inside.all(axis=1))
     where = [labels.names[column] for column in np.flatnonzero(~inside.all(axis=0))]
     known = probabilities[~np.isnan(probabilities)]
-    hint = ""
+    hint, place = "", f" in {table}" if table else ""
     if outside > known.size / 10:
         percent = known.min() >= 0 and known.max() <= 100
         hint = "; divide percentages by 100" if percent else "; turn logits into probabilities first"
     raise InvalidPredictions(
-        f"of {probabilities.size} probabilities, {' and '.join(counts)}: row(s) {_some_rows(rows)}, "
+        f"of {probabilities.size} probabilities{place}, {' and '.join(counts)}: row(s) {_some_rows(rows)}, "
         f"for {_some(where)}{hint}"
     )
 

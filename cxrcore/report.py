@@ -18,9 +18,11 @@ from cxrcore import report_figures as figures
 from cxrcore.bundle import find_bundle, is_ensemble, read_config, read_ensemble
 from cxrcore.errors import InvalidBundle
 from cxrcore.findings import Finding
-from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.metrics.decision_curves import decision_curve
+from cxrcore.metrics.operating_points import GIVEN, OperatingPoints
 from cxrcore.metrics.subgroups import RULE, Gap, groups_of, subgroup_gaps
 from cxrcore.predictions import Predictions
+from cxrcore.published import published
 from cxrcore.scoring import ORIGINS, UNKNOWN, Scored
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "report"
@@ -30,8 +32,8 @@ _BADGES = {
     "random": "A random split: scores on one are usually higher than on an official list, so never compare the two.",
     UNKNOWN: "Nobody here vouches that these patients were not learned from: read every score as an upper bound.",
 }
-_RULES = {"youden": "greatest sensitivity + specificity (Youden)", "best_f1": "best F1"}
-_CHOSEN = {"val": "validation patients", UNKNOWN: "films that nobody names"}
+RULES = {"youden": "greatest sensitivity + specificity (Youden)", "best_f1": "best F1"}
+_CHOSEN = {"val": "validation patients", GIVEN: "films that nobody names", UNKNOWN: "films that nobody names"}
 _RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
 
 
@@ -90,7 +92,9 @@ def render(evaluations: Sequence[Evaluation], remarks: Sequence[str] = ()) -> st
     )
     environment.filters |= {"number": _number, "interval": _interval, "percent": _percent, "count": _count, "p": _p}
     environment.filters |= {
-        "rule": lambda rule: _RULES.get(rule, rule),
+        "hundred": lambda estimate: _number(_times(estimate["value"], 100), 2),
+        "hundreds": lambda estimate: _interval({end: _times(estimate[end], 100) for end in ("low", "high")}, 2),
+        "rule": lambda rule: RULES.get(rule, rule),
         "where": lambda films: _CHOSEN.get(films, films),
     }
     template = environment.get_template("report.html")
@@ -135,6 +139,8 @@ def _page(evaluation: Evaluation, anchor: str) -> dict[str, Any]:
         "winner": metrics.get("kind") == "multiclass" and len(rows) > 2,
         "confusion": metrics.get("confusion"),
         "recalibrated": any(row["slope"] for row in rows),
+        "benefits": [row for row in rows if row["benefit"]],
+        "reports": _reports(metrics, rows),
         "histograms": evaluation.films is not None,
         "groups": None if evaluation.films is None else _groups(evaluation.films, metrics),
         "group_rule": RULE,
@@ -164,6 +170,9 @@ def _finding(name: str, scores: dict, evaluation: Evaluation, anchor: str) -> di
     if curve.get("reliability", {}).get("bins"):
         label = f"Observed share of {title} by predicted probability"
         charts.append(("Reliability", figures.reliability(curve["reliability"]["bins"], label)))
+    if scores["n_pos"] and curve.get("decision"):
+        label = f"Net benefit of acting on {title} by threshold probability"
+        charts.append(("Worth acting on", figures.net_benefit(curve["decision"], scores.get("threshold"), label)))
     if (drawn := _histogram(name, title, scores, evaluation.films)) is not None:
         charts.append(("Probabilities", drawn))
     return {
@@ -183,8 +192,37 @@ def _finding(name: str, scores: dict, evaluation: Evaluation, anchor: str) -> di
         "ece_expected": scores.get("ece_expected"),
         "slope": _part(scores, "slope"),
         "intercept": _part(scores, "intercept"),
+        "benefit": _benefit(name, scores, evaluation.films),
         "charts": [(caption, _safe(svg)) for caption, svg in charts],
     }
+
+
+def _benefit(name: str, scores: dict, films: Predictions | None) -> dict[str, Any] | None:
+    """Net benefit at the threshold, with an interval where the films are at hand; None without threshold or finding."""
+    threshold, counts = scores.get("threshold"), scores.get("counts")
+    if not (counts and threshold is not None and 0 < threshold < 1 and scores["n_pos"]):
+        return None
+    odds, n = threshold / (1 - threshold), scores["n_pos"] + scores["n_neg"]
+    model = _estimate((counts["tp"] - counts["fp"] * odds) / n, None)
+    if films is not None:
+        column = films.labels.index(name)
+        drawn = decision_curve(
+            films.targets[:, column], films.probabilities[:, column], films.patient_ids, np.array([threshold])
+        )
+        assert drawn is not None
+        model |= {"low": float(drawn.low[0]), "high": float(drawn.high[0])}
+    return {"threshold": threshold, "model": model, "everybody": (scores["n_pos"] - scores["n_neg"] * odds) / n}
+
+
+def _reports(metrics: dict, rows: Sequence[dict]) -> dict[str, Any] | None:
+    """What others published on the same data, beside this model; None where nothing is known."""
+    found = published(metrics["dataset"])
+    shown = [row for row in rows if any(row["name"] in report.auroc for report in found)]
+    if not shown:
+        return None
+    names = [row["name"] for row in shown]
+    means = [report.mean(names) for report in found]
+    return {"reports": found, "rows": shown, "means": means, "all": len(names) == len(found[0].auroc)}
 
 
 def _histogram(name: str, title: str, scores: dict, films: Predictions | None) -> str | None:
@@ -241,7 +279,7 @@ def _points(thresholds: dict[str, float | None], films: Predictions) -> Operatin
     if all(value is None for value in thresholds.values()):
         return None
     values = np.array([np.nan if thresholds.get(n) is None else thresholds[n] for n in films.labels], np.float32)
-    return OperatingPoints(films.labels.names, values, "val")
+    return OperatingPoints(films.labels.names, values, GIVEN)
 
 
 def _part(scores: dict, name: str) -> dict | None:
@@ -284,6 +322,10 @@ def _interval(estimate: dict, digits: int = 3) -> str:
         return ""
     low, high = (_number(estimate[end], digits) for end in ("low", "high"))
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
 
 
 def _percent(value: float | None) -> str:

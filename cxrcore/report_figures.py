@@ -93,8 +93,7 @@ def pr(curve: dict, prevalence: float | None, point: tuple[float, float] | None,
 
 def reliability(bins: Sequence[dict], label: str) -> str:
     """``bins`` as in curves.json; a dot's area grows with its films, bars are 95 % intervals."""
-    reach = max([max(b["probability"], b["frequency"]) for b in bins], default=1.0)
-    end = next(end for end in (0.1, 0.2, 0.5, 1.0) if reach <= end or end == 1.0)
+    end = reliability_end(bins)
     chart = Chart("predicted", "observed", end, end)
     chart.frame(_ticks(end), _ticks(end))
     chart.path([0, end], [0, end], "chance")
@@ -106,6 +105,46 @@ def reliability(bins: Sequence[dict], label: str) -> str:
         if b["probability"] <= end:
             chart.dot(b["probability"], b["frequency"], "mark", 2 + 3 * (b["n"] / most) ** 0.5)
     return chart.svg(label)
+
+
+def reliability_end(bins: Sequence[dict]) -> float:
+    """Where the axes of a reliability chart end so that rare findings are not lost in a corner."""
+    reach = max([max(b["probability"], b["frequency"]) for b in bins], default=1.0)
+    return next(end for end in (0.1, 0.2, 0.5, 1.0) if reach <= end or end == 1.0)
+
+
+def net_benefit(curve: dict, threshold: float | None, label: str) -> str:
+    """``curve`` as in curves.json: the model beside treating everybody and, at 0, nobody, by threshold probability.
+
+    The axis reaches as far as a finding's odds make a decision of it: four times its prevalence, at least .1.
+    """
+    prevalence = curve["prevalence"]
+    end = next(end for end in (0.1, 0.2, 0.5, 1.0) if end >= min(4 * prevalence, 1.0))
+    top = max(max(curve["model"]), prevalence, 1e-3) * 1.1
+    chart = Chart("threshold probability", "net benefit", end, top)
+    chart.frame(_ticks(end), {0.0: "0", prevalence: _short(prevalence, 3)})
+    shown = [k for k, t in enumerate(curve["thresholds"]) if t <= end]
+    xs = [curve["thresholds"][k] for k in shown]
+    for name, kind in (("everybody", "chance"), ("model", "line")):
+        chart.path(*_inside(xs, [curve[name][k] for k in shown]), kind)
+    if threshold is not None and threshold <= end:
+        chart.path([threshold, threshold], [0, top], "cut")
+    return chart.svg(label)
+
+
+def _inside(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
+    """A falling line up to where it crosses 0, below which the chart ends."""
+    kept_x, kept_y = [], []
+    for k, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        if y < 0:
+            if k and ys[k - 1] >= 0:
+                share = ys[k - 1] / (ys[k - 1] - y)
+                kept_x.append(xs[k - 1] + share * (x - xs[k - 1]))
+                kept_y.append(0.0)
+            break
+        kept_x.append(x)
+        kept_y.append(y)
+    return kept_x, kept_y
 
 
 def histogram(targets: np.ndarray, probabilities: np.ndarray, threshold: float | None, label: str) -> str | None:
@@ -165,8 +204,8 @@ def _ticks(end: float) -> dict[float, str]:
     return {end * k / 2: _short(end * k / 2) for k in range(3)}
 
 
-def _short(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".").lstrip("0") or "0"
+def _short(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".").lstrip("0") or "0"
 
 
 def _logit_place(probability: np.ndarray | float) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import numpy as np
 from cxrcore.bundle import find_bundle, is_ensemble, read_config
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.findings import LabelSet
-from cxrcore.metrics.operating_points import OperatingPoints, fit_operating_points, tuning_films
+from cxrcore.metrics.operating_points import GIVEN, OperatingPoints, fit_operating_points, tuning_films
 from cxrcore.metrics.summary import NO_POINTS, curves, summarise
 from cxrcore.predictions import Predictions
 from cxrcore.table_files import plain_name
 
-GIVEN = "given in "  # the rule of thresholds that somebody else chose
 UNKNOWN = "unknown"  # the badge of a split that nobody vouches for
 ORIGINS = {
     "official": "official split",
@@ -29,12 +29,16 @@ ORIGINS = {
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """The films that were scored, what they score, and the curves behind it."""
+    """The films that were scored, what they score, and the curves behind it, computed when first asked for."""
 
     films: Predictions
     points: OperatingPoints | None
     metrics: dict  # as metrics.json
-    curves: dict  # as curves.json
+
+    @cached_property
+    def curves(self) -> dict:
+        """As curves.json."""
+        return curves(self.films, split=self.metrics["split"])
 
 
 def score_table(
@@ -70,10 +74,10 @@ def score_table(
     metrics["split_origin"] = origin
     if tuned:
         metrics["tuned_on"] = tuned
-    if "operating_points" in metrics and points is not None and (tuned or points.rule.startswith(GIVEN)):
-        own = f"{100 * (tune_fraction or 0):.3g} % of the patients, who are left out here"
-        metrics["operating_points"]["fitted_on"] = own if tuned else UNKNOWN
-    return Scored(films, points, metrics, curves(films, split=split))
+        if "operating_points" in metrics:
+            own = f"{100 * tuned['fraction']:.3g} % of the patients, who are left out here"
+            metrics["operating_points"]["fitted_on"] = own
+    return Scored(films, points, metrics)
 
 
 def score_file(
@@ -120,18 +124,21 @@ def told_beside(path: Path) -> dict:
 def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
     """Thresholds for these findings from a model (its name or folder) or a JSON file.
 
-    The JSON is ``{finding: probability}``, that under ``thresholds``, or a metrics.json. A finding without one has
-    NaN and a why. Raises InvalidPredictions, BundleNotFound or InvalidBundle.
+    The JSON is ``{finding: probability}``, that under ``thresholds``, or a metrics.json; unless it says that validation
+    films chose them (``"fitted_on": "val"``), they are ``given``. A finding without one has NaN and a why. Raises
+    InvalidPredictions, BundleNotFound or InvalidBundle.
     """
     path = Path(reference)
     if path.suffix == ".json" or path.is_file():
-        found, rule = _thresholds_of(path), GIVEN + path.name
+        found, fitted_on = _thresholds_of(path)
+        rule = f"given in {path.name}"
     else:
         folder = find_bundle(reference)
         given = None if is_ensemble(folder) else read_config(folder).operating_points
         if given is None:
             raise InvalidBundle(f"model {folder.name!r} has no thresholds to give")
-        found, rule = given.to_dict()["thresholds"], f"{given.rule}, of {folder.name}"
+        found, fitted_on = given.to_dict()["thresholds"], given.fitted_on
+        rule = f"{given.rule}, of {folder.name}"
     if not set(found) & set(labels):
         raise InvalidPredictions(
             f"{path.name} has thresholds for {', '.join(found)}, and the table is of {', '.join(labels)}"
@@ -142,10 +149,11 @@ def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
         chosen = {name: value, (other if name == one else one): 1 - value}
     values = np.array([chosen.get(name, np.nan) for name in labels], np.float32)
     why = {name: f"no threshold for it in {path.name}" for name in labels if name not in chosen}
-    return OperatingPoints(labels.names, values, "val", rule, why)
+    return OperatingPoints(labels.names, values, fitted_on, rule, why)
 
 
-def _thresholds_of(path: Path) -> dict[str, Any]:
+def _thresholds_of(path: Path) -> tuple[dict[str, Any], str]:
+    """A threshold a finding, and what chose them as far as the file says."""
     wanted = f'{path.name} is no file of thresholds: expected JSON such as {{"Effusion": 0.31}}'
     try:
         data = json.loads(path.read_text("utf-8"))
@@ -153,6 +161,9 @@ def _thresholds_of(path: Path) -> dict[str, Any]:
         raise InvalidPredictions(f"there is no file {path.name!r}") from None
     except (OSError, ValueError):
         raise InvalidPredictions(wanted) from None
+    told = data if isinstance(data, dict) else {}
+    points = told["operating_points"] if isinstance(told.get("operating_points"), dict) else told
+    fitted_on = "val" if points.get("fitted_on") == "val" else GIVEN
     if isinstance(data, dict) and isinstance(data.get("findings"), dict):
         data = {name: scores.get("threshold") for name, scores in data["findings"].items()}
     elif isinstance(data, dict) and isinstance(data.get("thresholds"), dict):
@@ -165,7 +176,7 @@ def _thresholds_of(path: Path) -> dict[str, Any]:
             raise InvalidPredictions(
                 f"{path.name}: the threshold of {name} is {value!r}, and a probability is expected"
             )
-    return data
+    return data, fitted_on
 
 
 def choose_split(table: Predictions, split: str | None = None) -> str:

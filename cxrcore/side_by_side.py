@@ -11,7 +11,7 @@ from cxrcore.errors import InvalidPredictions
 from cxrcore.findings import Kind
 from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.comparison import compare_findings, compare_macro
-from cxrcore.metrics.operating_points import OperatingPoints, decide
+from cxrcore.metrics.operating_points import OperatingPoints, decide, disease_of
 from cxrcore.predictions import Predictions
 
 SCHEMA = 1
@@ -75,11 +75,16 @@ def compare_tables(
 ) -> dict:
     """Paired differences of AUROC, first minus second, and, with both models' thresholds, of their calls.
 
-    For JSON: ``findings`` (see ``metrics.comparison``; each with ``calls`` or null), ``macro``, counts of films.
+    For JSON: ``findings`` (see ``metrics.comparison``; each with ``calls`` or null), ``macro``, counts of films. Of two
+    exclusive classes only the disease counts as a comparison in Holm's correction.
     """
     one, other = pair.first, pair.second
     codes = group_codes(one.patient_ids)
-    compared = compare_findings(one.targets, one.probabilities, other.probabilities, list(one.labels), codes)
+    disease = disease_of(one.labels)
+    counted = None if disease is None else (disease,)  # of two classes the other says the same again
+    compared = compare_findings(
+        one.targets, one.probabilities, other.probabilities, one.labels.names, codes, counted=counted
+    )
     calls: list[np.ndarray] = []
     undecided: dict[str, str] = {}
     for films, points in ((one, first), (other, second)):

@@ -118,7 +118,7 @@ class TableFile:
         try:
             return pq.ParquetFile(self.open())
         except (pa.ArrowException, OSError):
-            raise InvalidPredictions("this file is not a readable Parquet table") from None
+            raise InvalidPredictions(f"{self.name} is not a readable Parquet table; get it again") from None
 
     def _read_parquet(self, columns: Sequence[str], numbers: set[str]) -> pa.Table:
         import pyarrow as pa
@@ -134,14 +134,14 @@ class TableFile:
                 batches.append(batch)
             table = pa.Table.from_batches(batches, schema=file.schema_arrow.empty_table().select(columns).schema)
         except (pa.ArrowException, OSError, KeyError):
-            raise InvalidPredictions("this file is not a readable Parquet table") from None
+            raise InvalidPredictions(f"{self.name} is not a readable Parquet table; get it again") from None
         for k, column in enumerate(columns):
             kind = pa.float64() if column in numbers else pa.string()
             try:
                 table = table.set_column(table.schema.get_field_index(column), column, table[k].cast(kind))
             except (pa.ArrowException, KeyError):
                 what = "numbers" if column in numbers else "plain text or numbers"
-                raise InvalidPredictions(f"column {column} holds something other than {what}") from None
+                raise InvalidPredictions(f"column {column} of {self.name} holds something other than {what}") from None
         return table
 
     def _read_csv(self, columns: Sequence[str], numbers: set[str]) -> pa.Table:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+UNDEFINED = "- (undefined)"
 
 
 def as_table(metrics: dict) -> str:
@@ -18,24 +21,30 @@ def as_table(metrics: dict) -> str:
     ]
     for name, scores in metrics["findings"].items():
         rates = "".join(f"{_short(scores[key]):>13}" for key in ("sensitivity", "specificity"))
-        lines.append(f"{name:{width}}  {scores['n_pos']:4}  {scores['n_neg']:7}  {_area(scores['auroc']):20}{rates}")
-    lines.append(f"{'mean':{width}}  {'':4}  {'':7}  {_area(metrics['macro']['auroc'])}")
+        area = with_interval(scores["auroc"], undefined=UNDEFINED)
+        lines.append(f"{name:{width}}  {scores['n_pos']:4}  {scores['n_neg']:7}  {area:20}{rates}")
+    mean = with_interval(metrics["macro"]["auroc"], undefined=UNDEFINED)
+    lines.append(f"{'mean':{width}}  {'':4}  {'':7}  {mean}")
     if metrics.get("accuracy") is not None:
         lines.append(f"accuracy {metrics['accuracy']:.3f}")
     return "\n".join(lines)
 
 
+def with_interval(estimate: Mapping[str, Any], signed: bool = False, undefined: str = "-") -> str:
+    """``0.871 (0.852-0.890)``, or the bare value where there is no interval; ``signed``: ``+0.012 (-0.003 to +0.027)``.
+
+    ``estimate`` has value, low and high, as in metrics.json; ``undefined`` is said where the value is null.
+    """
+    value, low, high = (estimate[part] for part in ("value", "low", "high"))
+    if value is None:
+        return undefined
+    sign, between = ("+", " to ") if signed else ("", "-")
+    return f"{value:{sign}.3f}" + ("" if low is None else f" ({low:{sign}.3f}{between}{high:{sign}.3f})")
+
+
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Indented JSON; NaN is refused."""
     path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", "utf-8")
-
-
-def _area(estimate: dict) -> str:
-    if estimate["value"] is None:
-        return "- (undefined)"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f}-{estimate['high']:.3f})"
 
 
 def _short(value: float | None) -> str:

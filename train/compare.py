@@ -13,6 +13,7 @@ from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.predictions import Predictions
 from cxrcore.scoring import choose_split, read_thresholds, told_beside, validation_points
 from cxrcore.side_by_side import compare_tables, same_films
+from cxrcore.told import UNDEFINED, with_interval
 
 
 def compare(
@@ -44,10 +45,11 @@ def as_text(result: dict) -> str:
         lines.append(f"only in one table, left out: {', '.join(result['findings_left_out'])}")
     lines += ["", f"{'AUROC':{width}}   with   first  second  first - second (95 %)        p  p (Holm)"]
     for name, entry in (*result["findings"].items(), ("mean", result["macro"])):
-        gap, films = entry["difference"], "" if name == "mean" else str(entry["first"]["n_pos"])
+        gap = with_interval(entry["difference"], signed=True, undefined=UNDEFINED)
+        films = "" if name == "mean" else str(entry["first"]["n_pos"])
         areas = "  ".join(f"{_number(entry[side]['value']):>6}" for side in ("first", "second"))
         p = f"{_p(entry['p']):>7}  {_p(entry['p_holm']) if name != 'mean' else '':>8}"
-        lines.append(f"{name:{width}}  {films:>5}  {areas}  {_interval(gap):24}{p}".rstrip())
+        lines.append(f"{name:{width}}  {films:>5}  {areas}  {gap:24}{p}".rstrip())
     called = {name: entry["calls"] for name, entry in result["findings"].items() if entry["calls"]}
     if called:
         lines += [
@@ -74,14 +76,6 @@ def _points(path: Path, table: Predictions) -> OperatingPoints | None:
         except CxrError:
             return None
     return None
-
-
-def _interval(gap: dict) -> str:
-    if gap["value"] is None:
-        return "- (undefined)"
-    if gap["low"] is None:
-        return f"{gap['value']:+.3f}"
-    return f"{gap['value']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
 
 
 def _number(value: float | None) -> str:

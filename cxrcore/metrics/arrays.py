@@ -52,7 +52,7 @@ def count_patients(codes: np.ndarray) -> int:
 def sums_by_patient(columns: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Columns (N, K) summed over each patient's films, float64 (P, K), rows by patient code (N,)."""
     size = int(codes.max()) + 1 if codes.size else 0
-    sums = [np.bincount(codes, weights=column, minlength=size) for column in np.asarray(columns, dtype=np.float64).T]
+    sums = [np.bincount(codes, weights=column, minlength=size) for column in np.asarray(columns).T]
     return np.stack(sums, axis=1) if sums else np.zeros((size, 0))
 
 

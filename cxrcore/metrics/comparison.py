@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,13 +65,17 @@ def compare_findings(
     names: Sequence[str],
     groups: np.ndarray | None = None,
     level: float = 0.95,
+    counted: Collection[str] | None = None,
 ) -> dict[str, Comparison]:
-    """Every finding, p corrected by Holm (1979) over those that have one; all arrays (N, C) but ``groups`` (N,)."""
+    """Every finding, p corrected by Holm (1979) over those that have one; all arrays (N, C) but ``groups`` (N,).
+
+    ``counted``: the findings that are a comparison of their own, where that is not all; the others stay uncorrected.
+    """
     codes = None if groups is None else group_codes(groups)
     found = {
         name: compare_auroc(targets[:, k], first[:, k], second[:, k], codes, level) for k, name in enumerate(names)
     }
-    corrected = holm([one.p for one in found.values()])
+    corrected = holm([one.p if counted is None or name in counted else None for name, one in found.items()])
     return {name: replace(one, p_holm=p) for (name, one), p in zip(found.items(), corrected, strict=True)}
 
 

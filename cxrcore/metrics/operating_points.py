@@ -14,16 +14,17 @@ from cxrcore.errors import InvalidPredictions, LabelMismatch
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import known, tied_runs
 
+GIVEN = "given"  # by somebody who does not say which films chose them
 WINNER = "the most probable class is the decision, so there is no threshold"
 
 
 @dataclass(frozen=True, eq=False)
 class OperatingPoints:
-    """One decision threshold per finding, and the split that chose them; a test split is refused."""
+    """One decision threshold per finding, and the films that chose them; a test split is refused."""
 
     findings: tuple[str, ...]  # column order of the classifier head, length C
     thresholds: np.ndarray  # probabilities in [0, 1], float32, shape (C,); NaN where none could be chosen
-    fitted_on: str  # the split that chose them; only "val" is honest
+    fitted_on: str  # "val", the only honest split, or "given" where nobody says
     rule: str = "youden"  # as given to ``fit_operating_points``
     why: dict[str, str] = field(default_factory=dict)  # finding -> reason for a NaN
 
@@ -32,7 +33,7 @@ class OperatingPoints:
         expected = (len(self.findings),)
         if self.thresholds.shape != expected:
             raise ValueError(f"expected one threshold per finding, shape {expected}, got {self.thresholds.shape}")
-        if self.fitted_on != "val":
+        if self.fitted_on not in ("val", GIVEN):
             raise ValueError(f"thresholds fitted on {self.fitted_on!r} would flatter its scores; fit them on 'val'")
         if not np.all(np.isnan(self.thresholds) | ((self.thresholds >= 0) & (self.thresholds <= 1))):
             raise ValueError(f"thresholds are probabilities in [0, 1], got {self.thresholds.tolist()}")

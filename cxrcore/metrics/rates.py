@@ -185,20 +185,42 @@ def specificity_at_sensitivity(
     level: float = 0.95,
     groups: np.ndarray | None = None,
 ) -> Estimate:
-    """Specificity at the highest threshold that finds at least this share of the films with the finding.
+    """Specificity at the highest threshold that finds at least this share of the films with the finding, (N,) each.
 
     ``sensitivity`` in (0, 1] may be a count's share: ``388 / 390`` asks for exactly 388 films. The interval takes the
     threshold as given.
     """
+    columns = np.asarray(targets)[:, None], np.asarray(scores)[:, None]
+    return specificities_at_sensitivity(*columns, sensitivity, level, groups)[0]
+
+
+def specificities_at_sensitivity(
+    targets: np.ndarray,
+    scores: np.ndarray,
+    sensitivity: float,
+    level: float = 0.95,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> list[Estimate]:
+    """The same for every finding at once, (N, C) each, on the same resamples."""
     if not 0 < sensitivity <= 1:
         raise ValueError(f"a sensitivity lies in (0, 1], got {sensitivity}")
-    positive, found, _ = known(targets, scores)
-    if not positive.any():
-        return Estimate.undefined("no film has the finding", 0, int((~positive).sum()))
-    needed = at_least(sensitivity, float(positive.sum()))
-    threshold = np.sort(found[positive])[::-1][max(needed, 1) - 1]
-    absent, cleared = np.asarray(targets) == 0, np.asarray(scores, dtype=np.float64) < threshold
-    return shares(cleared[:, None], absent[:, None], groups, level, "no film is without the finding")[0]
+    targets, scores = np.asarray(targets), np.asarray(scores)
+    cleared = np.zeros(targets.shape, dtype=bool)
+    for column in range(targets.shape[1]):
+        positive, found, _ = known(targets[:, column], scores[:, column])
+        if positive.any():
+            needed = at_least(sensitivity, float(positive.sum()))
+            threshold = np.sort(found[positive])[::-1][max(needed, 1) - 1]
+            cleared[:, column] = np.asarray(scores[:, column], dtype=np.float64) < threshold
+    absent = targets == 0
+    estimates = shares(cleared, absent, groups, level, "no film is without the finding", seed=seed)
+    return [
+        estimate if present else Estimate.undefined("no film has the finding", 0, healthy)
+        for estimate, present, healthy in zip(
+            estimates, (targets == 1).any(axis=0).tolist(), absent.sum(axis=0).tolist(), strict=True
+        )
+    ]
 
 
 def _quotient(name: str, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

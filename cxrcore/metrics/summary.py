@@ -15,7 +15,7 @@ from cxrcore.metrics.decision_curves import decision_curve
 from cxrcore.metrics.discrimination import auprc, auroc, macro_auroc, micro_auroc
 from cxrcore.metrics.intervals import Estimate
 from cxrcore.metrics.operating_points import WINNER, OperatingPoints, decide, disease_of
-from cxrcore.metrics.rates import Rates, rates_of_each, share, specificity_at_sensitivity
+from cxrcore.metrics.rates import Rates, rates_of_each, share, specificities_at_sensitivity
 from cxrcore.metrics.recalibration import recalibration
 from cxrcore.predictions import Predictions
 
@@ -52,6 +52,7 @@ def summarise(
         undecided = dict.fromkeys(undecided, why_no_points)
     each = rates_of_each(targets, decisions, groups=patients, seed=seed)
     scored = {name: None if name in undecided else each[column] for column, name in enumerate(labels)}
+    strict = specificities_at_sensitivity(targets, probabilities, NEARLY_ALL, groups=patients, seed=seed)
     findings = {}
     for column, name in enumerate(labels):
         y, p = targets[:, column], probabilities[:, column]
@@ -73,7 +74,7 @@ def summarise(
             "calibration": recalibration(y, p, patients).to_dict(),
             "specificity_at_sensitivity": {
                 "sensitivity": NEARLY_ALL,
-                **specificity_at_sensitivity(y, p, NEARLY_ALL, groups=patients).to_dict(),
+                **strict[column].to_dict(),
             },
         }
         _explain(findings[name], {"threshold": why_no_threshold}, "no film has a known label")

@@ -102,6 +102,61 @@ def test_exclusive_classes_are_known_by_their_names():
     assert "each film counts as its own" in films.notes[0]
 
 
+CLASSES = "image,prob_Normal,prob_Pneumonia\na,0.1,0.9\nb,0.8,0.2\nc,0.3,0.7\n"
+
+
+@pytest.mark.parametrize("column", ["label", "Class", "Diagnosis", "Finding Labels"])
+def test_one_column_of_class_names_is_a_label_file(column):
+    films = read(CLASSES, labels=f"image,patient,{column}\na,p,pneumonia\nb,p,NORMAL\nc,q,\n")
+    assert films.labels == PNEUMONIA2
+    np.testing.assert_array_equal(films.targets, [[0, 1], [1, 0], [np.nan, np.nan]])
+    assert films.patient_ids.tolist() == ["p", "p", "q"]
+
+
+def test_one_column_of_class_names_beside_the_predictions():
+    rows = CLASSES.replace("prob_", "").split()
+    table = "\n".join(
+        f"{row},{name}" for row, name in zip(rows, ["label", "Pneumonia", "Normal", "Normal"], strict=True)
+    )
+    films = read(table, labels=None)
+    assert films.labels == PNEUMONIA2
+    np.testing.assert_array_equal(films.targets[:, 1], [1, 0, 0])
+    theirs = table.replace("Normal", "Clear").replace("Pneumonia", "Covid")
+    own = read(theirs.replace("Clear,Covid", "prob_Clear,prob_Covid"), labels=None)
+    assert (own.labels.names, own.labels.kind) == (("Clear", "Covid"), Kind.MULTICLASS)
+    np.testing.assert_array_equal(own.targets, films.targets)
+
+
+def test_classes_that_only_one_side_has_are_said_aloud(tmp_path):
+    other = read(CLASSES, labels="image,label\na,Pneumonia\nb,Normal\nc,Tuberculosis\n")
+    np.testing.assert_array_equal(other.targets, [[0, 1], [1, 0], [np.nan, np.nan]])
+    assert other.notes[0] == "1 film(s) are of a class that is not predicted: their class counts as unknown."
+    unseen = read(CLASSES, labels="image,label\na,Normal\nb,Normal\nc,\n")
+    np.testing.assert_array_equal(unseen.targets, [[1, 0], [1, 0], [np.nan, np.nan]])
+    assert unseen.notes[0] == "No film is labelled Pneumonia."
+    other.write(tmp_path / "ours.parquet")
+    again = read_predictions(tmp_path / "ours.parquet", b"image,label\na,Normal\nb,Pneumonia\nc,Normal\n")
+    np.testing.assert_array_equal(again.targets, [[1, 0], [0, 1], [1, 0]])
+
+
+def test_several_names_a_film_are_findings_of_their_own():
+    films = read(TABLE, labels="image,labels\n1_0.png,Mass|Effusion\n1_1.png,No Finding\n2_0.png,Mass\n3_0.png,\n")
+    assert films.labels.kind is Kind.MULTILABEL
+    np.testing.assert_array_equal(films.targets, [[1, 1], [0, 0], [0, 1], [np.nan, np.nan]])
+    alone = read("image,prob_Mass,label\na,0.9,Mass\nb,0.2,Normal\n", labels=None)
+    assert alone.targets[:, 0].tolist() == [1, 0]  # whoever has another class does not have this finding
+
+
+@pytest.mark.parametrize("values", [("0", "1"), tuple(f"comment {k}" for k in range(101)), ("", "")])
+def test_a_column_of_other_things_than_class_names_is_refused(values):
+    rows = "".join(f"{k}.png,{value},0.5,0.5\n" for k, value in enumerate(values))
+    with pytest.raises(
+        InvalidDataset, match=r"column label of this table holds .*names of classes are expected"
+    ) as caught:
+        read("image,label,prob_Normal,prob_Pneumonia\n" + rows, labels=None)
+    assert "call a column of 0 and 1 target_<finding>" in str(caught.value)
+
+
 def test_a_finding_of_their_own_counts_where_it_has_a_label():
     table = "image,prob_Stent,prob_Mass,prob_Nose\n1_0.png,0.9,0.8,0.1\n3_0.png,0.1,0.2,0.1\n"
     labels = "image,Mass,label_Stent,patient\n1_0.png,1,1,a\n3_0.png,0,0,a\n"
@@ -138,7 +193,9 @@ def test_films_join_by_file_name_where_paths_differ(folder, suffix):
 
 def test_rows_of_bad_probabilities_are_those_of_the_file():
     bad = TABLE.replace("0.3,0.25", ",1.25").replace("\n1_0", "\n7_0")  # row 1 has no label
-    with pytest.raises(InvalidPredictions, match=r"1 missing and 1 outside \[0, 1\]: row\(s\) 3, for"):
+    with pytest.raises(
+        InvalidPredictions, match=r"of 8 probabilities in this table, 1 missing and 1 outside \[0, 1\]: row\(s\) 3, for"
+    ):
         read(bad)
     with pytest.raises(InvalidPredictions, match="divide percentages by 100"):
         read("image,prob_Mass\n1_0.png,90\n1_1.png,12.5\n")
@@ -155,7 +212,10 @@ def test_rows_of_bad_probabilities_are_those_of_the_file():
         ("Image Index,view\n1_0.png,PA\n", r"lacks a column of probabilities \(prob_<finding>\)"),
         ("who,view\n1_0.png,PA\n", r"lacks a column of films .* and one of probabilities"),
         ("image,prob_Nose\n1_0.png,0.5\n", "no finding has both probability and label: .* predicts Nose"),
-        (TABLE + "1_0.png,0.2,0.2\n", r"1 film\(s\) appear more than once in this table, again in row\(s\) 5;"),
+        (
+            TABLE + "1_0.png,0.2,0.2\n",
+            r"1 film\(s\) appear more than once in this table, again in row\(s\) 5; each may appear once: 1_0.png",
+        ),
         (TABLE + ",0.2,0.2\n", r"has 1 row\(s\) without a film, the first in row 5"),
         (TABLE + "4.png,0.2\n", "has 2 fields in row 5 and 3 in its header"),
         (TABLE + "x" * 600 + ",0.2,0.2\n", "a film of this table is called by over 512 characters, in row 5"),
@@ -180,7 +240,7 @@ def test_broken_tables_get_one_sentence(table, message):
 
 
 def test_labels_that_are_none_get_one_sentence():
-    with pytest.raises(InvalidPredictions, match=r"has no labels \(target_<finding>\); give a label file"):
+    with pytest.raises(InvalidPredictions, match=r"has no labels \(target_<finding> or label\); give a label file"):
         read(TABLE, labels=None)
     with pytest.raises(InvalidDataset, match="is no label file"):
         read(TABLE, labels="image,comment\n1_0.png,fine\n")
@@ -223,7 +283,7 @@ def test_parquet_from_elsewhere_and_our_own(tmp_path):
     other = NIH_LABELS.replace("2_0.png,Pleural_Thickening", "2_0.png,Mass")
     assert read_predictions(tmp_path / "ours.parquet", other.encode()).targets[:, 1].tolist() == [1, 0, 1, 1]
     frame.assign(prob_Mass="high").to_parquet(tmp_path / "words")
-    with pytest.raises(InvalidPredictions, match="prob_Mass holds something other than numbers"):
+    with pytest.raises(InvalidPredictions, match="column prob_Mass of words holds something other than numbers"):
         read_predictions(tmp_path / "words", NIH_LABELS.encode())
 
 

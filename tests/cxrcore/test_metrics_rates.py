@@ -7,7 +7,18 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
-from cxrcore.metrics.rates import BY_PATIENT, predictive_values, rates, rates_of, rates_of_each, share, shares
+from cxrcore.metrics.bootstrap import resampled_sums
+from cxrcore.metrics.rates import (
+    BY_PATIENT,
+    predictive_values,
+    rates,
+    rates_of,
+    rates_of_each,
+    share,
+    shares,
+    specificities_at_sensitivity,
+    specificity_at_sensitivity,
+)
 
 
 def clustered(n=2400, patients=300, seed=0):
@@ -164,3 +175,28 @@ def test_predictive_values_at_the_edges():
     assert predictive_values(no_case, 0.1)[0].why == "no film has the finding"
     with pytest.raises(ValueError, match="between 0 and 1"):
         predictive_values(perfect, 1.0)
+
+
+def test_specificities_of_several_findings_are_those_of_each():
+    rng = np.random.default_rng(5)
+    groups = rng.integers(0, 80, 300)
+    targets = (rng.random((300, 4)) < [0.3, 0.1, 0, 1]).astype(float)
+    targets[:7, 0] = np.nan
+    scores = rng.random((300, 4)) + 0.5 * np.nan_to_num(targets)
+    for groups_given in (groups, None):
+        found = specificities_at_sensitivity(targets, scores, 0.9, groups=groups_given)
+        for column, estimate in enumerate(found):
+            assert estimate == specificity_at_sensitivity(
+                targets[:, column], scores[:, column], 0.9, 0.95, groups_given
+            )
+        y, p = targets[:, 1] == 1, scores[:, 1]
+        threshold = max(t for t in p if (p[y] >= t).mean() >= 0.9)
+        assert found[1].value == pytest.approx((p[~y] < threshold).mean())
+        assert [found[k].why for k in (2, 3)] == ["no film has the finding", "no film is without the finding"]
+
+
+def test_sums_over_many_patients_are_those_of_the_patients_drawn():
+    by_patient = np.random.default_rng(0).normal(size=(5000, 3))
+    generator = np.random.default_rng(3)
+    drawn = [by_patient[generator.integers(0, 5000, 5000)].sum(axis=0) for _ in range(120)]
+    np.testing.assert_allclose(resampled_sums(by_patient, 120, seed=3), drawn, rtol=1e-9, atol=1e-9)

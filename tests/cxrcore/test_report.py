@@ -71,9 +71,38 @@ def test_its_numbers_are_those_of_the_metrics(films, page):
     assert "no film has the finding" in page
 
 
+def test_net_benefit_is_that_of_the_calls_at_the_threshold(films, page):
+    scored = score_table(films)
+    section = page.split("Is it worth acting on?")[1].split("</section>")[0]
+    assert "acting on nobody scores 0" in section
+    for name in films.labels.names[:3]:
+        at = scored.metrics["findings"][name]["threshold"]
+        column, test = films.labels.index(name), scored.films
+        called, sick = test.probabilities[:, column] >= at, test.targets[:, column] == 1
+        net = 100 * (np.mean(called & sick) - np.mean(called & ~sick) * at / (1 - at))
+        everybody = 100 * (sick.mean() - np.mean(~sick) * at / (1 - at))
+        row = re.search(rf'row">{name}<.*?</tr>', section)[0]
+        assert f"<td>{everybody:.2f}</td>".replace("-", "−").replace(">0.", ">.").replace("−0.", "−.") in row
+        assert f'"value">{net:.2f}<small>' in row
+    assert "Hernia" not in section
+
+
+def test_published_scores_stand_beside_with_their_split(films, page):
+    section = page.split("What have others reported?")[1].split("</section>")[0]
+    assert "Wang 2017<br><small>official split" in section
+    assert "CheXNet 2017<br><small>random split" in section
+    row = re.search(r'row">Cardiomegaly<.*?</tr>', section)[0]
+    assert row.endswith("<td>.810</td><td>.925</td></tr>")
+    own = score_table(films).metrics["findings"]["Cardiomegaly"]["auroc"]["value"]
+    assert f'"value">{own:.3f}'.replace(">0", ">") in row
+    assert "Mean of" not in section  # of other findings than theirs
+    elsewhere = render([from_scored(score_table(films, dataset="mine", model="m"))])
+    assert "What have others reported?" not in elsewhere
+
+
 def test_charts_are_sound_svg_with_a_name(page):
     charts = re.findall(r'<svg class="chart".*?</svg>', page, re.DOTALL)
-    assert len(charts) == 3 * 4 + 2  # Hernia has no ROC and no precision
+    assert len(charts) == 3 * 5 + 2  # Hernia has no ROC and no precision
     for chart in charts:
         root = ElementTree.fromstring(chart)
         assert root.get("aria-label")

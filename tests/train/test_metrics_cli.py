@@ -10,11 +10,13 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from cxrcore import scoring
 from cxrcore.bundle import EMBEDDED
 from cxrcore.errors import CxrError, InvalidBundle, InvalidPredictions
 from cxrcore.findings import NIH14
 from cxrcore.foreign import read_predictions
 from cxrcore.side_by_side import compare_calls, mcnemar
+from cxrcore.told import with_interval
 from train.compare import compare
 from train.metrics import measure
 
@@ -112,7 +114,11 @@ def test_thresholds_come_from_json_of_three_kinds(table, tmp_path):
         assert metrics["findings"]["Mass"]["threshold"] == pytest.approx(0.4)
         assert metrics["findings"]["Nodule"]["threshold"] is None
         assert "no threshold for it in given.json" in metrics["findings"]["Nodule"]["why"]
-        assert metrics["operating_points"] == {"rule": "given in given.json", "fitted_on": "unknown"}
+        assert metrics["operating_points"] == {"rule": "given in given.json", "fitted_on": "given"}
+    for told in ({"fitted_on": "val"}, {"operating_points": {"rule": "youden", "fitted_on": "val"}}):
+        given.write_text(json.dumps({"thresholds": {"Mass": 0.4}, **told}))
+        metrics = measure(table(), tmp_path / "metrics.json", thresholds=str(given))
+        assert metrics["operating_points"]["fitted_on"] == "val"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,7 @@ def test_thresholds_of_a_model_and_one_threshold_of_two_classes(tmp_path):
     frame.assign(target_Normal=(~sick).astype(int), target_Pneumonia=sick.astype(int)).to_csv(tmp_path / "t.csv")
     metrics = measure(tmp_path / "t.csv", tmp_path / "m.json", thresholds="pneumonia-resnet18")
     assert metrics["findings"]["Pneumonia"]["threshold"] == pytest.approx(0.8027, abs=1e-3)
-    assert metrics["operating_points"]["rule"] == "youden, of pneumonia-resnet18"
+    assert metrics["operating_points"] == {"rule": "youden, of pneumonia-resnet18", "fitted_on": "val"}
     (tmp_path / "one.json").write_text('{"Pneumonia": 0.3}')
     metrics = measure(tmp_path / "t.csv", tmp_path / "m.json", thresholds=str(tmp_path / "one.json"))
     assert metrics["findings"]["Normal"]["threshold"] == pytest.approx(0.7)
@@ -223,6 +229,18 @@ def test_a_model_against_itself_shows_no_difference(table):
         assert entry["calls"]["agreement"] == 1
 
 
+def test_two_classes_are_one_comparison(tmp_path):
+    rng = np.random.default_rng(4)
+    sick = rng.random(120) < 0.5
+    for name in ("one", "two"):
+        p = 1 / (1 + np.exp(-(sick + rng.normal(0, 1, 120))))
+        frame = pd.DataFrame({"image": range(120), "prob_Normal": 1 - p, "prob_Pneumonia": p})
+        frame.assign(label=np.where(sick, "Pneumonia", "Normal")).to_csv(tmp_path / f"{name}.csv", index=False)
+    found = compare(tmp_path / "one.csv", tmp_path / "two.csv")["findings"]
+    assert found["Pneumonia"]["p_holm"] == found["Pneumonia"]["p"] == pytest.approx(found["Normal"]["p"])
+    assert (found["Normal"]["p_holm"], found["Normal"]["why"]) == (None, "not corrected")
+
+
 def test_tables_of_other_films_findings_or_truths_are_not_compared(table, tmp_path):
     one = table("one.csv")
     with pytest.raises(InvalidPredictions, match=r"no film is in both tables: the first calls one '0.png'"):
@@ -248,3 +266,26 @@ def test_mcnemar_is_exact_for_single_films_and_durkalskis_where_patients_repeat(
     assert doubled["p"] == pytest.approx(chi2.sf((b - c) ** 2 / (b + c), 1))  # copies of a film teach nothing
     none = compare_calls(np.zeros(3, bool), np.ones(3, bool), np.ones(3, bool), np.arange(3))
     assert none["sensitivity"] == {"first": None, "second": None, "p": None, "method": "McNemar"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "signed", "text"),
+    [
+        ((0.8714, 0.8516, 0.8902), False, "0.871 (0.852-0.890)"),
+        ((0.0123, -0.0031, 0.0277), True, "+0.012 (-0.003 to +0.028)"),
+        ((0.5, None, None), False, "0.500"),
+        ((-0.5, None, None), True, "-0.500"),
+        ((None, None, None), False, "-"),
+    ],
+)
+def test_an_interval_is_told_in_one_way(numbers, signed, text):
+    assert with_interval(dict(zip(("value", "low", "high"), numbers, strict=True)), signed) == text
+
+
+def test_curves_are_drawn_only_when_asked_for(table, monkeypatch):
+    asked = []
+    monkeypatch.setattr(scoring, "curves", lambda films, split: asked.append(split) or {"findings": {}})
+    scored = scoring.score_table(read_predictions(table()))
+    assert not asked
+    assert scored.curves is scored.curves
+    assert asked == ["test"]
