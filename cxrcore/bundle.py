@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle
 from cxrcore.findings import LabelSet
-from cxrcore.hub_access import origin, parse_reference
+from cxrcore.hub_access import Token, origin, parse_reference
 from cxrcore.metrics.calibration import Calibration, Identity, calibration_from_dict
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.preprocessing import Preprocessing
@@ -34,6 +34,7 @@ SCHEMA = 1
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 GOLDEN = "evaluation/golden.json"  # outputs on phantoms, for ``cxrcore.selftest``
+PICTURES = ("evaluation/*/roc.png", "evaluation/*/reliability.png")  # of the card, drawn from the scores
 MEMBERS = "members"  # the folder of an ensemble's members, each a bundle
 _OUTSIDE_ARGS = ("checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
 _OUTSIDE_CFG = ("url", "file", "hf_hub_id", "state_dict", "source")
@@ -76,7 +77,7 @@ class BundleConfig:
                 "fixed_input_size": False,
                 "interpolation": "bilinear",
                 "crop_pct": 1.0,
-                "crop_mode": "squash" if prep.geometry == "squash" else "border",
+                "crop_mode": {"squash": "squash", "crop": "center"}.get(prep.geometry, "border"),
                 "mean": [prep.mean] * prep.channels,
                 "std": [prep.std] * prep.channels,
                 "num_classes": classes,
@@ -251,21 +252,26 @@ def embedded_models() -> list[str]:
     return sorted(names, key=lambda name: name != FIRST)
 
 
-def find_bundle(reference: str | os.PathLike) -> Path:
+def find_bundle(reference: str | os.PathLike, token: Token = None, limit_bytes: int | None = None) -> Path:
     """The folder of an embedded name, of a path, or of ``user/repo[@revision]`` on the Hub, fetched where need be.
 
-    A folder here comes first, and what begins with the name of one is never looked for elsewhere. Raises
-    BundleNotFound with the names there are, or what ``hub_pull.open_reference`` raises.
+    A folder here comes first, and what begins with the name of one is never looked for elsewhere. ``xrv:<weights>`` is
+    one of torchxrayvision's. ``token`` and ``limit_bytes`` as in ``hub_pull.open_reference``. Raises BundleNotFound
+    with the names there are, or what that or ``xrv_models.open_xrv`` raises.
     """
     text = os.fspath(reference)
     for folder in (EMBEDDED / text, Path(text)):
         if text and (folder / CONFIG).is_file():
             return folder
+    if text.startswith("xrv:"):
+        from cxrcore.xrv_models import open_xrv
+
+        return open_xrv(text.removeprefix("xrv:"))
     on_hub = parse_reference(text) if isinstance(reference, str) else None
     if on_hub is not None and not Path(text.split("/")[0]).exists():
         from cxrcore.hub_pull import open_reference
 
-        return open_reference(on_hub)
+        return open_reference(on_hub, token, limit_bytes)
     names = ", ".join(embedded_models()) or "none yet"
     what = "that folder has no config.json" if Path(text).is_dir() else "there is no such model or folder"
     raise BundleNotFound(f"cannot open model {Path(text).name!r}: {what}; embedded models: {names}")
@@ -322,6 +328,20 @@ def read_network(folder: Path, config: BundleConfig) -> nn.Module:
 
     Raises InvalidBundle when the file is corrupt, or a tensor is missing, extra, misshaped or not finite.
     """
+    return network_with(_read_tensors(folder), config, folder.name)
+
+
+def check_weights(folder: Path, config: BundleConfig) -> None:
+    """Raise InvalidBundle where ``read_network`` would, sooner: no tensor is made only to be filled."""
+    import timm  # noqa: F401  # before the context below, which an import must not see
+    import torch
+
+    with torch.device("meta"):  # shapes and nothing else
+        network = config.build_network()
+    _refuse_misfit(network, _read_tensors(folder), config, folder.name)
+
+
+def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -329,16 +349,23 @@ def read_network(folder: Path, config: BundleConfig) -> nn.Module:
     if not path.is_file():
         raise InvalidBundle(f"model {folder.name!r} has no {WEIGHTS}; fetch the bundle again")
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError):
         raise InvalidBundle(f"the weights of model {folder.name!r} are damaged; fetch the bundle again") from None
+
+
+def network_with(tensors: dict[str, torch.Tensor], config: BundleConfig, name: str) -> nn.Module:
+    """As ``read_network``, of tensors by their names in the state dict; ``name`` is what to call them."""
     network = config.build_network()
-    problems = _differences(network.state_dict(), tensors)
-    if problems:
-        raise InvalidBundle(f"the weights of model {folder.name!r} do not fit {config.architecture}: {problems}")
+    _refuse_misfit(network, tensors, config, name)
     network.load_state_dict(tensors)
     network.eval().requires_grad_(False)
     return network
+
+
+def _refuse_misfit(network: nn.Module, tensors: dict[str, torch.Tensor], config: BundleConfig, name: str) -> None:
+    if problems := _differences(network.state_dict(), tensors):
+        raise InvalidBundle(f"the weights of model {name!r} do not fit {config.architecture}: {problems}")
 
 
 def _differences(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor], shown: int = 3) -> str:
@@ -347,20 +374,28 @@ def _differences(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
     for name in wanted.keys() & found.keys():
         if wanted[name].shape != found[name].shape:
             problems.append(f"{name} is {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}")
-        elif found[name].is_floating_point() and not found[name].isfinite().all():
+        elif found[name].is_floating_point() and not _finite(found[name]):
             problems.append(f"{name} holds values that are not finite")
     problems.sort()
     more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
     return "; ".join(problems[:shown]) + more
 
 
-def write_bundle(folder: Path, network: nn.Module, config: BundleConfig) -> None:
-    """Write config.json and model.safetensors, each whole or not at all. Floating tensors are stored as float16."""
+def _finite(tensor: torch.Tensor) -> bool:
+    """Whether every value is finite, by a sum that is too wide to overflow: faster than asking each."""
+    import torch
+
+    wide = torch.float32 if tensor.dtype is torch.float16 else torch.float64
+    return bool(tensor.sum(dtype=wide).isfinite())
+
+
+def write_bundle(folder: Path, network: nn.Module, config: BundleConfig, half: bool = True) -> None:
+    """Write config.json and model.safetensors, each whole or not at all; floating tensors as float16 if ``half``."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in network.state_dict().items()
     }
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -415,9 +450,9 @@ def export_bundle(run: Path, destination: Path) -> None:
         for member in member_folders(run, read_ensemble(run)):
             export_bundle(member, destination / MEMBERS / member.name)
     else:
-        read_network(run, read_config(run))
+        check_weights(run, read_config(run))
     patterns = (WEIGHTS, "README.md", "recipe.yaml", "training/history.jsonl", GOLDEN)
-    scores: tuple[str, ...] = ("evaluation/*/metrics.json", "evaluation/*/curves.json")
+    scores: tuple[str, ...] = ("evaluation/*/metrics.json", "evaluation/*/curves.json", *PICTURES)
     if not is_ensemble(run) and read_config(run).provenance.get("synthetic"):
         scores += ("evaluation/*/predictions.parquet", "evaluation/*/boxes.csv")
     for pattern in (*patterns, *scores, CONFIG):  # the config last: half a copy is no bundle

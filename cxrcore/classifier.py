@@ -34,7 +34,7 @@ from cxrcore.explain.gradients import METHODS, gradient_maps
 from cxrcore.explain.heatmap import Heatmap
 from cxrcore.explain.random_map import random_map
 from cxrcore.findings import LabelSet
-from cxrcore.hub_access import origin
+from cxrcore.hub_access import Token, origin
 from cxrcore.images import Radiograph
 from cxrcore.metrics.calibration import to_probabilities
 from cxrcore.metrics.operating_points import OperatingPoints
@@ -244,13 +244,20 @@ class Classifier(Model):
         )
 
 
-def load(reference: str | os.PathLike, device: str | None = None, dtype: torch.dtype | None = None) -> Model:
+def load(
+    reference: str | os.PathLike,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    token: Token = None,
+    limit_bytes: int | None = None,
+) -> Model:
     """Open a model by embedded name, folder or ``user/repo[@revision]``: a ``Classifier``, or an ``Ensemble``.
 
-    What was fetched from the Hub before opens without it. Raises BundleNotFound, with the names there are, HubError, or
-    InvalidBundle, naming what does not fit.
+    What was fetched from the Hub before opens without it. ``token``: the Hub's, ``False`` for what it shows everybody;
+    ``limit_bytes``: refuse to fetch more. Raises BundleNotFound, with the names there are, HubError, or InvalidBundle,
+    naming what does not fit.
     """
-    folder = find_bundle(reference)
+    folder = find_bundle(reference, token, limit_bytes)
     if is_ensemble(folder):
         config = read_ensemble(folder)
         return Ensemble([_open(member, device, dtype) for member in member_folders(folder, config)], config, folder)

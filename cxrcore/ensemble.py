@@ -188,6 +188,8 @@ def write_ensemble(references: Sequence[str | os.PathLike], out: Path) -> Ensemb
     Raises BundleNotFound, LabelMismatch naming what differs, or CxrError for fewer than two, a repeat, an ensemble of
     ensembles, or a folder that is in use; then nothing is left behind.
     """
+    from cxrcore.model_card import illustrate
+
     if len(references) < 2:
         raise CxrError("an ensemble needs two bundles or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -221,6 +223,7 @@ def write_ensemble(references: Sequence[str | os.PathLike], out: Path) -> Ensemb
     try:
         for folder, name in zip(folders, names, strict=True):
             export_bundle(folder, out / MEMBERS / name)
+            illustrate(out / MEMBERS / name)
         (out / "README.md").write_text(_card(ensemble), "utf-8")
         write_config(out, ensemble)
     except OSError:

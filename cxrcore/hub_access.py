@@ -24,14 +24,18 @@ T = TypeVar("T")
 PATIENCE_S = 5.0  # for the Hub's first answer
 TOKENS = "https://huggingface.co/settings/tokens"
 MAIN = "main"
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or one's share of it
+VISITOR_BYTES = 2_000_000_000  # what a screen fetches at most of one repository, for whoever asks
+Token = str | bool | None  # False: nobody's, so only what is public; None: HF_TOKEN's or the login's
 _NAME = r"[\w~][\w.~ -]*"  # never starts with a dot, so never leaves its folder
 _FILES = (
     r"config\.json|model\.safetensors|README\.md|recipe\.yaml|training/history\.jsonl|evaluation/golden\.json|"
-    rf"evaluation/{_NAME}/(?:metrics\.json|curves\.json|predictions\.parquet|boxes\.csv)"
+    rf"evaluation/{_NAME}/(?:metrics\.json|curves\.json|predictions\.parquet|boxes\.csv|roc\.png|reliability\.png)"
 )
 _BUNDLE_FILE = re.compile(rf"(?:members/{_NAME}/)?(?:{_FILES})")
 _REFERENCE = re.compile(r"([A-Za-z0-9][\w-]*(?:\.[\w-]+)*/[\w-]+(?:\.[\w-]+)*)(?:@([\w-]+(?:[./][\w-]+)*))?")
 _SHA = re.compile(r"[0-9a-f]{40}")
+_SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Reference:
     def pinned(self) -> bool:
         """Whether the revision is a whole commit hash, which never moves."""
         return bool(self.revision and _SHA.fullmatch(self.revision))
+
+    @property
+    def shortened(self) -> bool:
+        """Whether the revision may be the beginning of a commit hash, as screens show it; the Hub takes whole ones."""
+        return bool(self.revision and _SHORT_SHA.fullmatch(self.revision))
 
 
 def parse_reference(text: str) -> Reference | None:
@@ -169,8 +178,9 @@ def plainly(reference: Reference, still_here: Callable[[], str] = str) -> Iterat
             "HF_TOKEN"
         ) from error
     except errors.RevisionNotFoundError as error:
+        whole = " (a commit by all its 40 digits)" if reference.shortened else ""
         raise HubError(
-            f"{repo} has no revision {reference.revision or MAIN!r}; name one of its branches, tags or commits"
+            f"{repo} has no revision {reference.revision or MAIN!r}; name one of its branches, tags or commits{whole}"
         ) from error
     except errors.HfHubHTTPError as error:
         raise HubError(_told(error.response.status_code, repo)) from error
@@ -216,7 +226,7 @@ def _disk(error: BaseException | None) -> str | None:
     """What to say of a cache that cannot be written, looking through what the client wrapped around the cause."""
     while error is not None:
         number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT):
+        if number in FULL:
             return "the disk is full where the Hub's files are kept; make room, or set HF_HOME to a folder elsewhere"
         if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             return "the Hub's files cannot be kept: their cache may not be written to; set HF_HOME to a folder of yours"

@@ -28,11 +28,14 @@ from cxrcore.bundle import (
     read_config,
     read_ensemble,
 )
+from cxrcore.datasets.public_copies import size_text
 from cxrcore.errors import CxrError, HubError, InvalidBundle
 from cxrcore.hub_access import (
+    FULL,
     MAIN,
     PATIENCE_S,
     Reference,
+    Token,
     cache_folder,
     calm_client,
     checksum,
@@ -45,24 +48,30 @@ from cxrcore.hub_access import (
 )
 
 Say = Callable[[str], object]
-_NOTES = "cxrcore"  # a folder beside the snapshots: which were checked, {file: [size, time of change]}
+_NOTES = "cxrcore"  # a folder beside the snapshots: which were checked, and whether everybody may see them
 _CONFIG_BYTES = 4_000_000
 _PICKLES = re.compile(r".*\.(?:bin|pt|pth|ckpt|pkl|pickle|h5|msgpack)")
 
 
 def pull_bundle(
-    repo: str, revision: str | None = None, out: Path | None = None, say: Say = print, token: str | None = None
+    repo: str,
+    revision: str | None = None,
+    out: Path | None = None,
+    say: Say = print,
+    token: Token = None,
+    limit_bytes: int | None = None,
 ) -> Path:
     """The folder of a model on the Hub as it is there now, fetched where need be; ``out`` gets a copy of it.
 
-    ``repo``: ``user/repo`` or ``user/repo@revision``. A commit that is here already is not asked for. Raises HubError
-    or InvalidBundle, in one sentence; then nothing that was not checked stays behind.
+    ``repo``: ``user/repo`` or ``user/repo@revision``. A commit that is here already is not asked for. ``token`` and
+    ``limit_bytes`` as in ``open_reference``. Raises HubError or InvalidBundle, in one sentence; then nothing that was
+    not checked stays behind.
     """
     reference = reference_to(repo, revision)
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CxrError(f"{out.name!r} is in use; choose a new folder for --out")
-    folder = cached(reference) if reference.pinned else None
-    folder = folder or _fetch(reference, say, token)
+    folder = cached(reference, token) if reference.pinned else None
+    folder = folder or _fetch(reference, say, token, limit_bytes)
     if out is None:
         return folder
     try:
@@ -71,63 +80,71 @@ def pull_bundle(
                 target = out / path.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
-    except OSError:
-        raise CxrError(f"cannot write into {out.name!r}; choose another --out") from None
+    except OSError as error:
+        shutil.rmtree(out, ignore_errors=True)  # half a copy; it was empty before
+        full = error.errno in FULL
+        why = f"the disk is full where {out.name!r} is; make room, or" if full else f"cannot write into {out.name!r};"
+        raise CxrError(f"{why} choose another --out") from None
     return out
 
 
-def open_reference(reference: Reference) -> Path:
+def open_reference(reference: Reference, token: Token = None, limit_bytes: int | None = None) -> Path:
     """The folder of a model on the Hub: the one that is here already, without asking; else fetched.
 
     What another program put into the cache, or the Hub's answer being out of reach, is no reason to fail where the
-    cache's own checksums say that the files are right.
+    cache's own checksums say that the files are right. ``token=False`` is for visitors of a public host: what the
+    Hub does not show everybody is not opened for them, not even out of the cache. ``limit_bytes``: more than that in
+    one repository is not fetched. Raises HubError or InvalidBundle, in one sentence.
     """
-    if (folder := cached(reference)) is not None:
+    if (folder := cached(reference, token)) is not None:
         return folder
     try:
-        return _fetch(reference, _quiet, None)
+        return _fetch(reference, _quiet, token, limit_bytes)
     except HubError as error:
         snapshot = _snapshot(reference)
-        if snapshot is None:
+        if snapshot is None or token is False:
             raise
         if _checked_by_name(snapshot):
             return snapshot
         raise HubError(f"only a part of {reference} was downloaded, and the rest cannot be had now: {error}") from error
 
 
-def cached(reference: Reference) -> Path | None:
-    """The snapshot of a revision that was fetched and checked here, as long as its files are what they were."""
+def cached(reference: Reference, token: Token = None) -> Path | None:
+    """The snapshot of a revision that was fetched and checked here, as long as its files are what they were.
+
+    With ``token=False``, only where the Hub showed it to everybody when it was fetched.
+    """
     snapshot = _snapshot(reference)
-    return snapshot if snapshot is not None and _noted(snapshot) else None
+    return snapshot if snapshot is not None and _noted(snapshot, token) else None
 
 
-def cached_references() -> list[str]:
-    """What opens without the Hub, as ``user/repo@commit`` with 12 digits of it."""
+def cached_references(token: Token = None) -> list[str]:
+    """What opens without the Hub, as ``user/repo@commit`` with 12 digits of it; ``token`` as in ``cached``."""
     found = []
     with suppress(OSError):
         for note in sorted(cache_folder().glob(f"models--*--*/{_NOTES}/*.json")):
             snapshot = note.parent.parent / "snapshots" / note.stem
-            if (told := origin(snapshot)) and _noted(snapshot):
+            if (told := origin(snapshot)) and _noted(snapshot, token):
                 found.append(told)
     return found
 
 
-def newer_revision(repo: str, revision: str, branch: str = MAIN) -> str | None:
+def newer_revision(repo: str, revision: str, branch: str = MAIN, token: Token = None) -> str | None:
     """The commit ``branch`` is at on the Hub where that is another than ``revision``, the one that is open; else None.
 
     Fetches nothing. Raises HubError when the Hub cannot be asked within 5 s.
     """
     reference = reference_to(repo, branch)
     with plainly(reference):
-        sha = _ask(reference, None).sha
+        sha = _ask(reference, token).sha
     return None if sha.startswith(revision) else sha
 
 
-def _fetch(reference: Reference, say: Say, token: str | None) -> Path:
+def _fetch(reference: Reference, say: Say, token: Token, limit_bytes: int | None) -> Path:
     """Ask the Hub, download what is missing, check all of it."""
     from huggingface_hub import errors
 
-    with plainly(reference, _still_here):
+    with plainly(reference, partial(_still_here, token)):
         try:
             info = _ask(reference, token)
         except errors.RepositoryNotFoundError:
@@ -135,22 +152,22 @@ def _fetch(reference: Reference, say: Say, token: str | None) -> Path:
             raise
     storage = _storage(reference)
     snapshot = storage / "snapshots" / info.sha
+    listed = {file.rfilename: file for file in info.siblings or () if is_bundle_file(file.rfilename)}
     if not _noted(snapshot):
-        listed = {file.rfilename: file for file in info.siblings or () if is_bundle_file(file.rfilename)}
         _refuse_unopenable(reference, [file.rfilename for file in info.siblings or ()])
-        _need_room(reference, sum(file.size or 0 for file in listed.values()))
+        _need_room(reference, sum(file.size or 0 for file in listed.values()), limit_bytes)
         say(f"fetching {reference.repo} at {info.sha[:12]}")
         configs = {path: file for path, file in listed.items() if Path(path).name == CONFIG}
         _download(reference, info.sha, configs, token)
         _check_configs(snapshot, listed, reference)
         _download(reference, info.sha, listed, token)
-        _note(snapshot, list(listed))
+    _note(snapshot, list(listed), public=not (info.private or info.gated))
     if reference.revision != info.sha:
         _point(storage / "refs" / (reference.revision or MAIN), info.sha)
     return snapshot
 
 
-def _ask(reference: Reference, token: str | None) -> Any:
+def _ask(reference: Reference, token: Token) -> Any:
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint(), token=token)
@@ -158,7 +175,7 @@ def _ask(reference: Reference, token: str | None) -> Any:
     return within(lambda: api.model_info(reference.repo, revision=revision, files_metadata=True, timeout=PATIENCE_S))
 
 
-def _say_other_kind(reference: Reference, token: str | None) -> None:
+def _say_other_kind(reference: Reference, token: Token) -> None:
     """Raise HubError where the name is a dataset's or a Space's."""
     from huggingface_hub import HfApi
 
@@ -187,35 +204,42 @@ def _refuse_unopenable(reference: Reference, paths: list[str]) -> None:
     raise InvalidBundle(f"{reference.repo} has no weights ({WEIGHTS}); push the whole bundle again")
 
 
-def _need_room(reference: Reference, size: int) -> None:
+def _need_room(reference: Reference, size: int, limit_bytes: int | None) -> None:
+    if limit_bytes is not None and size > limit_bytes:
+        raise HubError(
+            f"{reference.repo} has {size_text(size)} of files and at most {size_text(limit_bytes)} are fetched here; "
+            "use cxr pull on a machine of your own"
+        )
     place = cache_folder()
     while not place.exists() and place != place.parent:
         place = place.parent
     free = shutil.disk_usage(place).free
     if size > free:
         raise HubError(
-            f"{reference.repo} needs {size / 1e6:,.0f} MB where the Hub's files are kept and {free / 1e6:,.0f} MB are "
-            "free; make room, or set HF_HOME to a folder elsewhere"
+            f"{reference.repo} needs {size_text(size)} where the Hub's files are kept and {size_text(free)} are free; "
+            "make room, or set HF_HOME to a folder elsewhere"
         )
 
 
-def _download(reference: Reference, sha: str, files: dict[str, Any], token: str | None) -> None:
+def _download(reference: Reference, sha: str, files: dict[str, Any], token: Token) -> None:
     """These files of a commit, in the client's cache and equal to the Hub's record; one that differs is removed."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import hf_hub_download, snapshot_download
 
+    common: dict[str, Any] = {
+        "revision": sha,
+        "cache_dir": cache_folder(),
+        "endpoint": endpoint(),
+        "token": token,
+        "etag_timeout": PATIENCE_S,
+    }
     with plainly(reference, lambda: "files that arrived whole are kept: run it again"), calm_client():
-        snapshot = Path(
-            snapshot_download(
-                reference.repo,
-                revision=sha,
-                allow_patterns=[re.sub(r"([*?[])", r"[\1]", path) for path in files],
-                cache_dir=cache_folder(),
-                endpoint=endpoint(),
-                token=token,
-                etag_timeout=PATIENCE_S,
-                max_workers=4,
-            )
-        )
+        if len(files) == 1:  # without the listing that a snapshot asks for
+            (path,) = files
+            hf_hub_download(reference.repo, path, **common)
+        else:
+            names = [re.sub(r"([*?[])", r"[\1]", path) for path in files]
+            snapshot_download(reference.repo, allow_patterns=names, max_workers=4, **common)
+    snapshot = _storage(reference) / "snapshots" / sha
     for path, file in files.items():
         wanted = file.lfs.sha256 if file.lfs else file.blob_id
         place = snapshot / path
@@ -240,9 +264,9 @@ def _check_configs(snapshot: Path, listed: dict[str, Any], reference: Reference)
             if weights not in listed:
                 raise InvalidBundle(f"{weights} is missing; push the whole bundle again")
     except InvalidBundle as error:
-        raise InvalidBundle(
-            f"{reference.repo} cannot be opened: {str(error).replace(snapshot.name, reference.repo)}"
-        ) from None
+        said = str(error).replace(snapshot.name, reference.repo)
+        step = "" if ";" in said else "; ask its author to mend it, or name another model"
+        raise InvalidBundle(f"{reference.repo} cannot be opened: {said}{step}") from None
 
 
 def _storage(reference: Reference) -> Path:
@@ -256,7 +280,8 @@ def _snapshot(reference: Reference) -> Path | None:
         try:
             sha = (storage / "refs" / (reference.revision or MAIN)).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):
-            return None
+            begun = list((storage / "snapshots").glob(f"{sha}*")) if reference.shortened else []
+            sha = begun[0].name if len(begun) == 1 else None
     snapshot = storage / "snapshots" / str(sha)
     return snapshot if re.fullmatch(r"[0-9a-f]{40}", str(sha)) and (snapshot / CONFIG).is_file() else None
 
@@ -270,18 +295,19 @@ def _note_of(snapshot: Path) -> Path:
     return snapshot.parent.parent / _NOTES / f"{snapshot.name}.json"
 
 
-def _noted(snapshot: Path) -> bool:
-    """Whether every file was checked here and has not been touched since."""
+def _noted(snapshot: Path, token: Token = None) -> bool:
+    """Whether every file was checked here and not touched since; for nobody's token, also that it is public."""
     try:
-        noted = json.loads(_note_of(snapshot).read_text("utf-8"))
-        return bool(noted) and _stats(snapshot, list(noted)) == noted
-    except (OSError, ValueError, TypeError):
+        note = json.loads(_note_of(snapshot).read_text("utf-8"))
+        checked = bool(note["files"]) and _stats(snapshot, list(note["files"])) == note["files"]
+        return checked and (token is not False or note["public"] is True)
+    except (OSError, ValueError, TypeError, KeyError):
         return False
 
 
-def _note(snapshot: Path, paths: list[str]) -> None:
+def _note(snapshot: Path, paths: list[str], public: bool) -> None:
     with suppress(OSError):  # a cache that cannot be written to is checked again each time
-        _write(_note_of(snapshot), json.dumps(_stats(snapshot, paths)))
+        _write(_note_of(snapshot), json.dumps({"public": public, "files": _stats(snapshot, paths)}))
 
 
 def _point(ref: Path, sha: str) -> None:
@@ -314,7 +340,7 @@ def _checked_by_name(snapshot: Path) -> bool:
             return False
     except (OSError, CxrError):
         return False
-    _note(snapshot, paths)
+    _note(snapshot, paths, public=False)  # for all that is known here
     return True
 
 
@@ -329,9 +355,9 @@ def _remove(place: Path) -> None:
         real.unlink(missing_ok=True)
 
 
-def _still_here() -> str:
+def _still_here(token: Token) -> str:
     """What opens all the same, in words."""
-    there = [*cached_references(), *embedded_models()]
+    there = [*cached_references(token), *embedded_models()]
     return f"what opens without it: {', '.join(there)}" if there else ""
 
 

@@ -22,7 +22,7 @@ from cxrcore.errors import InvalidBundle
 if TYPE_CHECKING:
     import torch
 
-Geometry = Literal["squash", "letterbox"]
+Geometry = Literal["squash", "letterbox", "crop"]
 Intensity = Literal["none", "stretch", "standardise", "equalise"]
 _LEVELS = 1024  # of the histogram behind `equalise`
 
@@ -34,7 +34,8 @@ class Preprocessing:
     height: int = 224
     width: int = 224
     channels: int = 1  # the one grey channel is repeated to this many
-    geometry: Geometry = "squash"  # squash: both axes to size, aspect lost; letterbox: aspect kept, padded with black
+    # squash: both axes to size, aspect lost; letterbox: aspect kept, padded with black; crop: the middle square alone
+    geometry: Geometry = "squash"
     intensity: Intensity = "none"  # what each film's own grey values are normalised by, see `normalise`
     mean: float = 0.5  # subtracted after that,
     std: float = 0.25  # then divided by
@@ -50,6 +51,8 @@ class Preprocessing:
                 f"preprocessing needs a positive size, channels and std, got {self.height}x{self.width}, "
                 f"{self.channels}, {self.std}"
             )
+        if self.geometry == "crop" and self.height != self.width:
+            raise InvalidBundle(f"geometry 'crop' is for a square input, not one of {self.height}x{self.width}")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,12 +62,14 @@ class Preprocessing:
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """A film's pixels at the network's size: float32 (H, W) in [0, 1] to float32 (h, w) in [0, 1].
 
-        Antialiased bilinear resampling (Pillow) of the float values, then rounded to 16 bits, so that a cache of
-        uint16 (``pack``, ``unpack``) holds exactly what the app computes.
+        Antialiased bilinear resampling of the float values (Pillow's; of a crop scikit-image's), then rounded to 16
+        bits, so that a cache of uint16 (``pack``, ``unpack``) holds exactly what the app computes.
         """
         return unpack(pack(self._resize(pixels)))
 
     def _resize(self, pixels: np.ndarray) -> np.ndarray:
+        if self.geometry == "crop":
+            return smooth_resize(pixels[middle_square(pixels.shape)], self.height)
         image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
         top, left, height, width = self.film_area(pixels.shape)
         resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
@@ -78,13 +83,28 @@ class Preprocessing:
         """Where the film lies in the input: (top, left, height, width) in input pixels."""
         if self.geometry == "squash":
             return 0, 0, self.height, self.width
+        if self.geometry == "crop":  # it starts above and left of the input (negative) and is larger
+            rows, columns = middle_square(film_size)
+            scale = self.height / (rows.stop - rows.start)
+            top, left = round(-rows.start * scale), round(-columns.start * scale)
+            return top, left, round(film_size[0] * scale), round(film_size[1] * scale)
         scale = min(self.height / film_size[0], self.width / film_size[1])
         height = min(self.height, max(1, round(film_size[0] * scale)))
         width = min(self.width, max(1, round(film_size[1] * scale)))
         return (self.height - height) // 2, (self.width - width) // 2, height, width
 
     def to_film_grid(self, feature_map: np.ndarray, film_size: tuple[int, int]) -> np.ndarray:
-        """A map at feature resolution, float32 (h, w), on the film's own grid, float32 (H, W), bilinear."""
+        """A map at feature resolution, float32 (h, w), on the film's own grid, float32 (H, W), bilinear.
+
+        0 where a crop left the film out.
+        """
+        if self.geometry == "crop":
+            grid = np.zeros(film_size, dtype=np.float32)
+            rows, columns = middle_square(film_size)
+            side = (columns.stop - columns.start, rows.stop - rows.start)
+            image = Image.fromarray(np.ascontiguousarray(feature_map, dtype=np.float32))
+            grid[rows, columns] = np.asarray(image.resize(side, Image.Resampling.BILINEAR))
+            return grid
         top, left, height, width = self.film_area(film_size)
         rows, columns = feature_map.shape[0] / self.height, feature_map.shape[1] / self.width
         box = (left * columns, top * rows, (left + width) * columns, (top + height) * rows)
@@ -113,6 +133,28 @@ class Preprocessing:
         if unknown:
             raise InvalidBundle(f"unknown preprocessing keys: {', '.join(sorted(unknown))}")
         return cls(**data)
+
+
+def middle_square(film_size: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the largest square in a film's middle, as torchxrayvision's ``XRayCenterCrop`` has it."""
+    side = min(film_size)
+    top, left = (length // 2 - side // 2 for length in film_size)
+    return slice(top, top + side), slice(left, left + side)
+
+
+def smooth_resize(square: np.ndarray, side: int) -> np.ndarray:
+    """Grey values in [0, 1], float32 (n, n), as float32 (side, side), as torchxrayvision calls scikit-image.
+
+    A Gaussian of half the excess of the scale, then linear interpolation. Beyond the border lies mid-grey, which is 0
+    in that package's range of [-1024, 1024] and does shade the border here as it does there.
+    """
+    from scipy import ndimage
+
+    beyond, factor = 0.5, len(square) / side
+    square = np.asarray(square, dtype=np.float32)
+    smooth = ndimage.gaussian_filter(square, max(0.0, (factor - 1) / 2), mode="constant", cval=beyond)
+    resized = ndimage.zoom(smooth, 1 / factor, order=1, mode="grid-constant", cval=beyond, grid_mode=True)
+    return np.clip(resized, square.min(), square.max())
 
 
 def pack(prepared: np.ndarray) -> np.ndarray:

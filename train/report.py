@@ -28,7 +28,7 @@ def report(
     if out.is_dir():
         raise CxrError(f"--out names an HTML file, and {out.name!r} is a folder")
     path = Path(subject)
-    if path.is_dir() or (EMBEDDED / subject / CONFIG).is_file():
+    if path.is_dir() or subject.startswith("xrv:") or (EMBEDDED / subject / CONFIG).is_file():
         if any(option is not None for option in (labels, thresholds, tune_fraction, split)):
             raise CxrError("a bundle's scores are already measured; --labels and thresholds are for predictions tables")
         page = render(evaluations_of(subject), remarks_of(subject))
