@@ -15,7 +15,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -182,6 +182,28 @@ def pull(
     from train.pull import pull as fetch
 
     fetch(repo, out)
+
+
+@cli.command("deploy")
+def deploy_space(
+    space: Annotated[str, typer.Argument(metavar="USER/SPACE", help="Where on the Hugging Face Hub.")],
+    model: Annotated[str, typer.Option(help="user/repo[@revision], an embedded model's name or a bundle's folder.")],
+    kind: Annotated[Literal["app", "dashboard"], typer.Option(help="Which screen.")] = "app",
+    dry_run: Annotated[Path | None, typer.Option(metavar="DIR", help="Only write the Space's folder there.")] = None,
+    other: Annotated[
+        str | None, typer.Option(metavar="USER/SPACE", help="The other screen's Space, if not USER/SPACE-dashboard.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="A new Space is for you alone.")] = False,
+    hardware: Annotated[str | None, typer.Option(help="Paid hardware to ask for, e.g. cpu-upgrade.")] = None,
+    secret_token: Annotated[
+        bool, typer.Option("--secret-token", help="Give the Space CXR_SPACE_TOKEN, or your token, as its secret.")
+    ] = False,
+    torch_index: Annotated[str | None, typer.Option(metavar="URL", help="Where smaller builds of torch are.")] = None,
+) -> None:
+    """Make a Hugging Face Space that shows a model: the app, or the dashboard; run it again to update it."""
+    from train.deploy import deploy
+
+    deploy(space, model, kind, dry_run, other, private, hardware, secret_token, torch_index)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,12 +36,14 @@ class Faults:
     delay: float = 0.0  # seconds before each 64 KiB
     corrupt: set[str] = field(default_factory=set)  # paths served with one byte flipped, same size
     create_status: dict[str, int] = field(default_factory=dict)  # {"space": 402}: what creating one answers
+    hardware_status: int = 0  # what asking for a Space's hardware answers
     down: bool = False  # every request answers 503
     expired: bool = False  # every request with a token answers 401
     reader: bool = False  # the token may only read
     cut_uploads: int = 0  # how many uploads of a large file end with the connection
     too_many: int = 0  # how many requests answer 429
     silent: float = 0.0  # seconds before any answer
+    card_refused: str = ""  # what the Hub finds wrong with a card's front matter
 
 
 class Hub:
@@ -204,7 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not repo_id.startswith(f"{USER}/"):
             raise HubError(403, "", "You don't have the rights to create a repo under this namespace")
         private = asked.get("visibility") == "private" or bool(asked.get("private"))
-        self.hub.create(f"{kind}s", repo_id, private, asked.get("sdk"))
+        made = self.hub.create(f"{kind}s", repo_id, private, asked.get("sdk"))
+        made.hardware = asked.get("hardware") or made.hardware
         return {"url": url, "name": repo_id, "id": repo_id}
 
     def delete_repo(self) -> dict:
@@ -216,6 +219,8 @@ class _Handler(BaseHTTPRequestHandler):
         return {}
 
     def validate_yaml(self) -> dict:
+        if wrong := self.hub.faults.card_refused:
+            raise HubError(400, "", wrong, errors=[{"message": wrong}], warnings=[])
         return {"errors": [], "warnings": []}
 
     def settings(self, kind: str, repo: str) -> dict:
@@ -225,6 +230,27 @@ class _Handler(BaseHTTPRequestHandler):
         if "visibility" in asked:
             found.private = asked["visibility"] == "private"
         return {"private": found.private}
+
+    # what a Space has beside its files
+
+    def secrets(self, kind: str, repo: str) -> dict:
+        self._writer()
+        found = self._repo(kind, repo)
+        if self.command == "POST":
+            asked = json.loads(self.body)
+            found.secrets[asked["key"]] = asked["value"]
+        return {key: {"key": key} for key in found.secrets}  # never their values
+
+    def runtime(self, kind: str, repo: str) -> dict:
+        hardware = self._repo(kind, repo).hardware
+        return {"stage": "BUILDING", "hardware": {"current": None, "requested": hardware}, "gcTimeout": None}
+
+    def hardware(self, kind: str, repo: str) -> dict:
+        self._writer()
+        if status := self.hub.faults.hardware_status:
+            raise HubError(status, "", "this hardware needs a payment method")
+        self._repo(kind, repo).hardware = json.loads(self.body)["flavor"]
+        return self.runtime(kind, repo)
 
     # reading
 
@@ -402,6 +428,9 @@ ROUTES = (
     ("GET", _API + "/refs", "refs"),
     ("GET", _API + "/commits" + _REV, "commits"),
     ("PUT", _API + "/settings", "settings"),
+    ("ANY", _API + "/secrets", "secrets"),
+    ("GET", _API + "/runtime", "runtime"),
+    ("POST", _API + "/hardware", "hardware"),
     ("POST", _API + "/preupload" + _REV, "preupload"),
     ("POST", _API + "/commit" + _REV, "commit"),
     ("ANY", _API + "/tag" + _REV, "tag"),

@@ -81,6 +81,8 @@ class Repo:
     id: str
     private: bool = False
     sdk: str | None = None
+    hardware: str = "cpu-basic"
+    secrets: dict[str, str] = field(default_factory=dict)  # a Space's
     commits: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
