@@ -20,7 +20,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,74 +32,28 @@ from gradio import route_utils
 from PIL import Image
 
 import cxrcore
-from cxrcore.bundle import find_bundle
-from cxrcore.caveats import Caveats, caveats, own_note
-from cxrcore.errors import BundleNotFound, CxrError
+from cxrcore.deployed import deployed
+from cxrcore.errors import CxrError
+from cxrcore.hub_access import Token
+from cxrcore.hub_models import FETCHES
+from cxrcore.offered import NOTE, SYNTHETIC, Models, about, offered_models, report
+from cxrcore.public_films import EXAMPLES, fetch, public_films
 
 if TYPE_CHECKING:
-    from cxrcore import Analysis, Heatmap, Radiograph
-    from cxrcore.model import Model
+    from cxrcore import Heatmap, Radiograph
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 MAX_UPLOAD_BYTES = 200_000_000
 SHOWN_SIDE = 1024  # pixels; the longest side of the film as the page shows it, and four times that to save
-NOTE = "For research and teaching only, never for diagnosis."
 UNFORESEEN = "Something went wrong here, and the film was not kept. Please try again, or use another film."
-SYNTHETIC = (
-    "This model learned from synthetic films, drawn by a program; what it says of a person's film means nothing."
+HUB = (
+    "Visitors may open other models, user/repo[@revision], on the Hugging Face Hub: on this machine always, unless "
+    "CXR_HUB=0; where others reach the page only with CXR_HUB=1, and then public ones only. Behind a proxy, where "
+    "everybody looks local, set CXR_HUB=0."
 )
+SCRIPTS = ("maps.js", "words.js", "viewer.js", "models.js", "films.js")  # one scope, in this order
+WITH_MODEL = """(film, _) => [film, document.querySelector("#viewer [data-part=model]").value]"""
 log = logging.getLogger("app")
-
-
-class Models:
-    """The models on offer, the first one chosen; each is loaded once, on first use, and no other can be asked for."""
-
-    def __init__(self, references: dict[str, str]) -> None:
-        self.names = list(references)
-        self._references = references
-        self._locks = {name: threading.Lock() for name in references}
-        self._loaded: dict[str, Model] = {}
-
-    @property
-    def menu(self) -> list[dict[str, str]]:
-        """Every name, and as the page shows it: with its price, and whether it learned from drawings."""
-        return [{"name": name, "title": _title(name, reference)} for name, reference in self._references.items()]
-
-    def __getitem__(self, name: str) -> Model:
-        """Raises CxrError where the name is not offered or the bundle cannot be trusted."""
-        if name not in self._locks:
-            raise BundleNotFound(f"There is no model {name!r} here; choose one of: {', '.join(self.names)}.")
-        with self._locks[name]:
-            if name not in self._loaded:
-                import torch
-
-                torch.set_num_threads(1)  # a second thread on a busy core costs more than it gives
-                self._loaded[name] = cxrcore.load(self._references[name])
-            return self._loaded[name]
-
-
-def _title(name: str, reference: str) -> str:
-    try:
-        return caveats(find_bundle(reference)).title(name)
-    except CxrError:
-        return name  # what is wrong is said when it is opened
-
-
-def offered_models(reference: str | None) -> Models:
-    """The embedded bundles, the one asked for first. One that is no folder here is loaded at once, to fail early.
-
-    No torch is loaded for embedded ones: that comes once the page answers.
-    """
-    embedded = {name: name for name in cxrcore.embedded_models()}
-    if reference is None:
-        if not embedded:
-            raise BundleNotFound("no model is embedded here; name one with --model or CXR_MODEL")
-        return Models(embedded)
-    name = Path(reference).resolve().name
-    models = Models({name: reference} | {other: other for other in embedded if other != name})
-    if reference not in embedded and not Path(reference, "config.json").is_file():
-        models[name]
-    return models
 
 
 class RecentFilms:
@@ -196,53 +150,6 @@ def map_payload(heat: Heatmap) -> dict[str, Any]:
     return heat.to_dict() | {"rows": np.round(heat.signed.astype(float), 4).tolist(), "box": box}
 
 
-def report(film: Radiograph, analysis: Analysis, synthetic: bool, note: str = "") -> dict[str, Any]:
-    """What the JSON download and the API return: plain types, no NaN, nothing of the patient. ``note``: the model's."""
-    facts = {key: getattr(film, key) for key in ("width", "height", "encoding", "bits", "bits_stored")}
-    said = " ".join(words for words in (SYNTHETIC * synthetic, note, NOTE) if words)
-    maps = {finding: heat.to_dict() for finding, heat in analysis.heatmaps.items()}
-    return {"film": facts, **analysis.prediction.to_dict(), "heatmaps": maps, "note": said}
-
-
-def about(name: str, model: Model) -> dict[str, Any]:
-    """Which model this is, what it was trained on, and how good it was on films it had not seen."""
-    info, origin, labels = model.info, model.info["provenance"], model.labels
-    parts = (origin.get(part) for part in ("source", "films", "patients"))  # written for people, so in any form
-    source, films, patients = (part if isinstance(part, dict) else {} for part in parts)
-    uses = {"train": "to learn from", "val": "to set thresholds", "test": "kept for testing"}
-    split = [
-        f"{films[use]:,} films of {patients.get(use, 0):,} patients {why}"
-        for use, why in uses.items()
-        if films.get(use)
-    ]
-    known = caveats(model.folder) if model.folder else Caveats("", bool(origin.get("synthetic")), own_note(origin))
-    network = "{architecture}, {input_size[0]} × {input_size[1]} pixels"
-    members = [f"{member['name']} ({network.format(**member)})" for member in info["members"]]
-    facts = {
-        "Members": "; ".join(members),
-        "Network": None if members else network.format(**info),
-        "Cost": known.cost[:1].upper() + known.cost[1:],
-        "Films": source.get("title", origin.get("dataset")),
-        "Of": source.get("who"),
-        "Split": "; ".join(split),
-        "Start": origin.get("initial_weights"),
-        "Trained": origin.get("trained_on"),
-        "Weights": info["id"].partition("@")[2],
-    }
-    return {
-        "name": name,
-        "synthetic": known.synthetic,
-        "note": known.note,
-        "caution": known.first_sentence,
-        "members": len(members),
-        "kind": str(labels.kind),
-        "binary": labels.binary,
-        "findings": [f | {"title": labels[f["name"]].title} for f in info["labels"]["findings"]],
-        "facts": [[term, str(fact)] for term, fact in facts.items() if fact],
-        "evaluations": info["metrics"],
-    }
-
-
 def examples() -> list[dict[str, Any]]:
     """The synthetic films that ship with the project, with a thumbnail each."""
     index = ASSETS / "examples" / "examples.json"
@@ -252,6 +159,15 @@ def examples() -> list[dict[str, Any]]:
         thumbnail = data_uri(pixels, 192, "JPEG", quality=80)
         shelf.append({"file": entry["file"], "title": entry["title"], "thumbnail": thumbnail})
     return shelf
+
+
+def real_films() -> list[dict[str, Any]]:
+    """Films of people that the page offers to fetch from a public dataset; none where its list cannot be read."""
+    try:
+        return [asdict(film) for film in public_films()]
+    except CxrError as error:
+        log.warning("no public films are offered: %s", error)
+        return []
 
 
 def said(event: gr.EventData, key: str) -> str:
@@ -288,6 +204,25 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
     def forget(token: str) -> None:
         films.forget(token)
 
+    def open_hub(asked: dict[str, Any]) -> dict[str, Any]:
+        """Fetch a model from the Hub beside all answers; the page asks again while it is ``fetching``."""
+
+        def work() -> dict[str, Any]:
+            name = models.hub.ask(str(asked.get("reference"))[:200], newest=bool(asked.get("newest")))
+            return {"kind": "fetching"} if name is None else {"kind": "opened", "model": models.entry(name)}
+
+        return answer(work)
+
+    def fetch_film(film_id: str) -> dict[str, Any]:
+        return answer(lambda: {"kind": "fetched", "name": fetch(str(film_id)).name})
+
+    def list_films(_: Any = None) -> dict[str, Any]:
+        return answer(lambda: {"kind": "films", "films": [asdict(film) for film in public_films(ask=True)]})
+
+    def newer(name: str) -> dict[str, str] | None:
+        found = models.hub.newer(str(name))
+        return asdict(found) if found else None
+
     def answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The work's payload; if it fails, one calm sentence for the visitor and the rest in the server's log."""
         try:
@@ -300,31 +235,31 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
         return payload | {"at": time.time_ns()}  # the page takes no notice of an answer equal to the last
 
     def on_load() -> dict[str, Any]:
-        return answer(lambda: {"kind": "about", "about": about(models.names[0], models[models.names[0]])})
+        first = models.names[0]
+        return answer(lambda: {"kind": "about", "about": about(first, models[first]), "models": models.menu})
 
     def on_upload(upload: tuple[str, bytes], model_name: str) -> tuple[dict[str, Any], None]:
         return answer(lambda: analyse(cxrcore.read_radiograph(upload[1], name=upload[0]), model_name)), None
 
     def on_example(event: gr.EventData) -> dict[str, Any]:
         def work() -> dict[str, Any]:
-            if said(event, "file") not in shelf:
-                raise CxrError("There is no such example here.")
-            film = cxrcore.read_radiograph(ASSETS / "examples" / said(event, "file"))
-            return analyse(film, said(event, "model"))
+            name = said(event, "file")
+            path = ASSETS / "examples" / name if name in shelf else fetch(name)
+            return analyse(cxrcore.read_radiograph(path), said(event, "model"))
 
         return answer(work)
 
-    def on_model(event: gr.EventData) -> tuple[dict[str, Any], str]:
+    def on_model(event: gr.EventData) -> dict[str, Any]:
         name, token = said(event, "model"), said(event, "token")
 
         def work() -> dict[str, Any]:
             if not token:
                 return {"kind": "about", "about": about(name, models[name])}
-            film = films[token]
+            payload = analyse(films[token], name)
             films.forget(token)
-            return analyse(film, name)
+            return payload
 
-        return answer(work), name
+        return answer(work) | {"kept": token}
 
     def on_method(event: gr.EventData) -> dict[str, Any]:
         asked = {key: said(event, key) for key in ("token", "finding", "method")}
@@ -358,6 +293,10 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
         "max_bytes": MAX_UPLOAD_BYTES,
         "note": NOTE,
         "synthetic": SYNTHETIC,
+        "hub": models.hub.open_to_visitors,
+        "dashboard": deployed().dashboard,
+        "films": real_films(),
+        "films_of": os.environ.get(EXAMPLES, ""),
     }
     route_utils.GradioUploadFile = _LoneUpload  # type: ignore[misc]
     with gr.Blocks(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as demo:
@@ -365,8 +304,8 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
             start | {"examples": list(shelf.values())},
             html_template=(ASSETS / "app" / "viewer.html").read_text("utf-8"),
             css_template=(ASSETS / "app" / "viewer.css").read_text("utf-8"),
-            js_on_load="".join((ASSETS / "app" / f).read_text("utf-8") for f in ("maps.js", "viewer.js")),
-            server_functions=[picture, large_picture, forget],
+            js_on_load="".join((ASSETS / "app" / f).read_text("utf-8") for f in SCRIPTS),
+            server_functions=[picture, large_picture, forget, open_hub, newer, fetch_film, list_films],
             apply_default_css=False,
             elem_id="viewer",
         )
@@ -374,12 +313,12 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
         chosen = gr.Textbox(models.names[0], label="Model", elem_id="chosen-model", visible="hidden")
         result = gr.JSON(label="Report", visible=False)
 
-        limits: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": min(4, os.cpu_count() or 1)}
+        limits: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": min(4, os.cpu_count() or 1) + FETCHES}
         private = limits | {"api_visibility": "private", "show_progress": "hidden"}
         demo.load(on_load, None, viewer, **private)
-        upload.upload(on_upload, [upload, chosen], [viewer, upload], **private)
+        upload.upload(on_upload, [upload, chosen], [viewer, upload], js=WITH_MODEL, **private)
         viewer.ask_example(on_example, None, viewer, **private)
-        viewer.ask_model(on_model, None, [viewer, chosen], **private)
+        viewer.ask_model(on_model, None, viewer, **private)
         viewer.ask_method(on_method, None, viewer, **private)
         gr.Button(visible=False).click(
             api_analyse, [upload, chosen], result, api_name="analyse", api_visibility="public", **limits
@@ -387,21 +326,34 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
     return demo.queue(max_size=64)
 
 
+def hub_for_visitors(host: str) -> tuple[bool, Token]:
+    """Whether visitors may open any model on the Hub, and with whose token: the server's own (None) only where they
+    are whoever runs it; where others reach the page, nobody's (False), and only if ``CXR_HUB`` is 1."""
+    own = "SPACE_ID" not in os.environ and (host in ("localhost", "::1") or host.startswith("127."))
+    return os.environ.get("CXR_HUB", str(int(own))) == "1", None if own else False
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until interrupted. Returns 2, after one line on stderr, for a mistake in the command."""
     env, here = os.environ.get, "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
-    parser = argparse.ArgumentParser("app.py", description="Serve the chest X-ray classifier as a web page. " + NOTE)
-    parser.add_argument("--model", default=env("CXR_MODEL"), help="embedded name, folder or user/repo [CXR_MODEL]")
+    parser = argparse.ArgumentParser(
+        "app.py", description="Serve the chest X-ray classifier as a web page. " + NOTE, epilog=HUB
+    )
+    parser.add_argument(
+        "--model", default=env("CXR_MODEL"), help="embedded name, folder or user/repo[@revision] [CXR_MODEL]"
+    )
     parser.add_argument("--host", default=env("CXR_HOST", here), help="address to listen on [CXR_HOST]")
     parser.add_argument("--port", default=env("CXR_PORT", "7860"), type=int, help="default 7860 [CXR_PORT]")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):
+        logging.getLogger(client).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leave through the door, so that uploads are deleted
     with tempfile.TemporaryDirectory(prefix="cxr-uploads-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
-            models = offered_models(options.model)
+            hub, token = hub_for_visitors(options.host)
+            models = offered_models(options.model or deployed().model, hub, token)
             demo = build_app(models=models)
             theme = gr.themes.Base(primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"])
             demo.launch(

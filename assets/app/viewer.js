@@ -19,67 +19,6 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-// --- words and numbers ---
-
-const number = (share, digits) => (100 * share).toFixed(digits) + "\u00a0%";
-const wholePercent = (share) => number(share, share < 0.1 ? 1 : 0);
-function percent(share) {
-  if (share < 0.0005) return "<\u00a00.1\u00a0%";
-  return share > 0.9995 ? ">\u00a099.9\u00a0%" : number(share, 1);
-}
-const logits = (value) => value.toFixed(value < 1 ? 2 : value < 10 ? 1 : 0);
-const count = (value) => Number(value).toLocaleString("en-GB");
-const finding = (name) => state.about.findings.find((entry) => entry.name === name);
-const disease = () => state.about.findings.find((entry) => !entry.normal);
-
-const many = () => state.about.findings.length > 3;
-const listed = (words) => words.join(", ").replace(/, ([^,]*)$/, " and $1");
-
-// Above or below, in words.
-function verdict(name, short) {
-  const { positive, thresholds } = state.result.report;
-  if (positive[name] === null) return short ? "no known threshold" : "no alarm threshold is known";
-  if (state.about.binary && finding(name).normal) {
-    return disease().title + (positive[name] ? " stays below its alarm threshold" : " is above its alarm threshold");
-  }
-  if (thresholds[name] === null) return positive[name] ? "the most likely here" : "less likely";
-  return (positive[name] ? "above" : "below") + (short ? " its threshold of " : " this model's alarm threshold of ") + wholePercent(thresholds[name]);
-}
-
-function summary() {
-  const { positive, probabilities } = state.result.report;
-  const ill = state.about.findings.filter((entry) => !entry.normal);
-  const alarms = ill.filter((entry) => positive[entry.name]);
-  const decided = ill.filter((entry) => positive[entry.name] !== null);
-  if (state.about.kind === "multiclass" && !state.about.binary) {
-    return "Most likely: " + state.about.findings.find((entry) => positive[entry.name]).title;
-  }
-  if (!decided.length) {
-    const first = ill.reduce((best, entry) => (probabilities[entry.name] > probabilities[best.name] ? entry : best));
-    return (ill.length === 1 ? "" : "Highest: ") + first.title + ", " + percent(probabilities[first.name]);
-  }
-  if (ill.length === 1) return ill[0].title + (alarms.length ? " is above the alarm threshold" : " is below the alarm threshold");
-  const without = ill.length - decided.length;
-  const rest = without ? "; " + without + (without === 1 ? " has none" : " have none") : "";
-  if (!alarms.length) return "No finding reaches its alarm threshold" + rest;
-  if (alarms.length === 1) return alarms[0].title + " is above its alarm threshold" + rest;
-  return alarms.length + " of " + ill.length + " findings are above their alarm threshold" + rest;
-}
-
-function evidence(map, title) {
-  if (map.method === "random") {
-    return "A random map, to compare with. It knows nothing of this film: where another map convinces no more than this one, it explains nothing.";
-  }
-  if (map.scale !== "logit") {
-    return "This method ranks places and has no unit. Its strongest place always gets the strongest colour, so it cannot say how much evidence there is, or that there is none.";
-  }
-  const strength = "Evidence for " + title + " on this film: " + logits(map.strength) + " logits. ";
-  if (map.evidence === null) return strength + "How much films without it show was not measured for this model.";
-  const usual = logits(map.evidence_level);
-  if (map.evidence) return strength + "That is more than 95 % of films without it show (up to " + usual + ").";
-  return strength + "That is no more than films without it commonly show (up to " + usual + ").";
-}
-
 // --- states of the page ---
 
 let patience = null;
@@ -87,6 +26,7 @@ let patience = null;
 function enter(name, words = "") {
   root.dataset.state = name;
   root.setAttribute("aria-busy", String(name === "reading"));
+  part("model").disabled = name === "reading"; // the film is on its way to one model
   clearTimeout(patience);
   if (name === "reading") {
     part("error").hidden = true;
@@ -103,7 +43,7 @@ function letGo() {
 function fail(message) {
   letGo();
   enter("empty");
-  part("error").textContent = message;
+  part("error").textContent = sentence(message);
   part("error").hidden = false;
 }
 
@@ -184,18 +124,6 @@ function showResult(result) {
 function warn(name, words, begin = "") {
   part(name).replaceChildren(...(begin ? [make("strong", {}, begin), " "] : []), words || "");
   part(name).hidden = !words;
-}
-
-function howToRead() {
-  const { positive, thresholds } = state.result.report;
-  const marks = Object.values(thresholds).filter((threshold) => threshold !== null).length;
-  const none = "No alarm threshold was fitted for this model, so it calls nothing positive.";
-  if (state.about.kind === "multilabel") {
-    const what = "Each bar is the probability of one finding on films like those this model was tested on. ";
-    return what + (marks === 0 ? none : "The mark is its alarm threshold" + (marks < Object.keys(positive).length ? ", where one is known." : "."));
-  }
-  if (!state.about.binary) return "The bars add up to 100 %. The longest one wins.";
-  return "The bars add up to 100 %. " + (marks ? "The mark is the alarm threshold, chosen on films kept apart from training." : none);
 }
 
 function showFacts(result) {
@@ -298,70 +226,6 @@ part("opacity").addEventListener("input", (event) => root.style.setProperty("--o
 part("sweep").addEventListener("input", (event) => root.style.setProperty("--sweep", event.target.value / 10 + "%"));
 part("views").addEventListener("change", (event) => { part("stage").dataset.view = event.target.value; });
 
-// --- which model, and how good ---
-
-const known = (estimate) => estimate && estimate.value !== null && estimate.value !== undefined;
-const rate = (value) => (value !== null && typeof value === "object" ? value.value : value);
-const share = (value) => (typeof rate(value) === "number" ? wholePercent(rate(value)) : "–");
-
-function interval(estimate) {
-  if (!known(estimate)) return "not known";
-  const range = typeof estimate.low === "number" ? " (" + estimate.low.toFixed(3) + "–" + estimate.high.toFixed(3) + ")" : "";
-  return estimate.value.toFixed(3) + range;
-}
-
-// What the model is judged by: the scores on its test films, or on whatever it was scored on last.
-function headline(about) {
-  const scores = about.evaluations.find((entry) => entry.split.includes("test")) || about.evaluations.at(-1);
-  if (!scores && about.members) return "How good its members are together was not measured: only each member carries scores of its own.";
-  if (!scores) return "How good it is was not measured: the model carries no scores.";
-  const ill = about.findings.filter((entry) => !entry.normal);
-  const auroc = ill.length === 1 ? (scores.findings[ill[0].name] || {}).auroc : (scores.macro || {}).auroc;
-  const what = ill.length === 1 ? "AUROC for " + ill[0].title.toLowerCase() : "Mean AUROC over its findings";
-  return what + " " + interval(auroc) + ", on " + films(scores) + " it never saw in training (" + origin(scores) + ").";
-}
-
-// Which films those were: only a source's own test list is official, and no score on another compares with it.
-function origin(scores) {
-  const kinds = { official: "the official " + scores.split + " films of " + scores.dataset, own: scores.dataset + ", patients held out by this project" };
-  return kinds[scores.split_origin] || scores.dataset + ", " + scores.split;
-}
-
-const films = (scores) => count(scores.n) + " films" + (scores.n_patients ? " of " + count(scores.n_patients) + " patients" : "");
-
-function showAbout(about) {
-  state.about = about;
-  part("model").value = about.name;
-  part("headline").textContent = headline(about);
-  warn("about-drawn", about.synthetic && start.synthetic);
-  warn("about-noted", about.note);
-  const ill = about.findings.filter((entry) => !entry.normal).map((entry) => entry.title.toLowerCase());
-  const limits = "It knows only " + listed(ill) + ". Whatever else a film shows, it cannot tell.";
-  const facts = make("dl", {}, ...about.facts.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]));
-  const tables = about.evaluations.map((scores) => scoreTable(about, scores));
-  const words = "AUROC: how often a film with the finding gets a higher probability than one without it; 0.5 is chance. Found: share of films with the finding that are above the alarm threshold. Cleared: share of films without it that are below.";
-  if (tables.length) tables.push(make("p", { className: "muted small" }, words));
-  part("about").replaceChildren(make("p", { className: "headline" }, limits), facts, ...(tables.length ? [make("details", {}, make("summary", {}, "All scores"), ...tables)] : []));
-}
-
-function scoreTable(about, scores) {
-  const normal = about.binary ? about.findings.filter((entry) => entry.normal).map((entry) => entry.name) : [];
-  const titles = Object.fromEntries(about.findings.map((entry) => [entry.name, entry.title]));
-  const rows = Object.entries(scores.findings).filter(([name]) => !normal.includes(name)).map(([name, row]) =>
-    make("tr", {}, make("th", { scope: "row" }, titles[name] || name),
-      ...[count(row.n_pos), interval(row.auroc), share(row.sensitivity), share(row.specificity)].map((text) => make("td", {}, text))));
-  const head = ["Finding", "Films with it", "AUROC (95 % interval)", "Found", "Cleared"].map((word) => make("th", { scope: "col" }, word));
-  return make("div", { className: "scores" },
-    make("p", {}, make("strong", {}, scores.dataset), " ", make("span", { className: "badge" }, scores.split), " " + films(scores)),
-    make("div", { className: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows))));
-}
-
-part("model").addEventListener("change", (event) => {
-  if (state.token) enter("reading", "Reading the film with " + event.target.selectedOptions[0].textContent);
-  trigger("ask_model", { model: event.target.value, token: state.token || "" });
-  state.token = null;
-});
-
 // --- what can be taken home ---
 
 function save(name, blob) {
@@ -418,23 +282,17 @@ part("api").addEventListener("click", () => document.querySelector("footer .show
 const warning = console.warn;
 console.warn = (...words) => words[0] === "Method not implemented." || warning(...words);
 
-part("model").replaceChildren(...start.models.map(({ name, title }) => make("option", { value: name }, title)));
+start.models.forEach(offer);
+part("hub").hidden = !start.hub;
+part("dashboard").hidden = !start.dashboard;
 part("method").replaceChildren(...Object.entries(methods).map(([value, title]) => make("option", { value }, title)));
-part("examples").replaceChildren(...start.examples.map((example) => {
-  const button = make("button", { type: "button", className: "example" }, make("img", { src: example.thumbnail, alt: "" }), make("span", {}, example.title), make("span", { className: "badge" }, "synthetic"));
-  button.dataset.file = example.file;
-  button.addEventListener("click", () => {
-    letGo();
-    Object.assign(state, { name: example.title, synthetic: true });
-    enter("reading", "Reading the example");
-    trigger("ask_example", { file: example.file, model: part("model").value });
-  });
-  return button;
-}));
 
 const answers = {
   start: () => {},
-  about: (answer) => showAbout(answer.about),
+  about: (answer) => {
+    (answer.models || []).forEach(offer);
+    if (answer.about.name === part("model").value) showAbout(answer.about); // else another was chosen meanwhile
+  },
   result: async (answer) => {
     const picture = await server.picture(answer.token);
     if (!picture) return fail("The film was no longer there when the page asked for it. Please open it again.");
@@ -449,6 +307,7 @@ const answers = {
     if (method === state.method && finding === state.finding) draw();
   },
   error: (answer) => {
+    if ("kept" in answer && state.about) return stay(answer);
     if (!answer.asked) return fail(answer.message);
     if (answer.asked.method !== state.method) return;
     state.method = part("method").value = "gradcam";
