@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -16,15 +17,39 @@ def warm_up() -> None:
     import_module("dashboard.choosing")
 
 
+def parse(arguments: list[str]) -> list[str]:
+    """Set CXR_MODEL from ``--model``; what is left is for Streamlit. Exits with one line where that cannot be."""
+    from cxrcore.deployed import deployed
+    from cxrcore.errors import CxrError
+
+    parser = argparse.ArgumentParser(
+        "python -m dashboard", description="Serve the dashboard; other options: Streamlit's."
+    )
+    parser.add_argument(
+        "--model",
+        help="what is open at first: an embedded model, a folder, a predictions table, or user/repo[@revision] on the "
+        "Hub (also: CXR_MODEL)",
+    )
+    known, rest = parser.parse_known_args(arguments)
+    if known.model:
+        os.environ["CXR_MODEL"] = known.model
+    try:
+        deployed()
+    except CxrError as error:
+        parser.exit(2, f"dashboard: {error}\n")
+    return rest
+
+
 def main() -> None:
     """Hand over to Streamlit."""
+    rest = parse(sys.argv[1:])
     from streamlit.web import cli
 
     warm_up()
     here = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     host, port = os.environ.get("CXR_HOST", here), os.environ.get("CXR_PORT", "8501")
     script = Path(__file__).resolve().parent / "app.py"
-    sys.argv = ["streamlit", "run", str(script), f"--server.address={host}", f"--server.port={port}", *sys.argv[1:]]
+    sys.argv = ["streamlit", "run", str(script), f"--server.address={host}", f"--server.port={port}", *rest]
     cli.main()
 
 

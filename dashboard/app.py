@@ -2,7 +2,7 @@
 
     streamlit run dashboard/app.py        # or: python -m dashboard, make dashboard
 
-``CXR_MODEL`` names what is open at first (an embedded model, a folder, a predictions table).
+``CXR_MODEL`` names what is open at first (an embedded model, a folder, a predictions table, user/repo on the Hub).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import streamlit as st
 
 from cxrcore.errors import CxrError
-from dashboard import parts, state
+from dashboard import host, hub, parts, state
 from dashboard.choosing import choose_source, sentence
 
 SCREENS = Path(__file__).resolve().parent / "screens"
@@ -39,16 +39,24 @@ page = st.navigation(
     ],
     expanded=True,
 )
+above = st.container()
 with st.sidebar:
-    source = choose_source()
+    source = choose_source(above=above)
     st.segmented_control("Charts are saved as", ["PNG", "SVG"], default="PNG", required=True, key=parts.FORMAT)
+    if address := host.told().app:
+        st.link_button("Try it on a film", address, type="tertiary", icon="🩻")
     st.caption(parts.NOTE)
-st.html("<style>[data-testid=stMainBlockContainer] { padding-top: 3.5rem; padding-bottom: 3rem }</style>")
+st.html(
+    "<style>[data-testid=stMainBlockContainer] { padding-top: 4.25rem; padding-bottom: 3rem } "
+    "[data-testid=stMetricLabel], [data-testid=stMetricLabel] * { white-space: normal !important }</style>"
+)
 if source is None:
     st.header(page.title, anchor=False)
     st.write("Choose results on the left: a model's, a folder's, or a table of your own.")
     st.stop()
 st.session_state[parts.SOURCE] = source
+if source.origin:
+    hub.offer_newer(source.origin)
 parts.show_caveats(source, whole=not page.url_path)
 for note in source.notes:
     st.caption(f"ℹ️ {parts.escape(note)}")

@@ -2,58 +2,104 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cxrcore.columns import IDENTITY, findings_of, guess_columns
 from cxrcore.errors import CxrError
 from cxrcore.findings import NIH15
 from cxrcore.table_files import TableFile
-from dashboard import sources, state
+from dashboard import host, hub, sources, state
 from dashboard.sources import Source
 
-FOLDER = "folder"
-_LOCAL = ("", "127.0.0.1", "localhost", "::1")
-_NAMES = {FOLDER: "A folder or table on this computer", state.UPLOAD: "An uploaded table"}
+FOLDER, HUB, STARTED = "folder", "hub", "started"
+_NAMES = {
+    FOLDER: "A folder or table on this computer",
+    HUB: "A model on the Hugging Face Hub",
+    state.UPLOAD: "An uploaded table",
+}
+_OPEN = "open-source"  # where a visitor's last source is kept, to go on with where another cannot be had
+_FAULTS = "hub-faults"  # what was said of links that could not be opened, until asked to try again
 _TYPES = ["csv", "gz", "parquet"]
 _NONE = "–"
 
 
-def choose_source(prefix: str = "", label: str = "Results of") -> Source | None:
+def choose_source(prefix: str = "", label: str = "Results of", above: DeltaGenerator | None = None) -> Source | None:
     """Draw the pickers and open what they say; None, with a sentence on the page, where that cannot be.
 
-    ``prefix``: ``other_`` for a second source, with link keys of its own.
+    ``prefix``: ``other_`` for a second source, with link keys of its own. ``above``: where the sentence goes.
     """
-    names = sources.offered()
-    options = [*names, *([FOLDER] if may_type_folders() else []), state.UPLOAD]
-    said = state.read(f"{prefix}model") or _preselected(prefix, options)
-    chosen = said if said in options else FOLDER if FOLDER in options else options[0]
-    if said not in options and FOLDER not in options:
-        st.warning(f"There is no model {Path(said).name!r} here; this is {chosen}.")
+    above = above or st.container()
+    names = _offered()
+    options = [*names, *([HUB] if host.may_open_hub() else [])]
+    options += [*([FOLDER] if host.may_type_folders() else []), state.UPLOAD]
+    said = state.read(f"{prefix}model") or (state.UPLOAD if prefix else host.started_with() or options[0])
+    chosen = _kind(said, options)
+    if chosen is None:
+        above.warning(f"There is no model {_plain(said)!r} here; this is {names[options[0]]}.")
+        said = chosen = options[0]
     place = f"{prefix}kind"
     st.session_state[place] = chosen
 
     def changed() -> None:
-        kind = st.session_state[place]
-        forgotten = dict.fromkeys((f"{prefix}labels", f"{prefix}evaluation"))
-        if not prefix:
-            forgotten |= dict.fromkeys(("finding", "threshold", "rule"))
-        state.write(**forgotten, **{f"{prefix}model": kind})
+        _link(prefix, st.session_state[place])
 
     st.selectbox(label, options, key=place, on_change=changed, format_func=lambda name: (names | _NAMES)[name])
     try:
-        if chosen == state.UPLOAD:
-            return _uploaded(prefix)
-        if chosen == FOLDER:
-            return _on_disk(prefix, "" if said == FOLDER else said)
-        return _evaluation_of(prefix, chosen, None)
+        source = _open(prefix, chosen, said, above)
     except CxrError as error:
-        st.error(sentence(error))
-    return None
+        above.error(sentence(error))
+        return None
+    if source is not None:
+        st.session_state[prefix + _OPEN] = source
+    return source
+
+
+def _offered() -> dict[str, str]:
+    """Models in the menu: the embedded ones, and first what a public server was started with."""
+    names, own = sources.offered(), host.started_with()
+    return {STARTED: _plain(own)} | names if own and own not in names and not host.may_type_folders() else names
+
+
+def _plain(reference: str) -> str:
+    """A model's name without the folders before it."""
+    return hub.short(reference) if hub.reference_of(reference) is not None else Path(reference).name
+
+
+def _kind(said: str, options: list[str]) -> str | None:
+    """Which option a link's model falls under; None where it is none of this server's business."""
+    if said in options:
+        return said
+    if STARTED in options and (said == host.started_with() or hub.is_started_model(said)):
+        return STARTED
+    wanted = HUB if hub.reference_of(said) is not None else FOLDER
+    return wanted if wanted in options else None
+
+
+def _link(prefix: str, model: str) -> None:
+    """Another model: what was chosen for the last one is forgotten."""
+    forgotten = dict.fromkeys((f"{prefix}labels", f"{prefix}evaluation"))
+    if not prefix:
+        forgotten |= dict.fromkeys(("finding", "threshold", "rule"))
+    state.write(**forgotten, **{f"{prefix}model": model})
+
+
+def _open(prefix: str, chosen: str, said: str, above: DeltaGenerator) -> Source | None:
+    if chosen == state.UPLOAD:
+        return _uploaded(prefix)
+    if chosen == FOLDER:
+        return _on_disk(prefix, "" if said == FOLDER else said)
+    if chosen == HUB:
+        return _on_hub(prefix, "" if said == HUB else said, above)
+    if chosen == STARTED:
+        own = host.started_with()
+        is_there = hub.reference_of(own) is not None
+        return _from_hub(prefix, own if said == STARTED else said, above) if is_there else _evaluation_of(prefix, own)
+    return _evaluation_of(prefix, chosen)
 
 
 def sentence(error: CxrError) -> str:
@@ -63,17 +109,7 @@ def sentence(error: CxrError) -> str:
     return (text if named else text[:1].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def _preselected(prefix: str, options: list[str]) -> str:
-    """CXR_MODEL at first; a second source starts as an upload."""
-    return state.UPLOAD if prefix else os.environ.get("CXR_MODEL") or options[0]
-
-
-def may_type_folders() -> bool:
-    """Paths are for those who sit at this computer: a public server would tell strangers what it holds."""
-    return os.environ.get("CXR_HOST", "") in _LOCAL and "SPACE_ID" not in os.environ
-
-
-def _evaluation_of(prefix: str, reference: str, labels: str | None) -> Source:
+def _evaluation_of(prefix: str, reference: str, labels: str | None = None) -> Source:
     there = sources.evaluations(reference, labels)
     key = f"{prefix}evaluation"
     chosen = there[0]
@@ -107,6 +143,64 @@ def _on_disk(prefix: str, reference: str) -> Source | None:
         st.info("Type the path of a model's folder, of an evaluation, or of a predictions table.")
         return None
     return _evaluation_of(prefix, reference, state.read(f"{prefix}labels"))
+
+
+def _on_hub(prefix: str, link: str, above: DeltaGenerator) -> Source | None:
+    """A field for a model on the Hub, those that are here already, and the one that is open."""
+    typed, picked, shown = f"{prefix}hub", f"{prefix}hub-here", f"{prefix}hub-shown"
+    field = st.container()
+    source = _from_hub(prefix, link, above)
+    now = hub.short(state.read(f"{prefix}model") or link)
+    if st.session_state.get(shown) != now:  # else what was typed and refused stays, to be mended
+        st.session_state[shown] = now
+        st.session_state[typed] = "" if now == HUB else now
+
+    def wanted(key: str) -> None:
+        if (text := st.session_state[key].strip()) not in ("", _NONE):
+            hub.want(text, prefix=prefix)
+
+    field.text_input(
+        "Model on the Hub", key=typed, on_change=wanted, args=(typed,), placeholder="user/repo or user/repo@revision"
+    )
+    if here := list(hub.models().listed()):
+        st.session_state[picked] = _NONE
+        field.selectbox("Or one that is here already", [_NONE, *here], key=picked, on_change=wanted, args=(picked,))
+    return source
+
+
+def _from_hub(prefix: str, link: str, above: DeltaGenerator) -> Source | None:
+    """What was just asked for, else what the link says; where that cannot be had, what was open before."""
+    kept: Source | None = st.session_state.get(prefix + _OPEN)
+    faults: dict[str, str] = st.session_state.setdefault(_FAULTS, {})
+    asked = hub.wanted(prefix)
+    if asked is not None:
+        try:
+            with st.spinner(f"Looking for {asked[0]} …"):
+                found = hub.find(*asked)[0]
+                sources.evaluations(found)
+        except CxrError as error:
+            return _as_before(kept, sentence(error), above if asked[1] else st.container())  # beside the field
+        link = found
+        _link(prefix, link)
+    if not link:
+        return kept
+    if link in faults:
+        st.button("Try again", key=f"{prefix}hub-again", on_click=lambda: faults.clear())
+        return _as_before(kept, faults[link], above)
+    try:
+        with st.spinner(f"Looking for {hub.short(link)} …"):
+            pinned = hub.find(link)[0]
+        if pinned != link:
+            state.write(**{f"{prefix}model": pinned})
+        return _evaluation_of(prefix, pinned)
+    except CxrError as error:
+        faults[link] = sentence(error)
+        return _as_before(kept, faults[link], above)
+
+
+def _as_before(kept: Source | None, said: str, above: DeltaGenerator) -> Source | None:
+    above.error(said + (f" Still shown: {kept.name}." if kept else ""))
+    return kept
 
 
 def _uploaded(prefix: str) -> Source | None:

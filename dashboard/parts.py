@@ -12,6 +12,7 @@ import streamlit as st
 from cxrcore.metrics.intervals import Estimate
 from cxrcore.scoring import ORIGINS
 from dashboard import state
+from dashboard.host import may_type_folders
 from dashboard.sources import Source
 
 NOTE = "For research and teaching only, never for diagnosis."
@@ -56,8 +57,9 @@ def badge(source: Source) -> None:
     patients = source.metrics["n_patients"]
     counts = f"{source.metrics['n']:,} films of {patients:,} patient{'' if patients == 1 else 's'}"
     films = " ".join(part for part in (source.dataset, source.split) if part)
+    told = f" `{source.origin}`" if source.origin else ""
     st.markdown(
-        f"**{escape(source.name)}** on {escape(films)} · {counts} · :{colour}-badge[{ORIGINS[source.badge]}]",
+        f"**{escape(source.name)}**{told} on {escape(films)} · {counts} · :{colour}-badge[{ORIGINS[source.badge]}]",
         help=f"{ORIGINS[source.badge].capitalize()}: {worth}.",
     )
 
@@ -130,9 +132,10 @@ def numbers_as_csv(numbers: pd.DataFrame | Callable[[], pd.DataFrame], name: str
 def needs_table(what: str, source: Source) -> None:
     """One sentence for what a page cannot tell without a row a film, and where such a table comes from."""
     name = f"{source.dataset or 'DATASET'} --data DIR --split {source.split or 'test'} --out DIR"
+    model = source.reference if may_type_folders() else source.name
     st.info(
         f"{what} needs the model's answer on every film, and tables of patients' films are not shipped. "
-        f"`cxr evaluate {source.reference} --dataset {name}` writes one; then open its folder here."
+        f"`cxr evaluate {model} --dataset {name}` writes one; then open its folder here."
     )
 
 

@@ -1,4 +1,4 @@
-"""Whose results are on show? One record for an embedded model, a folder, a table on disk, or an uploaded one.
+"""Whose results are on show? One record for an embedded model, one on the Hub, a folder, a table, or an uploaded one.
 
 Nothing here loads a network. What lies on disk is opened once and shared by every visitor and every move of a slider;
 an upload stays in the session of the visitor who gave it.
@@ -22,10 +22,12 @@ from cxrcore.datasets.files import first_ten
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle, InvalidPredictions
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.foreign import read_predictions
+from cxrcore.hub_access import origin
 from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.operating_points import OperatingPoints, disease_of
 from cxrcore.predictions import Predictions
 from cxrcore.scoring import ORIGINS, score_table
+from dashboard import hub
 from dashboard.state import UPLOAD
 
 Badge = Literal["official", "own", "random", "unknown"]
@@ -38,22 +40,28 @@ _T = TypeVar("_T")
 class Source:
     """One model's results on one set of films; every number drawn is in here or computed from ``predictions``."""
 
-    reference: str  # what a link calls it: an embedded name, a path, ``upload``
+    reference: str  # what a link calls it: an embedded name, a path, user/repo@commit, ``upload``
     name: str  # what a reader calls it
     evaluation: str  # dataset-split, or a split of a table
     labels: LabelSet
     metrics: dict  # the content of metrics.json
-    curves: dict  # the content of curves.json
+    curves_of: Callable[[], dict]  # the content of curves.json, computed when a page asks for it
     predictions: Predictions | None = None  # these films only; None where no table ships
     config: BundleConfig | None = None  # of a single network's bundle
     points: OperatingPoints | None = None  # thresholds that its metrics were reported at
     validation: Predictions | None = None  # films that may choose other thresholds, where there are some
     boxes: tuple[Box, ...] = ()  # where findings truly are, where the evaluation says
     folder: Path | None = None  # the bundle's
+    origin: str = ""  # user/repo@commit of a model on the Hub, 12 digits of the commit
     caveats: Caveats | None = None  # what to know before believing it; None of a table
     notes: tuple[str, ...] = ()  # what reading a table left out or assumed
     patients: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,) numbered
     memo: dict = field(default_factory=dict, repr=False)  # what pages computed from it, see ``numbers.once``
+
+    @property
+    def curves(self) -> dict:
+        """ROC, precision-recall, reliability and decision curve of every finding."""
+        return self.curves_of()
 
     @property
     def dataset(self) -> str:
@@ -108,7 +116,9 @@ def evaluations(reference: str, labels: str | None = None) -> list[str]:
         return _splits(_table(reference, labels, _stamp(place)))
     found = [folder.name for folder in _scored_folders(place)]
     if not found:
-        raise InvalidBundle(f"model {place.name!r} carries no evaluation; cxr evaluate writes one")
+        raise InvalidBundle(
+            f"{_name_of(place)} carries no evaluation, so there is nothing to show; cxr evaluate writes one"
+        )
     return sorted(found, key=lambda name: (not name.endswith("test"), name))
 
 
@@ -186,6 +196,7 @@ def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
     bundle = place if (place / CONFIG).is_file() else None
     config = None if bundle is None or is_ensemble(bundle) else read_config(bundle)
     films = Predictions.read(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else None
+    name = config.name if config is not None and origin(place) else _name_of(place)
     metrics, curves = (read_json(path) if path.is_file() else None for path in (folder / METRICS, folder / CURVES))
     points = None if config is None else config.operating_points
     notes: tuple[str, ...] = ()
@@ -195,7 +206,7 @@ def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
             notes = (f"{METRICS} beside {PREDICTIONS} is not of these films ({differs}), so they were scored anew.",)
             metrics = curves = None
     if films is not None and (metrics is None or curves is None):
-        scored = score_table(films, points=points, dataset=folder.name.rpartition("-")[0], model=place.name)
+        scored = score_table(films, points=points, dataset=folder.name.rpartition("-")[0], model=name)
         metrics, curves, films = metrics or scored.metrics, curves or scored.curves, scored.films
     if metrics is None or curves is None:
         raise InvalidBundle(f"evaluation {folder.name!r} lacks its metrics or curves; run cxr evaluate again")
@@ -203,17 +214,18 @@ def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
     beside = folder.parent / f"{metrics.get('dataset')}-val" / PREDICTIONS
     return Source(
         reference=reference,
-        name=place.name,
+        name=name,
         evaluation=folder.name,
         labels=labels,
         metrics=metrics,
-        curves=curves,
+        curves_of=lambda: curves,
         predictions=films,
         config=config,
         points=points,
         validation=Predictions.read(beside) if beside.is_file() and beside.parent != folder else None,
         boxes=read_boxes(folder / BOXES) if (folder / BOXES).is_file() else (),
         folder=bundle,
+        origin=origin(place) or "",
         caveats=None if bundle is None else caveats(bundle),
         notes=notes,
         patients=np.zeros(0, np.int64) if films is None else group_codes(films.patient_ids),
@@ -248,7 +260,7 @@ def _scored_source(reference: str, name: str, table: Predictions, split: str) ->
         evaluation=split,
         labels=table.labels,
         metrics=scored.metrics,
-        curves=scored.curves,
+        curves_of=lambda: scored.curves,
         predictions=scored.films,
         points=scored.points,
         validation=table.of_split("val") if has_validation else None,
@@ -258,14 +270,21 @@ def _scored_source(reference: str, name: str, table: Predictions, split: str) ->
 
 
 def _place(reference: str) -> Path:
-    """The folder of an embedded name, or a path. Raises BundleNotFound."""
+    """The folder of an embedded name, of a model on the Hub, or a path. Raises BundleNotFound or HubError."""
     if reference in embedded_models():
         return EMBEDDED / reference
+    if hub.reference_of(reference) is not None:
+        return hub.find(reference)[1]
     path = Path(reference).expanduser()
     if not reference or not path.exists():
         names = ", ".join(embedded_models())
         raise BundleNotFound(f"there is no model, folder or table {path.name!r}; embedded models: {names}")
     return path
+
+
+def _name_of(place: Path) -> str:
+    """What to call a folder or table."""
+    return origin(place) or place.name
 
 
 def _scored_folders(place: Path) -> list[Path]:

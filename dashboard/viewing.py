@@ -7,8 +7,9 @@ import streamlit as st
 
 from cxrcore.errors import CxrError
 from dashboard import kept, parts
-from dashboard.choosing import may_type_folders, sentence
+from dashboard.choosing import sentence
 from dashboard.heatmaps import analysis_of, film_of, stamp_of
+from dashboard.host import may_type_folders
 from dashboard.pictures import Pictures, data_uri
 from dashboard.sources import Source
 

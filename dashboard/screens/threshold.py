@@ -125,7 +125,7 @@ def at_a_threshold(source: Source, finding: str) -> None:
             estimate = found.estimates[name]
             method = f"Interval: {estimate.method}." if estimate.value is not None else f"Undefined: {estimate.why}."
             interval = parts.span(estimate.low, estimate.high, percent)
-            parts.card(label, percent(estimate.value), interval, f"{words} {method}", width=120)
+            parts.card(label, percent(estimate.value), interval, f"{words} {method}", width=116)
     left, right = st.columns(2, gap="medium")
     name = parts.title(finding)
     with left:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from streamlit import config
 
 from cxrcore.metrics.subgroups import Gap
 from cxrcore.predictions import Predictions
@@ -151,10 +152,17 @@ def test_scores_that_are_not_of_the_films_beside_them_are_noticed(tmp_path: Path
 
 def kept_of(film: str) -> set[str]:
     """Which kinds of objects in this process hold a film, or the groups of people that came with it."""
-    kept = {type(item).__name__ for item in gc.get_objects() if isinstance(item, Predictions) and film in item.images}
-    pairs = [item for item in gc.get_objects() if isinstance(item, SameFilms)]
-    kept |= {type(item).__name__ for item in pairs if film in (*item.first.images, *item.only_first, *item.only_second)}
-    return kept | {type(item).__name__ for item in gc.get_objects() if isinstance(item, Gap) and item.group == "guest"}
+    found = set()
+    for item in gc.get_objects():
+        if type(item) is Predictions:
+            holds = film in item.images
+        elif type(item) is SameFilms:
+            holds = film in (*item.first.images, *item.only_first, *item.only_second)
+        else:
+            holds = type(item) is Gap and item.group == "guest"
+        if holds:
+            found.add(type(item).__name__)
+    return found
 
 
 def test_nothing_of_an_upload_outlives_its_visit() -> None:
@@ -183,6 +191,17 @@ def test_strangers_cannot_name_folders_of_a_public_server(monkeypatch: pytest.Mo
     assert "A folder or table on this computer" not in at.selectbox(key="kind").options
     assert f"no model {PHANTOM!r} here" in at.warning[0].value
     assert at.metric  # an embedded one instead
+
+
+def test_a_server_that_streamlit_binds_to_the_network_is_public_too() -> None:
+    before = config.get_option("server.address")
+    config.set_option("server.address", "0.0.0.0")
+    try:
+        at = open_page("overview")
+    finally:
+        config.set_option("server.address", before)
+    assert "A folder or table on this computer" not in at.selectbox(key="kind").options
+    assert "A folder or table on this computer" in checked(at.run()).selectbox(key="kind").options
 
 
 def test_what_the_environment_names_is_open_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
