@@ -18,7 +18,7 @@ from cxrcore.findings import Kind
 from cxrcore.metrics.calibration import ece, reliability, to_probabilities
 from cxrcore.metrics.confusion import Matrix, Mistakes, co_occurrence, mistaken_for
 from cxrcore.metrics.intervals import Estimate, wilson
-from cxrcore.metrics.operating_points import threshold_by, tuning_films
+from cxrcore.metrics.operating_points import GIVEN, threshold_by, tuning_films
 from cxrcore.metrics.rates import Rates, rates, rates_of, rates_of_each
 from cxrcore.metrics.recalibration import recalibration
 from dashboard.figures import Band
@@ -284,5 +284,8 @@ def mistakes(source: Source) -> Mistakes | None:
 
 def chosen_by(rule: str | None, fitted_on: str | None) -> str:
     """Where thresholds come from, in words."""
+    if fitted_on == GIVEN:
+        return "Given to the evaluation; on which films they were chosen is not known"
     names = {"youden": "Youden's index", "best_f1": "the best F1", "val": "validation films"}
-    return f"Chosen by {names.get(str(rule), rule)} on {names.get(str(fitted_on), fitted_on)}"
+    by, on = (names.get(str(word), word) for word in (rule, fitted_on))
+    return f"Chosen by {by} on {on}, not on the films scored here"

@@ -119,7 +119,7 @@ def at_a_threshold(source: Source, finding: str) -> None:
             )
     stated = source.metrics.get("operating_points")
     if rule == OWN and stated:
-        st.caption(f"{numbers.chosen_by(stated.get('rule'), stated.get('fitted_on'))}, not on the films scored here.")
+        st.caption(f"{numbers.chosen_by(stated.get('rule'), stated.get('fitted_on'))}.")
     with st.container(horizontal=True, gap="small"):
         for name, (label, words) in WORDS.items():
             estimate = found.estimates[name]
