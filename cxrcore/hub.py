@@ -20,13 +20,16 @@ from typing import Any
 
 import yaml
 
-from cxrcore.bundle import CONFIG, export_bundle, is_ensemble, read_config, read_ensemble
+from cxrcore.bundle import CONFIG, export_bundle, is_ensemble, member_folders, read_config, read_ensemble
+from cxrcore.card_pictures import is_of_its_scores
 from cxrcore.datasets.boxes import BOXES, read_boxes, write_boxes
+from cxrcore.datasets.public_copies import size_text
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
 from cxrcore.hub_access import (
     MAIN,
     TOKENS,
     Reference,
+    Token,
     calm_client,
     checksum,
     endpoint,
@@ -36,14 +39,22 @@ from cxrcore.hub_access import (
     within,
 )
 from cxrcore.hub_pull import newer_revision, pull_bundle
-from cxrcore.model_card import ensemble_front_matter, front_matter, with_front_matter, write_model_card
+from cxrcore.model_card import (
+    CARD,
+    ensemble_front_matter,
+    front_matter,
+    illustrate,
+    with_addresses,
+    with_front_matter,
+    write_model_card,
+)
 from cxrcore.predictions import Predictions
 from cxrcore.privacy import hashed_predictions, hasher, ids_are_public, refuse_films
 
 __all__ = ["Pushed", "check_push", "newer_revision", "prepare_push", "pull_bundle", "push_bundle"]
 
 Say = Callable[[str], object]
-_CARD, _TABLE = "README.md", "predictions.parquet"
+_TABLE = "predictions.parquet"
 _FOREIGN = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".py")
 
 
@@ -63,7 +74,7 @@ def push_bundle(
     revision: str | None = None,
     tag: str | None = None,
     say: Say = print,
-    token: str | None = None,
+    token: Token = None,
 ) -> Pushed:
     """Make ``repo`` on the Hub (created where need be) hold the bundle in ``folder``, in one commit.
 
@@ -91,7 +102,18 @@ def prepare_push(folder: Path, ready: Path, repo: str) -> list[str]:
 
     Raises InvalidBundle where the bundle does not open, or a file is not what its name says.
     """
+    hashed = copy_for_others(folder, ready)
+    _write_cards(ready, repo)
+    refuse_films(ready)
+    return hashed
+
+
+def copy_for_others(folder: Path, ready: Path) -> list[str]:
+    """As ``prepare_push``, with the card as it is, which speaks of a folder and not of a repository."""
     export_bundle(folder, ready)
+    for picture in ready.rglob("*.png"):
+        if not is_of_its_scores(picture):
+            picture.unlink()  # whatever it shows; the card's are drawn again
     refuse_films(ready)
     digest, hashed = hasher(), []
     for table in sorted([*folder.glob(f"evaluation/*/{_TABLE}"), *folder.glob(f"members/*/evaluation/*/{_TABLE}")]):
@@ -113,7 +135,6 @@ def prepare_push(folder: Path, ready: Path, repo: str) -> list[str]:
             hashed += [path.with_name(BOXES).as_posix()] if path.as_posix() in hashed else []
     for recipe in (path for path in _files(ready) if path.endswith("recipe.yaml")):
         _forget_folders(ready / recipe)
-    _write_card(ready, repo)
     strangers = [path for path in _files(ready) if not is_bundle_file(path)]
     if strangers:
         raise InvalidBundle(f"{strangers[0]} is no part of a bundle, so nothing was sent; remove or rename it")
@@ -132,27 +153,28 @@ def _forget_folders(recipe: Path) -> None:
         recipe.write_text(text.replace(weights, Path(weights).name), "utf-8")
 
 
-def _write_card(ready: Path, repo: str) -> None:
-    """Front matter from the measured scores, and how to load the model from where it will be."""
-    card = ready / _CARD
-    if is_ensemble(ready):
+def _write_cards(ready: Path, repo: str) -> None:
+    """Front matter and pictures from the measured scores, and how to load the model from where it will be."""
+    card, several = ready / CARD, is_ensemble(ready)
+    if several:
         config: Any = read_ensemble(ready)
-        front = ensemble_front_matter(config, ready)
+        for member in member_folders(ready, config):
+            illustrate(member)
+        if not card.is_file():
+            raise InvalidBundle(f"this ensemble has no {CARD}; make it again with cxr ensemble")
+        card.write_text(with_front_matter(card.read_text("utf-8"), ensemble_front_matter(config, ready)), "utf-8")
     else:
         config = read_config(ready)
-        front = front_matter(config, ready)
-    if not card.is_file():
-        if is_ensemble(ready):
-            raise InvalidBundle(f"this ensemble has no {_CARD}; make it again with cxr ensemble")
-        write_model_card(ready, config)
-    text = with_front_matter(card.read_text("utf-8"), front)
-    text = text.replace(f'cxrcore.load("{config.name}")', f'cxrcore.load("{repo}")')
-    text = text.replace(f"local-dir:{config.name}", f"hf-hub:{repo}").replace("opens the folder too", "opens it too")
-    card.write_text(text, "utf-8")
+        if card.is_file():
+            card.write_text(with_front_matter(card.read_text("utf-8"), front_matter(config, ready)), "utf-8")
+        else:
+            write_model_card(ready, config, pictures=False)
+    illustrate(ready)
+    card.write_text(with_addresses(card.read_text("utf-8"), config.name, repo, several), "utf-8")
 
 
 def _send(
-    ready: Path, reference: Reference, private: bool, tag: str | None, hashed: list[str], say: Say, token: str | None
+    ready: Path, reference: Reference, private: bool, tag: str | None, hashed: list[str], say: Say, token: Token
 ) -> Pushed:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
@@ -160,20 +182,21 @@ def _send(
     api = HfApi(endpoint=endpoint(), token=token)
     _refuse_reader(api)
     url = api.create_repo(repo, private=private, exist_ok=True)
-    about = api.model_info(repo)
-    if private and not about.private:
+    there: Any = api.model_info(repo, files_metadata=True)
+    if private and not there.private:
         raise HubError(
             f"{repo} is public already, and --private is for new ones; change it on its page, or name another"
         )
     if branch != MAIN:
         api.create_branch(repo, branch=branch, exist_ok=True)
-    there: Any = api.model_info(repo, revision=branch, files_metadata=True)
+        there = api.model_info(repo, revision=branch, files_metadata=True)
     remote = {file.rfilename: file for file in there.siblings or ()}
     local = _files(ready)
     _refuse_foreign(repo, remote)
     changed = [path for path in local if not _same(ready / path, remote.get(path))]
-    if not any(path not in hashed for path in changed):
-        # Hashes are new each time; a table with them changed where the scores or weights beside it did, or not at all.
+    if all(path in hashed or path.endswith(".png") for path in changed):
+        # Hashes are new each time, and pictures may come out a shade different elsewhere; these have changed where the
+        # scores or weights beside them did, or not at all.
         changed = [path for path in changed if path not in remote]
     stale = [path for path in remote if is_bundle_file(path) and path not in local]
     if not changed and not stale:
@@ -182,7 +205,7 @@ def _send(
         return Pushed(f"{url}/tree/{there.sha}", there.sha, unchanged=True)
     for path in changed:
         note = ", ids hashed" if path in hashed else ""
-        say(f"sending {path} ({_size((ready / path).stat().st_size)}{note})")
+        say(f"sending {path} ({size_text((ready / path).stat().st_size)}{note})")
     for path in stale:
         say(f"removing {path}, which this bundle does not have")
     operations: list[Any] = [CommitOperationAdd(path, ready / path) for path in changed]
@@ -195,13 +218,14 @@ def _send(
     except ValueError as error:
         if "Invalid metadata in README.md" not in str(error):
             raise
-        raise InvalidBundle(f"the Hub does not accept the model card: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).split()).removeprefix("Invalid metadata in README.md. - ")
+        raise InvalidBundle(f"the Hub does not accept the model card ({said}); correct it, and push again") from None
     _tag(api, repo, tag, made.oid)
     say(f"pushed to {url} at {made.oid[:12]}")
     return Pushed(f"{url}/tree/{made.oid}", made.oid, unchanged=False)
 
 
-def check_push(repo: str, token: str | None = None) -> None:
+def check_push(repo: str, token: Token = None) -> None:
     """Raise HubError where no push to ``repo`` could follow: a mistyped name, no token, one that may not write."""
     from huggingface_hub import HfApi
 
@@ -245,7 +269,3 @@ def _files(folder: Path) -> list[str]:
 
 def _same(path: Path, file: Any) -> bool:
     return file is not None and checksum(path, bool(file.lfs)) == (file.lfs.sha256 if file.lfs else file.blob_id)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

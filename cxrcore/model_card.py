@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from huggingface_hub import EvalResult, ModelCardData
+from PIL import Image
 
-from cxrcore.bundle import BundleConfig, EnsembleConfig, member_folders, read_config, read_metrics
+from cxrcore.bundle import WEIGHTS, BundleConfig, EnsembleConfig, member_folders, read_config, read_metrics
+from cxrcore.card_pictures import DENSITY, ROC, draw_pictures
 from cxrcore.datasets.public_copies import COPIES
-from cxrcore.metrics.calibration import PlattScaling
+from cxrcore.findings import Kind
+from cxrcore.metrics.calibration import Calibration, PlattScaling, Temperature
+from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.report import RULES
 
 _SYNTHETIC = """
 **It has only ever seen drawings.** Its films are synthetic, drawn by a program from seeds; nothing it says about a
 person's film means anything.
 """
-_GEOMETRY = {"squash": "its aspect lost", "letterbox": "its aspect kept"}
+_GEOMETRY = {"squash": "its aspect lost", "letterbox": "its aspect kept", "crop": "its middle square alone"}
 _MODEL_INDEX = {
     "auroc": ("roc_auc", "AUROC"),
     "sensitivity": ("recall", "Sensitivity"),
     "specificity": ("specificity", "Specificity"),
 }
+CARD = "README.md"
+_ORIGINS = {"official": "the source's official list", "own": "patients held out by this project, no official list"}
+_HOW_TO_READ = """First: each finding's ROC curve. The band is the 95 % interval of its sensitivity (Wilson's, counting
+patients where films repeat), the dot its operating point, the dashes a coin. Second: how often a finding was there
+where the model gave it such a probability, with 95 % intervals; a dot's area grows with its films; honest
+probabilities lie on the dashes. The axes of a rare finding end early."""
+_OPENING = "## Open it"
+_SHOWN = ("<!-- pictures, drawn from metrics.json and curves.json -->", "<!-- end of pictures -->")
 _METRICS = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "brier", "ece")
 
 
-def write_model_card(folder: Path, config: BundleConfig) -> None:
-    """Write ``folder/README.md`` from the config and evaluation/*/metrics.json; its front matter has a model-index."""
+def write_model_card(folder: Path, config: BundleConfig, pictures: bool = True) -> None:
+    """Write ``folder/README.md`` from the config and evaluation/*/metrics.json; its front matter has a model-index.
+
+    ``pictures``: also draw ROC and reliability of every held-out evaluation, and show them in the card.
+    """
     text = with_front_matter(_body(config, _held_out_scores(folder)), front_matter(config, folder))
-    (folder / "README.md").write_text(text, "utf-8")
+    (folder / CARD).write_text(text, "utf-8")
+    if pictures:
+        illustrate(folder)
+
+
+def illustrate(folder: Path) -> None:
+    """Draw the pictures of a bundle's held-out scores, and show them in its card where it has one."""
+    drawn, card = draw_pictures(folder), folder / CARD
+    if card.is_file():
+        card.write_text(_with_pictures(card.read_text("utf-8"), folder, drawn), "utf-8")
+
+
+def with_addresses(text: str, name: str, repo: str, several: bool) -> str:
+    """A card's text that says how to load the model from the Hub, whatever it said before; ``several``: an ensemble."""
+    opening = f"{_OPENING}\n\n{_how_to_open(name, repo, several)}"
+    start = text.find(f"\n{_OPENING}\n") + 1
+    if not start:
+        return f"{text.rstrip()}\n\n{opening}"
+    end = text.find("\n## ", start) + 1
+    return text[:start] + opening + (f"\n{text[end:]}" if end else "")
 
 
 def front_matter(config: BundleConfig, folder: Path) -> str:
@@ -139,29 +177,132 @@ Teaching how such classifiers work and fail; a baseline for research. Not for pa
 {_filled(f"{_source(source)}: {source.get('who', 'patients of whom nothing is known')}. Split by patient: {counts}.")}
 
 {_filled(f"Made by the recipe `{facts.get('recipe', '?')}`. Weights at the start: {start}.")}
+{_fingerprint(facts)}
+## Thresholds and calibration
+
+{_fitted(config)}
 
 ## Measured on held-out patients
 
 {scores}
 
-Intervals are 95 %. The operating point and the calibration were chosen on validation patients, never on these.
+Intervals are 95 %.
 
 ## Limits
 
 {_limits(config)}
 
-## Open it
+{_OPENING}
 
-```python
+{_how_to_open(config.name, None, several=False)}"""
+
+
+def _how_to_open(name: str, repo: str | None, several: bool) -> str:
+    """From the library, from plain timm where there is one network, and from another program."""
+    reference, pinned = repo or name, ""
+    if repo:
+        pinned = f'# or one commit for good: cxrcore.load("{repo}@<its 40 digits>")\n'
+    library = f"""```python
 import cxrcore
 
-model = cxrcore.load("{config.name}")
-print(model.predict(cxrcore.read_radiograph("film.png")).probabilities)
+model = cxrcore.load("{reference}")
+{pinned}print(model.predict(cxrcore.read_radiograph("film.png")).probabilities)
 ```
-
-Plain timm opens the folder too: `timm.create_model("local-dir:{config.name}", pretrained=True)`; the film must then go
-through this bundle's preprocessing first (`model.tensor(film)`).
 """
+    timm_name, what = (f"hf-hub:{repo}", "it") if repo else (f"local-dir:{name}", "the folder")
+    at = f", or `{timm_name}@<its 40 digits>`" if repo else ""
+    plain = (
+        f'Plain timm opens {what} too: `timm.create_model("{timm_name}", pretrained=True)`{at}. It gives logits, not '
+        "calibrated, and its input must have gone through this bundle's own preprocessing (`model.tensor(film)`)."
+    )
+    if several:
+        plain = f"Plain timm opens the members (each has its own `{WEIGHTS}`), not the whole."
+    return f"""{library}
+{_filled(plain)}
+
+A running app answers other programs:
+
+```python
+from gradio_client import Client, handle_file
+
+client = Client("user/space")  # a Space that shows this model, or the app on your machine: http://127.0.0.1:7860
+client.predict(handle_file("film.png"), api_name="/analyse")
+```
+"""
+
+
+def _fingerprint(facts: dict) -> str:
+    """Which film was where, in one number that a second run can be compared by."""
+    if not facts.get("split_sha256"):
+        return ""
+    return f"\nWhich film went to which split, as SHA-256:\n`{facts['split_sha256']}`.\n"
+
+
+def _fitted(config: BundleConfig) -> str:
+    """How the thresholds were chosen and the probabilities calibrated: rule, split, how many films."""
+    facts, points = config.provenance, config.operating_points
+    films, patients = (facts.get(what, {}).get("val") for what in ("films", "patients"))
+    where = "validation patients" if films is None else f"the {films} validation films of {patients} patients"
+    calibration = _calibrated(config.calibration)
+    said = [f"{calibration} fitted on {where}." if calibration else "Its probabilities are as the network gives them."]
+    if points is None and len(config.labels) > 2 and config.labels.kind is Kind.MULTICLASS:
+        said.append("There are no thresholds: the class with the highest probability is the answer.")
+    elif points is None:
+        said.append("No thresholds were chosen, so it calls nothing positive.")
+    else:
+        rule = RULES.get(points.rule, points.rule)
+        said.append(f"Thresholds: {rule}, on the same films and never on those it is scored on below.")
+    listed = "" if points is None else f"\n\n{_thresholds(config.labels.names, points)}"
+    return _filled(" ".join(said)) + listed
+
+
+def _calibrated(calibration: Calibration) -> str:
+    if isinstance(calibration, Temperature):
+        return "" if calibration.why else f"Calibrated by one temperature, {calibration.value:.3f},"
+    return (
+        "Calibrated by Platt scaling, a slope and an intercept a finding,"
+        if isinstance(calibration, PlattScaling)
+        else ""
+    )
+
+
+def _thresholds(names: Sequence[str], points: OperatingPoints) -> str:
+    rows = [
+        f"| {name} | {points.why.get(name, '-') if np.isnan(value) else f'{value:.3f}'} |"
+        for name, value in zip(names, points.thresholds, strict=True)
+    ]
+    return "\n".join(["| finding | threshold |", "|---|---|", *rows])
+
+
+def _with_pictures(text: str, folder: Path, drawn: Sequence[str]) -> str:
+    """The card with these pictures under its scores, in the place of any it had."""
+    begin, end = _SHOWN
+    text = re.sub(rf"{re.escape(begin)}.*?{re.escape(end)}\n*", "", text, flags=re.DOTALL)
+    shown = [f'<img src="{path}" alt="{_described(folder / path)}" width="{_width(folder / path)}">' for path in drawn]
+    if not shown:
+        return text
+    block = "\n\n".join([begin, *shown, _HOW_TO_READ, end])
+    place = text.find("\n## Limits\n") + 1
+    return f"{text[:place]}{block}\n\n{text[place:]}" if place else f"{text.rstrip()}\n\n{block}\n"
+
+
+def _described(picture: Path) -> str:
+    """In words, for whoever cannot see it."""
+    metrics = json.loads(picture.with_name("metrics.json").read_text("utf-8"))
+    where = f"on {metrics['dataset']}, {_held_out(metrics)}, {metrics['n']} films"
+    if picture.name == ROC:
+        areas = ((name, scores["auroc"]["value"]) for name, scores in metrics["findings"].items())
+        told = ", ".join(f"{name} {area:.3f}" for name, area in areas if area is not None)
+        return html.escape(f"ROC curves {where}; area under them: {told}")
+    errors = ((name, scores.get("ece")) for name, scores in metrics["findings"].items())
+    told = ", ".join(f"{name} {error:.3f}" for name, error in errors if error is not None)
+    return html.escape(f"Predicted against observed frequency {where}; calibration error: {told}")
+
+
+def _width(picture: Path) -> int:
+    """Page pixels, at which the picture is sharp on dense screens too."""
+    with Image.open(picture) as opened:
+        return opened.width // DENSITY
 
 
 def _filled(text: str) -> str:
@@ -207,8 +348,7 @@ def _limits(config: BundleConfig) -> str:
 
 
 def _scores(metrics: dict) -> str:
-    origins = {"official": "the source's official list", "own": "patients held out by this project, no official list"}
-    origin = origins.get(metrics.get("split_origin", ""), "of unknown origin")
+    origin = _ORIGINS.get(metrics.get("split_origin", ""), "of unknown origin")
     films = f"{metrics['n']} films of {metrics['n_patients']} patients"
     header = f"{metrics['dataset']}, split `{metrics['split']}` ({origin}): {films}"
     lines = [

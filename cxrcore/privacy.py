@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cxrcore.card_pictures import is_of_its_scores
 from cxrcore.errors import InvalidBundle
 from cxrcore.predictions import Predictions
 
@@ -69,11 +70,12 @@ def hashed_predictions(predictions: Predictions, digest: Callable[[str, str], st
 def refuse_films(folder: Path) -> None:
     """Raise InvalidBundle where a file under ``folder`` is not, by its content, what its name says.
 
-    Text must be text, tables must be tables of numbers and names: no film, archive or pickle passes under either.
+    Text must be text, tables must be tables of numbers and names, pictures must be drawn from the scores beside them:
+    no film, archive or pickle passes under any of these.
     """
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        checked = {".safetensors": _is_safetensors, ".parquet": _is_table, ".json": _is_json}.get(path.suffix, _is_text)
+        checked = _CHECKS.get(path.suffix, _is_text)
         if path.is_symlink() or not checked(path):
             raise InvalidBundle(f"{name} does not hold what its name says, so nothing was sent; write the bundle again")
 
@@ -119,3 +121,11 @@ def _is_safetensors(path: Path) -> bool:
             return True
     except (SafetensorError, OSError):
         return False
+
+
+_CHECKS: dict[str, Callable[[Path], bool]] = {
+    ".safetensors": _is_safetensors,
+    ".parquet": _is_table,
+    ".json": _is_json,
+    ".png": is_of_its_scores,
+}

@@ -29,6 +29,7 @@ from typing import Any
 
 from cxrcore.datasets.public_copies import COPIES, PublicCopy, size_text
 from cxrcore.errors import InvalidDataset
+from cxrcore.hub_access import FULL, checksum, endpoint
 
 Say = Callable[[str], object]
 SEED = 0  # which patients a subset keeps
@@ -144,7 +145,7 @@ def _download(name: str, out: Path, subset: int, say: Say, keep_archives: bool) 
     )
     for file in tables:
         target = out / PurePosixPath(file.path).name
-        if not target.is_file() or _checksum(target, file) != file.checksum:
+        if not target.is_file() or not _is(target, file):
             os.replace(_fetch(copy, log.revision, file, work), target)
     wanted: dict[_File, set[str] | None] = {}
     if subset:
@@ -242,7 +243,7 @@ def _listing(name: str) -> tuple[str, list[_File], list[_File]]:
     from huggingface_hub import HfApi
 
     copy = COPIES[name]
-    info = HfApi(endpoint=_endpoint()).dataset_info(copy.repo, files_metadata=True, timeout=HUB_PATIENCE_S)
+    info = HfApi(endpoint=endpoint()).dataset_info(copy.repo, files_metadata=True, timeout=HUB_PATIENCE_S)
     files = {
         s.rfilename: _File(s.rfilename, s.size or 0, s.lfs.sha256 if s.lfs else s.blob_id or "")
         for s in info.siblings or ()
@@ -265,11 +266,11 @@ def _fetch(copy: PublicCopy, revision: str, file: _File, work: Path) -> Path:
     from huggingface_hub.utils import build_hf_headers
 
     path = work / PurePosixPath(file.path).name
-    if path.is_file() and _checksum(path, file) == file.checksum:
+    if path.is_file() and _is(path, file):
         return path
     work.mkdir(exist_ok=True)
     part = work / f"{path.name}.{file.checksum[:16]}.part"
-    url = hf_hub_url(copy.repo, file.path, repo_type="dataset", revision=revision, endpoint=_endpoint())
+    url = hf_hub_url(copy.repo, file.path, repo_type="dataset", revision=revision, endpoint=endpoint())
     headers = build_hf_headers() | {"Accept-Encoding": "identity"}  # else sizes and ranges are of compressed bytes
     with open(part, "ab") as opened:
         http_get(
@@ -280,24 +281,16 @@ def _fetch(copy: PublicCopy, revision: str, file: _File, work: Path) -> Path:
             expected_size=file.size,
             displayed_filename=path.name,
         )
-    if _checksum(part, file) != file.checksum:
+    if not _is(part, file):
         part.unlink()
         raise InvalidDataset(f"{path.name} arrived damaged (not the Hub's checksum) and was deleted; run it again")
     os.replace(part, path)
     return path
 
 
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None  # the client itself looks only once, when imported
-
-
-def _checksum(path: Path, file: _File) -> str:
-    large = len(file.checksum) == 64
-    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-    with open(path, "rb") as opened:
-        while piece := opened.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+def _is(path: Path, file: _File) -> bool:
+    """Whether this content is, by its checksum, what the Hub has under that name."""
+    return checksum(path, large=len(file.checksum) == 64) == file.checksum
 
 
 def _films(copy: PublicCopy, archive: Path) -> dict[str, int]:
@@ -371,7 +364,7 @@ def _plainly(name: str, out: Path) -> Iterator[None]:
     except (zipfile.BadZipFile, zlib.error, pa.ArrowInvalid) as error:
         raise InvalidDataset(f"an archive of the public copy of {name} is damaged; {copy and copy.manual}") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise InvalidDataset(f"the disk is full; make room; {again}") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise InvalidDataset(

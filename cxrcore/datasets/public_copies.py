@@ -129,4 +129,6 @@ COPIES = {
 def size_text(count: int) -> str:
     if count < 1_000_000:
         return f"{max(count // 1000, 1)} kB"
-    return f"{count / 1e6:.0f} MB" if count < 1_000_000_000 else f"{count / 1e9:.1f} GB"
+    if count < 1_000_000_000:
+        return f"{count / 1e6:.{1 if count < 10_000_000 else 0}f} MB".replace(".0 ", " ")
+    return f"{count / 1e9:.1f} GB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -58,6 +59,23 @@ def test_a_pull_into_a_folder_is_a_bundle_of_its_own(hub: Hub, ready: Path, tmp_
     assert not any(path.is_symlink() for path in out.rglob("*"))
     with pytest.raises(CxrError, match="is in use"):
         pull_bundle(REPO, out=out, say=quiet)
+
+
+def test_half_a_copy_is_cleared_away(hub: Hub, ready: Path, tmp_path: Path, monkeypatch) -> None:
+    hub.add(REPO, contents(ready))
+    pull_bundle(REPO, say=quiet)
+    copy = shutil.copyfile
+
+    def full(source, target):
+        if Path(target).name == "model.safetensors":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(CxrError, match="the disk is full where 'mine' is; make room, or choose another --out"):
+        pull_bundle(REPO, out=tmp_path / "mine", say=quiet)
+    monkeypatch.undo()
+    assert not (tmp_path / "mine").exists()
 
 
 @pytest.mark.parametrize("path", ["model.safetensors", "config.json", "evaluation/phantom-test/metrics.json"])
@@ -147,6 +165,7 @@ def test_what_cannot_be_trusted_is_refused_before_its_weights_come(hub: Hub, rea
         cxrcore.load(REPO)
     print(raised.value)
     assert said in str(raised.value)
+    assert ";" in str(raised.value) or "so it is no model" in str(raised.value)  # and what to do
     assert not any("resolve" in line and "safetensors" in line for line in hub.requests)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from cxrcore.bundle import read_metrics
+from cxrcore.bundle import EMBEDDED, embedded_models, read_config, read_metrics
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
-from cxrcore.hub import check_push, prepare_push, push_bundle
+from cxrcore.hub import check_push, prepare_push, pull_bundle, push_bundle
 from cxrcore.metrics.summary import summarise
 from cxrcore.predictions import Predictions
 from tests.hub import TOKEN, Hub
@@ -177,6 +181,113 @@ def test_the_card_carries_every_measured_score_with_its_interval(ready: Path) ->
         assert (area.dataset_type, area.dataset_split) == ("phantom", "test")
     assert f'cxrcore.load("{REPO}")' in card.text
     assert f"hf-hub:{REPO}" in card.text
+
+
+@pytest.mark.parametrize("name", embedded_models())
+def test_the_cards_that_ship_hold_the_scores_that_were_measured(name: str) -> None:
+    card = ModelCard((EMBEDDED / name / "README.md").read_text("utf-8"))
+    found = {(result.dataset_name, result.metric_name): result for result in card.data.eval_results}
+    tests = [metrics for metrics in read_metrics(EMBEDDED / name) if metrics["split"] == "test"]
+    kinds = {"Sensitivity": "sensitivity", "Specificity": "specificity"}
+    expected = 0
+    for metrics in tests:
+        for finding, scores in metrics["findings"].items():
+            measured = {"AUROC": scores["auroc"]["value"]} | {title: scores[key] for title, key in kinds.items()}
+            for title, value in measured.items():
+                hits = [result for (_, metric), result in found.items() if metric == f"{title} {finding}"]
+                assert [result.metric_value for result in hits] == [round(value, 4)]
+                assert hits[0].dataset_split == "test"
+                assert hits[0].dataset_args == {"films": metrics["n"], "patients": metrics["n_patients"]}
+                expected += 1
+    assert len(found) == expected > 0
+
+
+def test_the_card_tells_how_its_thresholds_came_about_and_how_to_open_it(ready: Path) -> None:
+    text = (ready / "README.md").read_text("utf-8")
+    facts = read_config(PHANTOM).provenance
+    films, patients = facts["films"]["val"], facts["patients"]["val"]
+    told = " ".join(text.split())
+    assert f"fitted on the {films} validation films of {patients} patients" in told
+    assert "greatest sensitivity + specificity (Youden), on the same films and never on those it is scored on" in told
+    assert facts["split_sha256"] in text
+    points = read_config(PHANTOM).operating_points
+    assert points is not None
+    for finding, threshold in zip(points.findings, points.thresholds, strict=True):
+        assert f"| {finding} | {threshold:.3f} |" in text
+    assert f'timm.create_model("hf-hub:{REPO}", pretrained=True)' in text
+    assert f'cxrcore.load("{REPO}@<its 40 digits>")' in text
+    assert 'client.predict(handle_file("film.png"), api_name="/analyse")' in text
+    assert "local-dir" not in text
+
+
+def test_the_card_shows_its_pictures_with_words_for_who_cannot_see_them(ready: Path) -> None:
+    text = (ready / "README.md").read_text("utf-8")
+    shown = re.findall(r'<img src="([^"]+)" alt="([^"]+)" width="(\d+)">', text)
+    assert [path for path, _, _ in shown] == [f"evaluation/phantom-test/{name}.png" for name in ("roc", "reliability")]
+    scores = next(found for found in read_metrics(PHANTOM) if found["split"] == "test")["findings"]
+    for finding, found in scores.items():
+        assert f"{finding} {found['auroc']['value']:.3f}" in shown[0][1]
+        assert f"{finding} {found['ece']:.3f}" in shown[1][1]
+    for path, _, width in shown:
+        with Image.open(ready / path) as picture:
+            assert picture.width == 2 * int(width)
+
+
+def test_pictures_that_come_out_a_shade_different_are_not_sent_alone(hub: Hub, ready: Path) -> None:
+    """As from another version of Pillow; with a change that matters they go along."""
+    path = "evaluation/phantom-test/roc.png"
+    hub.add(REPO, contents(ready) | {path: b"\x89PNG of another shade"})
+    assert push_bundle(PHANTOM, REPO, say=quiet).unchanged
+    hub.add(REPO, {"training/history.jsonl": b"{}\n"})
+    assert not push_bundle(PHANTOM, REPO, say=quiet).unchanged
+    assert hub.files(REPO) == contents(ready)
+
+
+def test_what_was_pulled_is_pushed_again_without_a_commit(hub: Hub, tmp_path: Path) -> None:
+    push_bundle(PHANTOM, REPO, say=quiet)
+    mine = pull_bundle(REPO, out=tmp_path / "mine", say=quiet)
+    assert push_bundle(mine, REPO, say=quiet).unchanged
+
+
+def test_a_card_that_the_hub_refuses_is_told_before_anything_is_committed(hub: Hub) -> None:
+    hub.faults.card_refused = '"license" must be one of [mit, apache-2.0]'
+    with pytest.raises(InvalidBundle, match=r'the model card \("license" must be one of .*\); correct it, and push'):
+        push_bundle(PHANTOM, REPO, say=quiet)
+    assert hub.files(REPO) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.update({"fc.bias": t["fc.bias"] * float("nan")}), "fc.bias holds values that are not finite"),
+        (lambda t: t["conv1.0.weight"].view(-1)[3].fill_(float("inf")), r"conv1\.0\.weight holds values that are not"),
+        (
+            lambda t: t.update({"fc.weight": t["fc.weight"][:3].clone()}),
+            r"fc.weight is \(3, 512\) instead of \(5,",
+        ),
+        (lambda t: t.pop("fc.bias"), "missing fc.bias"),
+    ],
+)
+def test_weights_that_would_not_open_stay_here(hub: Hub, tmp_path: Path, change, said: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(PHANTOM, run)
+    tensors = load_file(run / "model.safetensors")
+    change(tensors)
+    save_file(tensors, run / "model.safetensors")
+    with pytest.raises(InvalidBundle, match=said):
+        push_bundle(run, REPO, say=quiet)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("path", ["phantom-test/roc.png", "phantom-test/reliability.png", "phantom-val/roc.png"])
+def test_a_film_in_a_pictures_place_stays_here(tmp_path: Path, ready: Path, path: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(PHANTOM, run)
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(buffer, "PNG")
+    (run / "evaluation" / path).write_bytes(buffer.getvalue())
+    prepare_push(run, tmp_path / "ready", REPO)
+    assert contents(tmp_path / "ready") == contents(ready)
 
 
 def no_token(hub: Hub, patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,174 @@
+"""What do checking, hashing and a model card cost beside the bare Hub client that copies the same bytes?
+
+    python benchmarks/hub.py            # about a minute; needs no network
+
+A bundle of about 45 MB (ResNet-50 of random weights, with the scores of fourteen findings) goes to a Hub on this
+machine and comes back: by ``push_bundle`` and ``pull_bundle``, and by ``upload_folder`` and ``snapshot_download`` of
+exactly the files that the push left there. Each time the Hub is a fresh process and the cache a fresh folder; the two
+take turns, so the ratio holds on a busy machine. Seconds are medians, with processor seconds of the client beside
+them. Then a model in the cache is opened beside the same bundle in a folder, with the Hub in reach and without.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.hub import TOKEN, Hub  # noqa: E402
+
+REPO, ROUNDS, OPENINGS = "tester/model", 9, 16
+SCORES = ROOT / "assets" / "models" / "nih14-densenet121" / "evaluation"
+
+
+def make_bundle(folder: Path) -> None:
+    """About 45 MB: a ResNet-50 of random weights with the fourteen findings' scores of a model that ships."""
+    import torch
+
+    from cxrcore.bundle import BundleConfig, write_bundle
+    from cxrcore.findings import NIH14
+    from cxrcore.model_card import write_model_card
+    from cxrcore.preprocessing import Preprocessing
+
+    torch.manual_seed(0)
+    config = BundleConfig("resnet50", "resnet50", NIH14, Preprocessing(224, 224, 1))
+    write_bundle(folder, config.build_network(), config)
+    shutil.copytree(SCORES, folder / "evaluation")
+    write_model_card(folder, config)
+
+
+def serve(pipe: Connection) -> None:
+    with Hub() as hub:
+        pipe.send(hub.url)
+        pipe.recv()
+
+
+@contextmanager
+def fresh_hub(home: Path) -> Iterator[str]:
+    """A Hub in a process of its own, named by the environment as long as it runs; ``home`` is the client's."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
+    process.start()
+    url = here.recv()
+    os.environ |= {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_TOKEN": TOKEN}
+    try:
+        yield url
+    finally:
+        here.send("enough")
+        process.join()
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def row(name: str, ours: list[tuple[float, float]], bare: list[tuple[float, float]]) -> str:
+    (wall, work), (bare_wall, bare_work) = (
+        [median(part) for part in zip(*times, strict=True)] for times in (ours, bare)
+    )
+    return (
+        f"| {name} | {bare_wall:.2f} s ({bare_work:.2f}) | {wall:.2f} s ({work:.2f}) | {wall / bare_wall:.2f}x"
+        f" | {work / bare_work:.2f}x |"
+    )
+
+
+def measure_copies(bundle: Path, scratch: Path) -> tuple[str, str, str]:
+    """The table's rows on push and pull, and the bundle's size in words."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    from cxrcore.hub import prepare_push, pull_bundle, push_bundle
+
+    ready = scratch / "ready"
+    prepare_push(bundle, ready, REPO)
+    size = sum(path.stat().st_size for path in ready.rglob("*") if path.is_file())
+
+    def quiet(text: str) -> None:
+        """For what a push says."""
+
+    def bare_push(url: str) -> None:
+        api = HfApi(endpoint=url)
+        api.create_repo(REPO)
+        api.upload_folder(repo_id=REPO, folder_path=ready, commit_message="Bundle")
+
+    pushes: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
+    pulls: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
+    for turn in range(ROUNDS + 1):  # the first warms up and does not count
+        for who in ("ours", "bare") if turn % 2 else ("bare", "ours"):
+            with tempfile.TemporaryDirectory(dir=scratch) as home, fresh_hub(Path(home)) as url:
+                if who == "ours":
+                    pushed = timed(lambda: push_bundle(bundle, REPO, say=quiet))
+                    pulled = timed(lambda: pull_bundle(REPO, say=quiet))
+                else:
+                    pushed = timed(lambda: bare_push(url))
+                    pulled = timed(lambda: snapshot_download(REPO, endpoint=url, cache_dir=Path(home) / "hub"))
+                if turn:
+                    pushes[who].append(pushed)
+                    pulls[who].append(pulled)
+    return (
+        row("push", pushes["ours"], pushes["bare"]),
+        row("pull", pulls["ours"], pulls["bare"]),
+        f"{size / 1e6:.0f} MB",
+    )
+
+
+def measure_openings(bundle: Path, scratch: Path) -> list[str]:
+    """Rows: a folder, and the same bundle in the Hub's cache, with the Hub there and gone."""
+    import cxrcore
+    from cxrcore.hub import pull_bundle, push_bundle
+
+    home = scratch / "home"
+
+    def opened() -> tuple[float, float]:
+        """Median seconds of the folder and of the cached model, opened in turns."""
+        times = [[timed(lambda what=what: cxrcore.load(what))[0] for what in (bundle, REPO)] for _ in range(OPENINGS)]
+        folder, cached = zip(*times[1:], strict=True)
+        return median(folder), median(cached)
+
+    with fresh_hub(home):
+        push_bundle(bundle, REPO, say=lambda text: None)
+        pull_bundle(REPO, say=lambda text: None)
+        near = opened()
+    far = opened()  # nobody answers any more
+    found = (("in reach", near), ("out of reach", far))
+    return [f"| {where} | {1e3 * a:.0f} ms | {1e3 * b:.0f} ms | {1e3 * (b - a):+.0f} ms |" for where, (a, b) in found]
+
+
+def main() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(prefix="cxr-bench-hub-") as name:
+        scratch = Path(name)
+        bundle = scratch / "resnet50"
+        make_bundle(bundle)
+        push, pull, size = measure_copies(bundle, scratch)
+        print(f"A bundle of {size}; wall seconds (processor seconds of the client). Aim: at most 1.5x\n")
+        print("| | bare client | ours | ratio | of the processor |\n|---|---|---|---|---|")
+        print(push, pull, sep="\n", end="\n\n")
+        print("Opening it, weights and all. Aim: at most 50 ms more\n")
+        print("| the Hub is | folder | cached | more |\n|---|---|---|---|")
+        print(*measure_openings(bundle, scratch), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
