@@ -41,10 +41,7 @@ test-all: $(VENV)/.ready-dev ## every test, and the linters
 	@$(MAKE) --no-print-directory lint
 
 bench: $(VENV)/.ready-dev ## measurements, side by side
-	@$(BIN)/python benchmarks/latency.py
-	@$(BIN)/python benchmarks/training.py
-	@$(BIN)/python benchmarks/metrics.py
-	@$(BIN)/python benchmarks/dashboard.py
+	@$(BIN)/cxr bench
 
 lint: $(VENV)/.ready-dev ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -36,7 +36,7 @@ cli.add_typer(data_cli, name="data")
 
 @cli.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="An embedded model's name or a bundle's folder.")],
+    model: Annotated[str, typer.Argument(help="An embedded model's name, a bundle's folder or user/repo[@revision].")],
     paths: Annotated[list[str], typer.Argument(help="Films: PNG, JPEG, TIFF, BMP, WebP, DICOM; folders are searched.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     heatmaps: Annotated[Path | None, typer.Option(help="Write every finding's overlay there, as PNG.")] = None,
@@ -204,6 +204,19 @@ def deploy_space(
     from train.deploy import deploy
 
     deploy(space, model, kind, dry_run, other, private, hardware, secret_token, torch_index)
+
+
+@cli.command("bench")
+def run_bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="latency, training, metrics, dashboard, hub; else all.")
+    ] = None,
+) -> None:
+    """Measure speed side by side with the usual ways; prints tables."""
+    from train.bench import bench
+
+    if code := bench(names or ()):
+        raise typer.Exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

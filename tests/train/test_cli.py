@@ -12,6 +12,7 @@ from PIL import Image
 
 import cxrcore
 from tests.conftest import TOY
+from train.bench import BENCHMARKS
 from train.cli import main
 from train.recipes import RECIPES
 
@@ -173,10 +174,34 @@ def test_recipes_are_listed_with_what_they_reproduce(capsys):
 
 
 def test_help_of_every_verb(capsys):
-    for verb in (["data", "get"], ["data", "check"], ["evaluate"], ["ensemble"], [], ["predict"], ["recipes"], ["fit"]):
+    single = (
+        "predict",
+        "recipes",
+        "fit",
+        "evaluate",
+        "metrics",
+        "compare",
+        "report",
+        "ensemble",
+        "push",
+        "pull",
+        "deploy",
+        "bench",
+    )
+    for verb in ([], ["data", "get"], ["data", "check"], *([name] for name in single)):
         code, out, _ = run(capsys, *verb, "--help")
         assert code == 0
         assert "Usage" in out
+
+
+def test_bench_names_its_measurements_and_each_is_there(capsys):
+    code, _, err = run(capsys, "bench", "speed")
+    assert code == 2
+    names = err.rpartition(": ")[2].strip().split(", ")
+    assert err.startswith("cxr: there is no measurement 'speed'")
+    assert sorted(names) == sorted(
+        p.stem for p in BENCHMARKS.glob("*.py") if p.stem != "baselines"
+    )  # of shipped models
 
 
 def test_python_dash_m_train_is_the_same_door():

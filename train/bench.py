@@ -1,0 +1,23 @@
+"""``cxr bench``: the project's own measurements, each beside what it is compared with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxrcore.errors import CxrError
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+NAMES = ("latency", "training", "metrics", "dashboard", "hub")
+
+
+def bench(names: Sequence[str] = ()) -> int:
+    """Run these measurements, all of them by default, in turn; the first exit code that is not 0. Raises CxrError."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise CxrError(f"there is no measurement {unknown[0]!r}; choose among: {', '.join(NAMES)}")
+    if not BENCHMARKS.is_dir():
+        raise CxrError("the measurements are part of the source, not of the installed package; run this in a clone")
+    codes = [subprocess.run([sys.executable, BENCHMARKS / f"{name}.py"]).returncode for name in names or NAMES]
+    return next((code for code in codes if code), 0)
