@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -223,33 +224,43 @@ def _need_room(reference: Reference, size: int, limit_bytes: int | None) -> None
 
 def _download(reference: Reference, sha: str, files: dict[str, Any], token: Token) -> None:
     """These files of a commit, in the client's cache and equal to the Hub's record; one that differs is removed."""
-    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub import hf_hub_download
 
-    common: dict[str, Any] = {
-        "revision": sha,
-        "cache_dir": cache_folder(),
-        "endpoint": endpoint(),
-        "token": token,
-        "etag_timeout": PATIENCE_S,
-    }
-    with plainly(reference, lambda: "files that arrived whole are kept: run it again"), calm_client():
-        if len(files) == 1:  # without the listing that a snapshot asks for
-            (path,) = files
-            hf_hub_download(reference.repo, path, **common)
-        else:
-            names = [re.sub(r"([*?[])", r"[\1]", path) for path in files]
-            snapshot_download(reference.repo, allow_patterns=names, max_workers=4, **common)
     snapshot = _storage(reference) / "snapshots" / sha
-    for path, file in files.items():
-        wanted = file.lfs.sha256 if file.lfs else file.blob_id
-        place = snapshot / path
+
+    def fetch(path: str) -> None:
+        """One file; checked at once, while others are still on their way."""
+        hf_hub_download(
+            reference.repo,
+            path,
+            revision=sha,
+            cache_dir=cache_folder(),
+            endpoint=endpoint(),
+            token=token,
+            etag_timeout=PATIENCE_S,
+        )
+        place, file = snapshot / path, files[path]
         if not place.is_file():
             raise HubError(f"{path} of {reference.repo} did not arrive; run it again")
-        if checksum(place, large=bool(file.lfs)) != wanted:
+        if checksum(place, large=bool(file.lfs)) != (file.lfs.sha256 if file.lfs else file.blob_id):
             _remove(place)
             raise HubError(
                 f"{path} of {reference.repo} arrived damaged (not the Hub's checksum) and was removed; run it again"
             )
+
+    largest_first = sorted(files, key=lambda path: -(files[path].size or 0))
+    with (
+        plainly(reference, lambda: "files that arrived whole are kept: run it again"),
+        calm_client(),
+        ThreadPoolExecutor(max_workers=4) as pool,
+    ):
+        fetched = [pool.submit(fetch, path) for path in largest_first]
+        try:
+            for one in as_completed(fetched):
+                one.result()
+        finally:  # the first that fails is told; those that wait are not begun
+            for one in fetched:
+                one.cancel()
 
 
 def _check_configs(snapshot: Path, listed: dict[str, Any], reference: Reference) -> None:

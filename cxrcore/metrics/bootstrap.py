@@ -13,7 +13,7 @@ import numpy as np
 
 from cxrcore.metrics.arrays import group_codes, known, tied_runs
 
-_CHUNK = 100  # resamples at a time: bounds memory
+_CHUNK = 32  # resamples at a time: what one needs stays in the processor's cache, and memory is bounded
 _BLOCK = 2048  # patients at a time: stays in the processor's cache
 
 
@@ -93,7 +93,7 @@ def _resampled(
 
 @lru_cache(maxsize=2)  # every finding of a table, and every move of a threshold, resamples the same patients
 def _draws(patients: int, resamples: int, seed: int) -> list[np.ndarray]:
-    """How often each patient is drawn in each resample: arrays (patients, up to 100), uint8, not to be written to."""
+    """How often each patient is drawn in each resample: arrays (patients, up to 32), uint8, not to be written to."""
     generator = np.random.default_rng(seed)
     chunks = []
     for start in range(0, resamples, _CHUNK):

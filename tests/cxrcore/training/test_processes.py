@@ -56,7 +56,7 @@ def alone(kermany_like, tmp_path_factory):
     return trained("alone", kermany_like, tmp_path_factory.mktemp("alone") / "run")
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.slow)])
 def test_training_is_the_same_to_one_in_a_million(launcher, alone, kermany_like, tmp_path):
     more = ("optimizer.accumulate=3",) if launcher == "accelerate" else ()
     shared = trained(launcher, kermany_like, tmp_path / "run", *more)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 ASKED = (
+    "model.architecture=test_resnet",
     "optimizer.epochs=3",
     "optimizer.batch_size=4",
     "optimizer.ema=0.5",
