@@ -110,7 +110,11 @@ def test_16_bits_and_8_bits_of_one_film_agree(name, films):
 
 @pytest.mark.parametrize(
     ("name", "dataset"),
-    [("pneumonia-resnet18", "kermany"), ("pneumonia3-efficientnet-b0", "kermany"), ("nih14-densenet121", "nih")],
+    [
+        ("pneumonia-resnet18", "kermany"),
+        pytest.param("pneumonia3-efficientnet-b0", "kermany", marks=pytest.mark.slow),
+        pytest.param("nih14-densenet121", "nih", marks=pytest.mark.slow),
+    ],
 )
 def test_scores_are_remeasured_from_the_weights(name, dataset, data_dir, tmp_path, capsys):
     """What the card says, by one command; oracle: scikit-learn on the predictions it leaves."""

@@ -66,6 +66,7 @@ def test_training_is_the_same_to_one_in_a_million(launcher, alone, kermany_like,
     assert len((shared / "training/history.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_scores_are_the_same_exactly(toy_run, kermany_like, tmp_path):
     for launcher in ("alone", "torchrun"):
         arguments = ("--dataset", "kermany", "--data", str(kermany_like), "--split", "all")
