@@ -34,6 +34,7 @@ from cxrcore.hub_access import (
     checksum,
     endpoint,
     is_bundle_file,
+    listing,
     plainly,
     reference_to,
     within,
@@ -190,7 +191,7 @@ def _send(
     if branch != MAIN:
         api.create_branch(repo, branch=branch, exist_ok=True)
         there = api.model_info(repo, revision=branch, files_metadata=True)
-    remote = {file.rfilename: file for file in there.siblings or ()}
+    remote = listing(api, there)
     local = _files(ready)
     _refuse_foreign(repo, remote)
     changed = [path for path in local if not _same(ready / path, remote.get(path))]

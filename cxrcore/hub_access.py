@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cxrcore.errors import HubError
 
@@ -112,6 +112,21 @@ def checksum(path: Path, large: bool) -> str:
         while piece := opened.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def listing(api: Any, info: Any, repo_type: str = "model") -> dict[str, Any]:
+    """The files of a commit by path, each with the Hub's record of it: ``size``, ``blob_id``, ``lfs.sha256`` if large.
+
+    ``info`` is the answer to model_info (dataset_info, space_info) with ``files_metadata``; mirrors and older Hubs
+    name the files there and no more, and are asked for their tree.
+    """
+    from huggingface_hub import RepoFile
+
+    files = {file.rfilename: file for file in info.siblings or ()}
+    if all(file.blob_id and file.size is not None for file in files.values()):
+        return files
+    tree = api.list_repo_tree(info.id, recursive=True, revision=info.sha, repo_type=repo_type)
+    return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
 
 
 def within(call: Callable[[], T], seconds: float = PATIENCE_S) -> T:

@@ -42,6 +42,7 @@ from cxrcore.hub_access import (
     checksum,
     endpoint,
     is_bundle_file,
+    listing,
     origin,
     plainly,
     reference_to,
@@ -143,7 +144,7 @@ def newer_revision(repo: str, revision: str, branch: str = MAIN, token: Token = 
 
 def _fetch(reference: Reference, say: Say, token: Token, limit_bytes: int | None) -> Path:
     """Ask the Hub, download what is missing, check all of it."""
-    from huggingface_hub import errors
+    from huggingface_hub import HfApi, errors
 
     with plainly(reference, partial(_still_here, token)):
         try:
@@ -151,11 +152,12 @@ def _fetch(reference: Reference, say: Say, token: Token, limit_bytes: int | None
         except errors.RepositoryNotFoundError:
             _say_other_kind(reference, token)
             raise
+        there = within(lambda: listing(HfApi(endpoint=endpoint(), token=token), info))
     storage = _storage(reference)
     snapshot = storage / "snapshots" / info.sha
-    listed = {file.rfilename: file for file in info.siblings or () if is_bundle_file(file.rfilename)}
+    listed = {path: file for path, file in there.items() if is_bundle_file(path)}
     if not _noted(snapshot):
-        _refuse_unopenable(reference, [file.rfilename for file in info.siblings or ()])
+        _refuse_unopenable(reference, list(there))
         _need_room(reference, sum(file.size or 0 for file in listed.values()), limit_bytes)
         say(f"fetching {reference.repo} at {info.sha[:12]}")
         configs = {path: file for path, file in listed.items() if Path(path).name == CONFIG}

@@ -35,6 +35,7 @@ from cxrcore.hub_access import (
     calm_client,
     checksum,
     endpoint,
+    listing,
     parse_reference,
     plainly,
     within,
@@ -192,7 +193,7 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
             lambda: api.dataset_info(dataset.repo, revision=revision, files_metadata=True, timeout=PATIENCE_S),
             PATIENCE_S,
         )
-        files = {file.rfilename: file for file in info.siblings or ()}
+        files = within(lambda: listing(api, info, "dataset"), PATIENCE_S)
         found = [path for path in files if path == wanted or (wanted[-1] == "*" and path.startswith(wanted[:-1]))]
         if not found:
             raise InvalidDataset(f"the dataset {dataset.repo} has no {wanted}, so there is nothing to show")

@@ -19,7 +19,7 @@ from typing import Any
 from cxrcore.deployed import FILE, Deployed
 from cxrcore.errors import HubError, InvalidBundle
 from cxrcore.hub import check_push
-from cxrcore.hub_access import TOKENS, Reference, calm_client, checksum, endpoint, plainly
+from cxrcore.hub_access import TOKENS, Reference, calm_client, checksum, endpoint, listing, plainly
 from cxrcore.spaces import CPU, SDK, SUFFIX, Kind, SpacePlan, address, linked, usual_other, write_space
 
 Say = Callable[[str], object]
@@ -166,7 +166,7 @@ def _commit(api: Any, plan: SpacePlan, ready: Path, there: Any, say: Say) -> str
     """The commit that made the Space equal to the folder; None where it was."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    remote = {file.rfilename: file for file in there.siblings or ()}
+    remote = listing(api, there, "space")
     local = {path.relative_to(ready).as_posix(): path for path in sorted(ready.rglob("*")) if path.is_file()}
     changed = [name for name, path in local.items() if not _same(path, remote.get(name))]
     stale = [name for name in remote if name not in local and name != ".gitattributes"]

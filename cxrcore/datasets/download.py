@@ -29,7 +29,7 @@ from typing import Any
 
 from cxrcore.datasets.public_copies import COPIES, PublicCopy, size_text
 from cxrcore.errors import InvalidDataset
-from cxrcore.hub_access import FULL, checksum, endpoint
+from cxrcore.hub_access import FULL, checksum, endpoint, listing
 
 Say = Callable[[str], object]
 SEED = 0  # which patients a subset keeps
@@ -243,10 +243,11 @@ def _listing(name: str) -> tuple[str, list[_File], list[_File]]:
     from huggingface_hub import HfApi
 
     copy = COPIES[name]
-    info = HfApi(endpoint=endpoint()).dataset_info(copy.repo, files_metadata=True, timeout=HUB_PATIENCE_S)
+    api = HfApi(endpoint=endpoint())
+    info = api.dataset_info(copy.repo, files_metadata=True, timeout=HUB_PATIENCE_S)
     files = {
-        s.rfilename: _File(s.rfilename, s.size or 0, s.lfs.sha256 if s.lfs else s.blob_id or "")
-        for s in info.siblings or ()
+        path: _File(path, file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
+        for path, file in listing(api, info, "dataset").items()
     }
     archives = [files[path] for path in sorted(files) if copy.archives.fullmatch(path)]
     missing = [path for path in copy.tables if path not in files] + ([] if archives else [copy.expected])

@@ -43,6 +43,7 @@ class Faults:
     cut_uploads: int = 0  # how many uploads of a large file end with the connection
     too_many: int = 0  # how many requests answer 429
     silent: float = 0.0  # seconds before any answer
+    names_only: bool = False  # what tells of a repository names its files and says no more of them
     card_refused: str = ""  # what the Hub finds wrong with a card's front matter
 
 
@@ -255,7 +256,8 @@ class _Handler(BaseHTTPRequestHandler):
     # reading
 
     def info(self, kind: str, repo: str, rev: str = "main") -> dict:
-        return self._repo(kind, repo).info(rev, blobs=self.query.get("blobs", "").lower() == "true")
+        blobs = self.query.get("blobs", "").lower() == "true" and not self.hub.faults.names_only
+        return self._repo(kind, repo).info(rev, blobs)
 
     def tree(self, kind: str, repo: str, rev: str, path: str = "") -> list[dict]:
         return self._repo(kind, repo).tree(rev, path, self.query.get("recursive", "").lower() in ("true", "1"))
