@@ -157,14 +157,21 @@ def _body(config: BundleConfig, evaluations: list[dict]) -> str:
     findings = "\n".join(f"- **{f.name}**: {f.description}" for f in config.labels.findings)
     films, patients = facts.get("films", {}), facts.get("patients", {})
     counts = ", ".join(f"{name} {films[name]} films of {patients[name]} patients" for name in films)
+    split = f" Split by patient: {counts}." if counts else " How its films were split is not known here."
+    made = (
+        f"Made by the recipe `{facts['recipe']}`."
+        if "recipe" in facts
+        else "Not made by one of this project's recipes."
+    )
     start = facts.get("initial_weights", "unknown")
+    number = "a calibrated probability" if _calibrated(config.calibration) else "a probability, not calibrated,"
     scores = "\n\n".join(_scores(metrics) for metrics in evaluations) or "Not scored yet."
     return f"""# {config.name}
 
 **For research and teaching only. Not a medical device; never for diagnosis.**
 {_SYNTHETIC if facts.get("synthetic") else ""}
 A {config.architecture} that reads a chest film at {config.preprocessing.height} x {config.preprocessing.width} pixels,
-{_GEOMETRY[config.preprocessing.geometry]}, and gives a calibrated probability for:
+{_GEOMETRY[config.preprocessing.geometry]}, and gives {number} for:
 
 {findings}
 
@@ -174,9 +181,9 @@ Teaching how such classifiers work and fail; a baseline for research. Not for pa
 
 ## Data
 
-{_filled(f"{_source(source)}: {source.get('who', 'patients of whom nothing is known')}. Split by patient: {counts}.")}
+{_filled(f"{_source(source)}: {source.get('who', 'patients of whom nothing is known')}.{split}")}
 
-{_filled(f"Made by the recipe `{facts.get('recipe', '?')}`. Weights at the start: {start}.")}
+{_filled(f"{made} Weights at the start: {start}.")}
 {_fingerprint(facts)}
 ## Thresholds and calibration
 
@@ -251,7 +258,8 @@ def _fitted(config: BundleConfig) -> str:
         said.append("No thresholds were chosen, so it calls nothing positive.")
     else:
         rule = RULES.get(points.rule, points.rule)
-        said.append(f"Thresholds: {rule}, on the same films and never on those it is scored on below.")
+        chosen = "on the same films and" if _calibrated(config.calibration) else f"on {where},"
+        said.append(f"Thresholds: {rule}, {chosen} never on those it is scored on below.")
     listed = "" if points is None else f"\n\n{_thresholds(config.labels.names, points)}"
     return _filled(" ".join(said)) + listed
 
@@ -324,7 +332,12 @@ def _limits(config: BundleConfig) -> str:
         "It has seen drawings and no person; its scores are on drawings too, and say nothing about people."
         if facts.get("synthetic")
         else f"It has seen {who}. Other ages, hospitals and devices are outside what it knows; scores will be "
-        "lower, and its probabilities are calibrated to the share of disease in its own data."
+        "lower"
+        + (
+            ", and its probabilities are calibrated to the share of disease in its own data."
+            if _calibrated(config.calibration)
+            else "."
+        )
     )
     limits = [
         seen,
