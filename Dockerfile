@@ -6,6 +6,8 @@ FROM python:3.11-slim
 ARG SCREEN=app
 # An index with smaller builds of torch, without CUDA: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG TORCH_INDEX=
+# Which packages; the folder of a Space has them beside this file.
+ARG LOCK=assets/deploy/$SCREEN.txt
 # A page inside another site's frame gets no cookie, and with it no upload: false there.
 ARG XSRF=true
 
@@ -22,7 +24,7 @@ ENV PATH=/home/user/.local/bin:$PATH \
 # Made here, so that a volume mounted there belongs to the user.
 RUN mkdir -p "$HF_HOME"
 
-COPY --chown=1000 assets/deploy/$SCREEN.txt requirements.txt
+COPY --chown=1000 $LOCK requirements.txt
 RUN pip install --no-cache-dir --user ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt
 COPY --chown=1000 . .
 

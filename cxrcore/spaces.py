@@ -172,12 +172,12 @@ def write_space(plan: SpacePlan, out: Path) -> None:
     lock = (ROOT / "assets" / "deploy" / f"{plan.kind}.txt").read_text("utf-8")
     if plan.torch_index:
         lock = f"--extra-index-url {plan.torch_index}\n{lock}"
-    if plan.kind == "app":
-        _write(out / "requirements.txt", lock)
-    else:
-        _write(out / "assets" / "deploy" / "dashboard.txt", lock)
+    _write(out / "requirements.txt", lock)
+    if plan.kind == "dashboard":
         dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
-        _write(out / "Dockerfile", with_arguments(dockerfile, SCREEN="dashboard", XSRF="false"))
+        _write(
+            out / "Dockerfile", with_arguments(dockerfile, SCREEN="dashboard", LOCK="requirements.txt", XSRF="false")
+        )
     if plan.reference is None:
         _travel(plan.bundle, out / "assets" / "models" / plan.model)
     _write(out / FILE, plan.deployed.to_json())

@@ -121,7 +121,7 @@ def test_the_dashboards_space_shows_its_first_page(hub: Hub, tmp_path: Path, pyt
     sha = push_bundle(PHANTOM, REPO, say=quiet).revision
     folder = deployed_folder(hub, tmp_path / "space", "dashboard", "tester/else")
     dockerfile = (folder / "Dockerfile").read_text()
-    install(python, "-r", str(folder / "assets" / "deploy" / "dashboard.txt"))
+    install(python, "-r", str(folder / "requirements.txt"))
     settings = dict(re.findall(r"(STREAMLIT_\w+|PYTHON\w+)=(\S+)", dockerfile)) | {"CXR_SCREEN": "dashboard"}
     settings = {key: "false" if value == "$XSRF" else value for key, value in settings.items()}
     environment = bare_environment(hub, tmp_path / "visitor", python, **settings)

@@ -83,9 +83,10 @@ def test_the_dashboards_space_is_a_container(tmp_path: Path) -> None:
     assert "ARG SCREEN=dashboard\n" in dockerfile
     assert "ARG XSRF=false\n" in dockerfile  # or uploads fail in the Hub's frame
     copied = re.findall(r"^COPY --chown=1000 (\S+) ", dockerfile, re.M)
-    assert copied == ["assets/deploy/$SCREEN.txt", "."]
-    assert (folder / "assets/deploy/dashboard.txt").read_bytes() == (LOCKS / "dashboard.txt").read_bytes()
-    assert not {"app.py", "requirements.txt"} & listed(folder)
+    assert copied == ["$LOCK", "."]
+    assert "ARG LOCK=requirements.txt\n" in dockerfile
+    assert (folder / "requirements.txt").read_bytes() == (LOCKS / "dashboard.txt").read_bytes()
+    assert "app.py" not in listed(folder)
     told = Deployed.from_json((folder / "deployed.json").read_text())
     assert told == Deployed("phantom-resnet10t", app=f"https://huggingface.co/spaces/{SPACE}")
 
@@ -159,9 +160,9 @@ def test_what_was_typed_wrongly_is_said(asked: dict, sentence: str) -> None:
 
 def test_smaller_builds_of_torch_come_from_the_index_that_was_named(tmp_path: Path) -> None:
     index = "https://wheels.example/cpu"
-    for kind, lock in (("app", "requirements.txt"), ("dashboard", "assets/deploy/dashboard.txt")):
+    for kind in ("app", "dashboard"):
         folder = written(tmp_path / kind, kind, torch_index=index)
-        assert (folder / lock).read_text().startswith(f"--extra-index-url {index}\n")
+        assert (folder / "requirements.txt").read_text().startswith(f"--extra-index-url {index}\n")
     with pytest.raises(ValueError, match="no argument FLAVOUR"):
         with_arguments("ARG SCREEN=app\n", FLAVOUR="x")
 
