@@ -21,8 +21,10 @@ import io
 import os
 import pickle
 import re
+import tarfile
 import tempfile
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +61,7 @@ _NOTE = (
     "A TorchXRayVision network, not made by this project: its probabilities are not calibrated, nothing here measured "
     "it, and its operating points are those that its authors chose on films they held back."
 )
+_DAMAGED = "the weights file {} is damaged or no network; delete it and open it again"
 _LATE = (
     "Its operating points all lie just above 0.5, as if measured on a sigmoid of a sigmoid, so it may miss what its "
     "authors meant it to find."
@@ -205,19 +208,34 @@ def read_tensors(content: bytes, name: str) -> dict[str, torch.Tensor]:
     """
     import torch
 
+    _refuse_archives(content, name)
     readers: Any = SimpleNamespace(__name__=__name__, Unpickler=_Reader, load=_load)
     try:
         with warnings.catch_warnings():
+            # False leaves reading to ``_Reader``, which is the stricter one: nothing that the file names is called.
             warnings.simplefilter("ignore")  # that the source of the empty record differs from the network's
             found = torch.load(io.BytesIO(content), map_location="cpu", pickle_module=readers, weights_only=False)
         tensors = dict(found.items() if isinstance(found, dict) else _state(found))
     except InvalidBundle as error:
         raise InvalidBundle(f"the weights file {name} is refused: {error}") from None
     except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, EOFError):
-        raise InvalidBundle(f"the weights file {name} is damaged or no network; delete it and open it again") from None
+        raise InvalidBundle(_DAMAGED.format(name)) from None
     if not tensors or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise InvalidBundle(f"the weights file {name} holds something other than a network's tensors")
     return tensors
+
+
+def _refuse_archives(content: bytes, name: str) -> None:
+    """Raise InvalidBundle for what ``torch.load`` hands on to other readers: TorchScript and tar."""
+    if content.startswith(b"PK"):
+        try:
+            members = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        except zipfile.BadZipFile:
+            raise InvalidBundle(_DAMAGED.format(name)) from None
+        if any(member.endswith("constants.pkl") for member in members):
+            raise InvalidBundle(f"the weights file {name} is refused: it is a program (TorchScript), no plain network")
+    elif tarfile.is_tarfile(io.BytesIO(content)):
+        raise InvalidBundle(f"the weights file {name} is refused: it is a tar archive, no plain network")
 
 
 class _Record:

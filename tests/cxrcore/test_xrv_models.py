@@ -9,6 +9,7 @@ import io
 import pickle
 import shutil
 import sys
+import tarfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -277,6 +278,17 @@ def test_a_file_that_would_run_something_is_refused_and_runs_nothing(tmp_path, m
     assert not (tmp_path / "deed").exists()
     torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)  # it would have
     assert (tmp_path / "deed").is_dir()
+
+
+def test_programs_and_tar_archives_are_refused_before_torch_opens_them(monkeypatch):
+    script, tar = io.BytesIO(), io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), script)
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("pickle"))
+    monkeypatch.setattr(torch, "load", lambda *a, **k: pytest.fail("it was opened"))
+    for content, what in ((script, "TorchScript"), (tar, "a tar archive")):
+        with pytest.raises(InvalidBundle, match=rf"file a\.pt is refused: it is .*{what}"):
+            read_tensors(content.getvalue(), "a.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", pickle.dumps([1, 2]), b"PK\x03\x04 cut"])
