@@ -35,7 +35,7 @@ import cxrcore
 from cxrcore.deployed import deployed
 from cxrcore.errors import CxrError
 from cxrcore.hub_access import Token
-from cxrcore.hub_models import FETCHES
+from cxrcore.hub_models import FETCHES, is_own_computer, may_visitors_open
 from cxrcore.offered import NOTE, SYNTHETIC, Models, about, offered_models, report
 from cxrcore.public_films import EXAMPLES, fetch, public_films
 
@@ -329,8 +329,8 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
 def hub_for_visitors(host: str) -> tuple[bool, Token]:
     """Whether visitors may open any model on the Hub, and with whose token: the server's own (None) only where they
     are whoever runs it; where others reach the page, nobody's (False), and only if ``CXR_HUB`` is 1."""
-    own = "SPACE_ID" not in os.environ and (host in ("localhost", "::1") or host.startswith("127."))
-    return os.environ.get("CXR_HUB", str(int(own))) == "1", None if own else False
+    own = is_own_computer(host)
+    return may_visitors_open(own), None if own else False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

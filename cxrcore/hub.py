@@ -31,8 +31,8 @@ from cxrcore.hub_access import (
     Reference,
     Token,
     calm_client,
-    checksum,
     endpoint,
+    is_as_listed,
     is_bundle_file,
     listing,
     plainly,
@@ -194,7 +194,7 @@ def _send(
     remote = listing(api, there)
     local = _files(ready)
     _refuse_foreign(repo, remote)
-    changed = [path for path in local if not _same(ready / path, remote.get(path))]
+    changed = [path for path in local if path not in remote or not is_as_listed(ready / path, remote[path])]
     if all(path in hashed or path.endswith(".png") for path in changed):
         # Hashes are new each time, and pictures may come out a shade different elsewhere; these have changed where the
         # scores or weights beside them did, or not at all.
@@ -266,7 +266,3 @@ def _tag(api: Any, repo: str, tag: str | None, revision: str) -> None:
 
 def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def _same(path: Path, file: Any) -> bool:
-    return file is not None and checksum(path, bool(file.lfs)) == (file.lfs.sha256 if file.lfs else file.blob_id)

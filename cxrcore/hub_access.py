@@ -129,6 +129,11 @@ def listing(api: Any, info: Any, repo_type: str = "model") -> dict[str, Any]:
     return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
 
 
+def is_as_listed(path: Path, file: Any) -> bool:
+    """Whether a file here has the content of one in a ``listing``."""
+    return checksum(path, bool(file.lfs)) == (file.lfs.sha256 if file.lfs else file.blob_id)
+
+
 def within(call: Callable[[], T], seconds: float = PATIENCE_S) -> T:
     """The call's answer, or TimeoutError after ``seconds``: names that do not resolve hang longer than any timeout."""
     answer: list[T] = []

@@ -7,6 +7,7 @@ model that is in the cache is asked for.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
@@ -210,6 +211,18 @@ class HubModels:
                 while len(self._loaded) > KEPT:
                     self._loaded.popitem(last=False)
             return model
+
+
+def is_own_computer(*addresses: str) -> bool:
+    """Whether nobody but who runs a server reaches it: it listens on loopback addresses alone, and is no Space."""
+    return "SPACE_ID" not in os.environ and all(
+        address in ("localhost", "::1") or address.startswith("127.") for address in addresses
+    )
+
+
+def may_visitors_open(own_computer: bool) -> bool:
+    """Whether visitors may open models of their own choice: ``CXR_HUB`` 1 or 0, else on one's own computer alone."""
+    return os.environ.get("CXR_HUB", str(int(own_computer))) == "1"
 
 
 def _read(text: str) -> Reference:

@@ -41,6 +41,7 @@ from cxrcore.hub_access import (
     calm_client,
     checksum,
     endpoint,
+    is_as_listed,
     is_bundle_file,
     listing,
     origin,
@@ -244,7 +245,7 @@ def _download(reference: Reference, sha: str, files: dict[str, Any], token: Toke
         place, file = snapshot / path, files[path]
         if not place.is_file():
             raise HubError(f"{path} of {reference.repo} did not arrive; run it again")
-        if checksum(place, large=bool(file.lfs)) != (file.lfs.sha256 if file.lfs else file.blob_id):
+        if not is_as_listed(place, file):
             _remove(place)
             raise HubError(
                 f"{path} of {reference.repo} arrived damaged (not the Hub's checksum) and was removed; run it again"

@@ -137,6 +137,7 @@ def about(name: str, model: Model) -> dict[str, Any]:
         "name": name,
         "hub": info["hub"],
         "synthetic": known.synthetic,
+        "who": str(source.get("who") or ""),
         "note": known.note,
         "caution": known.first_sentence,
         "members": len(members),

@@ -33,8 +33,8 @@ from cxrcore.hub_access import (
     Reference,
     cache_folder,
     calm_client,
-    checksum,
     endpoint,
+    is_as_listed,
     listing,
     parse_reference,
     plainly,
@@ -216,7 +216,7 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
                 DOWNLOAD_S,
             )
         )
-    if checksum(place, large=bool(file.lfs)) != (file.lfs.sha256 if file.lfs else file.blob_id):
+    if not is_as_listed(place, file):
         place.resolve().unlink(missing_ok=True)
         place.unlink(missing_ok=True)
         raise HubError(f"{path} of {dataset.repo} arrived damaged (not the Hub's checksum); try again")

@@ -19,7 +19,7 @@ from typing import Any
 from cxrcore.deployed import FILE, Deployed
 from cxrcore.errors import HubError, InvalidBundle
 from cxrcore.hub import check_push
-from cxrcore.hub_access import TOKENS, Reference, calm_client, checksum, endpoint, listing, plainly
+from cxrcore.hub_access import TOKENS, Reference, calm_client, endpoint, is_as_listed, listing, plainly
 from cxrcore.spaces import CPU, SDK, SUFFIX, Kind, SpacePlan, address, linked, usual_other, write_space
 
 Say = Callable[[str], object]
@@ -168,7 +168,7 @@ def _commit(api: Any, plan: SpacePlan, ready: Path, there: Any, say: Say) -> str
 
     remote = listing(api, there, "space")
     local = {path.relative_to(ready).as_posix(): path for path in sorted(ready.rglob("*")) if path.is_file()}
-    changed = [name for name, path in local.items() if not _same(path, remote.get(name))]
+    changed = [name for name, path in local.items() if name not in remote or not is_as_listed(path, remote[name])]
     stale = [name for name in remote if name not in local and name != ".gitattributes"]
     if not changed and not stale:
         return None
@@ -185,10 +185,6 @@ def _commit(api: Any, plan: SpacePlan, ready: Path, there: Any, say: Say) -> str
             plan.space, operations, commit_message=message, repo_type="space", parent_commit=there.sha
         )
     return str(made.oid)
-
-
-def _same(path: Path, file: Any) -> bool:
-    return file is not None and checksum(path, bool(file.lfs)) == (file.lfs.sha256 if file.lfs else file.blob_id)
 
 
 def _link_back(api: Any, plan: SpacePlan, other: _Other, say: Say) -> None:

@@ -8,19 +8,19 @@ import streamlit as st
 
 from cxrcore.deployed import Deployed, deployed
 from cxrcore.errors import CxrError
+from cxrcore.hub_models import is_own_computer, may_visitors_open
 
-_LOCAL = ("", "127.0.0.1", "localhost", "::1")
+_HERE = "127.0.0.1"  # where a server listens that nobody told otherwise
 
 
 def may_type_folders() -> bool:
     """Paths are for those who sit at this computer: a public server would tell strangers what it holds."""
-    addresses = os.environ.get("CXR_HOST"), st.get_option("server.address")
-    return all((address or "") in _LOCAL for address in addresses) and "SPACE_ID" not in os.environ
+    return is_own_computer(os.environ.get("CXR_HOST") or _HERE, st.get_option("server.address") or _HERE)
 
 
 def may_open_hub() -> bool:
-    """Whether visitors may open models on the Hub of their own choice: CXR_HUB 1 or 0, else on this computer alone."""
-    return os.environ.get("CXR_HUB", str(int(may_type_folders()))) == "1"
+    """Whether visitors may open models on the Hub of their own choice."""
+    return may_visitors_open(may_type_folders())
 
 
 def started_with() -> str:

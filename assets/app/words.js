@@ -65,7 +65,13 @@ function sentence(words) {
   return begun + (/[.!?]?$/.exec(begun)[0] || !begun ? "" : ".");
 }
 
+// The commonest misreading: a film of somebody whom the model has never seen the like of.
 function howToRead() {
+  const who = state.about.synthetic ? "" : state.about.who.slice(0, 160);
+  return howBarsRead() + (who && " It learned from films of " + who + ". Others are new to it.");
+}
+
+function howBarsRead() {
   const { positive, thresholds } = state.result.report;
   const marks = Object.values(thresholds).filter((threshold) => threshold !== null).length;
   const none = "No alarm threshold was fitted for this model, so it calls nothing positive.";

@@ -211,3 +211,4 @@ def test_the_embedded_two_class_model_can_be_picked_for_the_same_film(shown: Vis
     assert f"Pneumonia is {side} the alarm threshold" == shown.page.inner_text("[data-part=summary]")
     verdict = shown.page.inner_text('.finding[data-finding="Pneumonia"] .verdict')
     assert verdict.startswith(f"{side} this model's alarm threshold of ")
+    assert "It learned from films of children of one to five years" in shown.page.inner_text("[data-part=how-to-read]")
