@@ -280,6 +280,7 @@ def test_a_file_that_would_run_something_is_refused_and_runs_nothing(tmp_path, m
     assert (tmp_path / "deed").is_dir()
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TorchScript is on its way out
 def test_programs_and_tar_archives_are_refused_before_torch_opens_them(monkeypatch):
     script, tar = io.BytesIO(), io.BytesIO()
     torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), script)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from cxrcore.predictions import Predictions
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 # A network without batch norm and no augmentation: then a batch's gradient does not depend on who computes which part.
 ASKED = (
@@ -56,7 +57,7 @@ def alone(kermany_like, tmp_path_factory):
     return trained("alone", kermany_like, tmp_path_factory.mktemp("alone") / "run")
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
 def test_training_is_the_same_to_one_in_a_million(launcher, alone, kermany_like, tmp_path):
     more = ("optimizer.accumulate=3",) if launcher == "accelerate" else ()
     shared = trained(launcher, kermany_like, tmp_path / "run", *more)
@@ -66,7 +67,6 @@ def test_training_is_the_same_to_one_in_a_million(launcher, alone, kermany_like,
     assert len((shared / "training/history.jsonl").read_text().splitlines()) == 2
 
 
-@pytest.mark.slow
 def test_scores_are_the_same_exactly(toy_run, kermany_like, tmp_path):
     for launcher in ("alone", "torchrun"):
         arguments = ("--dataset", "kermany", "--data", str(kermany_like), "--split", "all")
