@@ -95,19 +95,19 @@ def test_frozen_batch_norms_keep_their_statistics():
 
 
 def test_the_batch_norm_head_folds_into_one_linear_layer_with_equal_logits():
-    torch.manual_seed(0)  # three steps from an unlucky start can send the logits to 1e13
+    torch.manual_seed(0)  # at ten times the rate, three steps send the logits to 1e10 and more
     network = timm.create_model("test_efficientnet", num_classes=3, in_chans=1)
     put_training_head(network, ModelConfig("test_efficientnet", head="batchnorm", dropout=0.4))
     films = torch.rand(16, 1, 64, 64)
     network.train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     for _ in range(3):
         network(films).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
     network.eval()
     before = network(films)
-    assert 0.01 < before.abs().max() < 100
+    assert 0.01 < before.abs().max() < 1000
     fold_training_head(network)
     assert isinstance(network.get_classifier(), torch.nn.Linear)
     assert torch.allclose(before, network(films), atol=1e-5)
