@@ -32,17 +32,17 @@ from gradio import route_utils
 from PIL import Image
 
 import cxrcore
-from cxrcore.deployed import deployed
 from cxrcore.errors import CxrError
-from cxrcore.hub_access import Token
-from cxrcore.hub_models import FETCHES, is_own_computer, may_visitors_open
-from cxrcore.offered import NOTE, SYNTHETIC, Models, about, offered_models, report
-from cxrcore.public_films import EXAMPLES, fetch, public_films
+from cxrcore.hub.client import Token
+from cxrcore.resources import ASSETS
+from cxrcore.serving.catalog import NOTE, SYNTHETIC, Models, about, offered_models, report
+from cxrcore.serving.deployment import deployed
+from cxrcore.serving.example_films import EXAMPLES, fetch, public_films
+from cxrcore.serving.hub_catalog import FETCHES, is_own_computer, may_visitors_open
 
 if TYPE_CHECKING:
     from cxrcore import Heatmap, Radiograph
 
-ASSETS = Path(__file__).resolve().parent / "assets"
 MAX_UPLOAD_BYTES = 200_000_000
 SHOWN_SIDE = 1024  # pixels; the longest side of the film as the page shows it, and four times that to save
 UNFORESEEN = "Something went wrong here, and the film was not kept. Please try again, or use another film."

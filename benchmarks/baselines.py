@@ -32,17 +32,17 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 import cxrcore
-from cxrcore.classifier import Classifier
 from cxrcore.datasets import read_dataset
 from cxrcore.datasets.cache import open_films
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import CxrError, InvalidDataset
-from cxrcore.evaluation import BATCH, ScoredFilms, evaluate, splits_of
+from cxrcore.evaluation.evaluate import BATCH, ScoredFilms, evaluate, splits_of
+from cxrcore.evaluation.summary import summarise
+from cxrcore.films.preprocessing import unpack
 from cxrcore.metrics.discrimination import macro_auroc
-from cxrcore.metrics.summary import summarise
-from cxrcore.predictions import Predictions
-from cxrcore.preprocessing import unpack
-from cxrcore.told import with_interval
+from cxrcore.models.classifier import Classifier
+from cxrcore.predictions.record import Predictions
+from cxrcore.text import with_interval
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, the inverse of the penalty on standardised columns
 FEATURES = "pneumonia-resnet18"

@@ -33,7 +33,7 @@ def synthetic(path: Path, films: int = 22_433, patients: int = 6_187) -> None:
     import numpy as np
 
     from cxrcore.findings import NIH14
-    from cxrcore.predictions import Predictions
+    from cxrcore.predictions.record import Predictions
 
     rng = np.random.default_rng(0)
     truth = rng.random((films, len(NIH14))) < rng.uniform(0.005, 0.2, len(NIH14))

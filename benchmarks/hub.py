@@ -40,10 +40,11 @@ def make_bundle(folder: Path) -> None:
     """About 45 MB: a ResNet-50 of random weights with the fourteen findings' scores of a model that ships."""
     import torch
 
-    from cxrcore.bundle import BundleConfig, write_bundle
+    from cxrcore.bundle.config import BundleConfig
+    from cxrcore.bundle.folder import write_bundle
+    from cxrcore.films.preprocessing import Preprocessing
     from cxrcore.findings import NIH14
-    from cxrcore.model_card import write_model_card
-    from cxrcore.preprocessing import Preprocessing
+    from cxrcore.publishing.model_card import write_model_card
 
     torch.manual_seed(0)
     config = BundleConfig("resnet50", "resnet50", NIH14, Preprocessing(224, 224, 1))
@@ -94,7 +95,7 @@ def measure_copies(bundle: Path, scratch: Path) -> tuple[str, str, str]:
     """The table's rows on push and pull, and the bundle's size in words."""
     from huggingface_hub import HfApi, snapshot_download
 
-    from cxrcore.hub import prepare_push, pull_bundle, push_bundle
+    from cxrcore.publishing.push import prepare_push, pull_bundle, push_bundle
 
     ready = scratch / "ready"
     prepare_push(bundle, ready, REPO)
@@ -132,7 +133,7 @@ def measure_copies(bundle: Path, scratch: Path) -> tuple[str, str, str]:
 def measure_openings(bundle: Path, scratch: Path) -> list[str]:
     """Rows: a folder, and the same bundle in the Hub's cache, with the Hub there and gone."""
     import cxrcore
-    from cxrcore.hub import pull_bundle, push_bundle
+    from cxrcore.publishing.push import pull_bundle, push_bundle
 
     home = scratch / "home"
 

@@ -31,11 +31,12 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torchvision import transforms
 
 import cxrcore
-from cxrcore.bundle import BundleConfig, write_bundle
+from cxrcore.bundle.config import BundleConfig
+from cxrcore.bundle.folder import write_bundle
 from cxrcore.explain.overlay import draw_overlay
+from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import NIH14
 from cxrcore.phantom import draw_phantom
-from cxrcore.preprocessing import Preprocessing
 
 LAST_LAYER = {"resnet18": lambda network: network.layer4[-1], "densenet121": lambda network: network.features.norm5}
 

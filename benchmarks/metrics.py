@@ -28,15 +28,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from cxrcore.evaluation.subgroups import subgroup_gaps
+from cxrcore.evaluation.summary import summarise
 from cxrcore.findings import NIH14
 from cxrcore.metrics.bootstrap import _draws, bootstrap_auroc
 from cxrcore.metrics.comparison import compare_findings
 from cxrcore.metrics.discrimination import auroc
 from cxrcore.metrics.operating_points import fit_operating_points
 from cxrcore.metrics.rates import rates
-from cxrcore.metrics.subgroups import subgroup_gaps
-from cxrcore.metrics.summary import summarise
-from cxrcore.predictions import Predictions
+from cxrcore.predictions.record import Predictions
 
 ROOT = Path(__file__).resolve().parent.parent
 FILMS, ALL_FILMS = 22_433, 112_120  # of NIH's test list as often used, and of all NIH

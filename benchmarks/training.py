@@ -37,14 +37,14 @@ from torchvision import datasets, transforms
 
 from cxrcore.datasets.cache import Decoded, open_films
 from cxrcore.datasets.table import FilmTable
+from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import PNEUMONIA2
 from cxrcore.phantom import draw_phantom
-from cxrcore.preprocessing import Preprocessing
 from cxrcore.training import loop
 from cxrcore.training.augmentation import Augmentation
 from cxrcore.training.config import ModelConfig, OptimizerConfig, Recipe
 from cxrcore.training.loop import Films, train_network
-from cxrcore.training.watching import Watcher
+from cxrcore.training.reporters import Watcher
 
 SIDE = 224
 CLASSES = PNEUMONIA2.names

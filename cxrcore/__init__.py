@@ -9,27 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cxrcore.bundle import embedded_models
-    from cxrcore.classifier import Classifier, load
+    from cxrcore.bundle.folder import embedded_models
     from cxrcore.errors import CxrError
     from cxrcore.explain.heatmap import Heatmap
+    from cxrcore.films.radiograph import Radiograph, read_radiograph
     from cxrcore.findings import LabelSet
-    from cxrcore.images import Radiograph, read_radiograph
-    from cxrcore.model import Analysis, Prediction
+    from cxrcore.models.base import Analysis, Prediction
+    from cxrcore.models.classifier import Classifier
+    from cxrcore.models.opening import load
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Analysis": "cxrcore.model",
-    "Classifier": "cxrcore.classifier",
+    "Analysis": "cxrcore.models.base",
+    "Classifier": "cxrcore.models.classifier",
     "CxrError": "cxrcore.errors",
     "Heatmap": "cxrcore.explain.heatmap",
     "LabelSet": "cxrcore.findings",
-    "Prediction": "cxrcore.model",
-    "Radiograph": "cxrcore.images",
-    "embedded_models": "cxrcore.bundle",
-    "load": "cxrcore.classifier",
-    "read_radiograph": "cxrcore.images",
+    "Prediction": "cxrcore.models.base",
+    "Radiograph": "cxrcore.films.radiograph",
+    "embedded_models": "cxrcore.bundle.folder",
+    "load": "cxrcore.models.opening",
+    "read_radiograph": "cxrcore.films.radiograph",
 }
 
 __all__ = [

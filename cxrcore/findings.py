@@ -166,3 +166,16 @@ def label_set(name: str) -> LabelSet:
         return LABEL_SETS[name]
     except KeyError:
         raise LabelMismatch(f"no label set {name!r}; there are: {', '.join(LABEL_SETS)}") from None
+
+
+def label_difference(one: LabelSet, other: LabelSet) -> str:
+    """In what two label sets differ that a mean cannot bridge, in words; empty if in nothing."""
+    if one.kind != other.kind:
+        return f"one is {one.kind} and the other {other.kind}"
+    missing, extra = sorted(set(one.names) - set(other.names)), sorted(set(other.names) - set(one.names))
+    if missing or extra:
+        parts = (("only the first knows", missing), ("only the second knows", extra))
+        return "; ".join(f"{who} {', '.join(names)}" for who, names in parts if names)
+    if one.names != other.names:
+        return f"the findings are in another order: {', '.join(one.names)} against {', '.join(other.names)}"
+    return "" if one.normal == other.normal else "they call different findings normal"

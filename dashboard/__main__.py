@@ -14,13 +14,13 @@ def warm_up() -> None:
 
     for name in ("pandas", "plotly.graph_objects", "pyarrow.csv", "pyarrow.parquet", "scipy.sparse", "dashboard.parts"):
         import_module(name)
-    import_module("dashboard.choosing")
+    import_module("dashboard.sources.choosing")
 
 
 def parse(arguments: list[str]) -> list[str]:
     """Set CXR_MODEL from ``--model``; what is left is for Streamlit. Exits with one line where that cannot be."""
-    from cxrcore.deployed import deployed
     from cxrcore.errors import CxrError
+    from cxrcore.serving.deployment import deployed
 
     parser = argparse.ArgumentParser(
         "python -m dashboard", description="Serve the dashboard; other options: Streamlit's."

@@ -12,19 +12,20 @@ from pathlib import Path
 import streamlit as st
 
 from cxrcore.errors import CxrError
-from dashboard import host, hub, parts, state
-from dashboard.choosing import choose_source, sentence
+from dashboard import host, parts, state
+from dashboard.sources import hub
+from dashboard.sources.choosing import choose_source, sentence
 
 SCREENS = Path(__file__).resolve().parent / "screens"
-PAGES = {  # file in screens/ -> title, icon
-    "overview": ("Overview", "🩻"),
-    "rank": ("Does it rank?", "📈"),
-    "threshold": ("What happens at a threshold?", "🎚️"),
-    "honesty": ("Are the probabilities honest?", "🎯"),
-    "subgroups": ("For whom does it fail?", "👥"),
-    "place": ("Does it look in the right place?", "📍"),
-    "films": ("Show me the films", "🗂️"),
-    "versus": ("Against another model", "⚖️"),
+PAGES = {  # address -> file in screens/, title, icon
+    "overview": ("overview", "Overview", "🩻"),
+    "rank": ("rank", "Does it rank?", "📈"),
+    "threshold": ("threshold", "What happens at a threshold?", "🎚️"),
+    "honesty": ("calibration", "Are the probabilities honest?", "🎯"),
+    "subgroups": ("subgroups", "For whom does it fail?", "👥"),
+    "place": ("localisation", "Does it look in the right place?", "📍"),
+    "films": ("films", "Show me the films", "🗂️"),
+    "versus": ("compare", "Against another model", "⚖️"),
 }
 
 st.set_page_config(
@@ -33,9 +34,8 @@ st.set_page_config(
 state.sync()
 page = st.navigation(
     [
-        st.Page(SCREENS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
-        for name, (title, icon) in PAGES.items()
-        if (SCREENS / f"{name}.py").is_file()
+        st.Page(SCREENS / f"{file}.py", title=title, icon=icon, url_path=address, default=address == "overview")
+        for address, (file, title, icon) in PAGES.items()
     ],
     expanded=True,
 )

@@ -16,11 +16,11 @@ import streamlit as st
 from cxrcore.datasets.boxes import Box
 from cxrcore.errors import UnreadableImage
 from cxrcore.metrics.localisation import Localisation, Located, border_share, locate, summarise_localisation
-from dashboard.pictures import NIH_SIDE, Pictures, is_nih
+from dashboard.sources.pictures import NIH_SIDE, Pictures, is_nih
 
 if TYPE_CHECKING:
     from cxrcore import Analysis, Heatmap, Radiograph
-    from cxrcore.model import Model
+    from cxrcore.models.base import Model
 
 GRID = 256  # pixels of the longest side on which maps meet boxes
 MEAN_GRID = (32, 32)  # of a mean map, over the film
@@ -139,6 +139,6 @@ def on_grid(heat: Heatmap, longest: int = GRID) -> np.ndarray:
 
 def _over_film(heat: Any) -> np.ndarray:
     """The positive part on a common grid that covers exactly the film, float64 (32, 32)."""
-    from cxrcore.ensemble import to_film_frame
+    from cxrcore.explain.resampling import to_film_frame
 
     return to_film_frame(replace(heat, signed=np.maximum(heat.signed, 0)), MEAN_GRID)

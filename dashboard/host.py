@@ -6,9 +6,9 @@ import os
 
 import streamlit as st
 
-from cxrcore.deployed import Deployed, deployed
 from cxrcore.errors import CxrError
-from cxrcore.hub_models import is_own_computer, may_visitors_open
+from cxrcore.serving.deployment import Deployed, deployed
+from cxrcore.serving.hub_catalog import is_own_computer, may_visitors_open
 
 _HERE = "127.0.0.1"  # where a server listens that nobody told otherwise
 

@@ -9,11 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from cxrcore.evaluation.score import ORIGINS
 from cxrcore.metrics.intervals import Estimate
-from cxrcore.scoring import ORIGINS
 from dashboard import state
 from dashboard.host import may_type_folders
-from dashboard.sources import Source
+from dashboard.sources.source import Source
 
 NOTE = "For research and teaching only, never for diagnosis."
 SOURCE = "source"  # where app.py leaves the open source for the page

@@ -6,12 +6,12 @@ import numpy as np
 import streamlit as st
 
 from cxrcore.errors import CxrError
-from dashboard import kept, parts
-from dashboard.choosing import sentence
+from dashboard import cache, parts
 from dashboard.heatmaps import analysis_of, film_of, stamp_of
 from dashboard.host import may_type_folders
-from dashboard.pictures import Pictures, data_uri
-from dashboard.sources import Source
+from dashboard.sources.choosing import sentence
+from dashboard.sources.pictures import Pictures, data_uri
+from dashboard.sources.source import Source
 
 FOLDER = "films-folder"  # where the session keeps the folder; never in a link
 SIDE = 768  # pixels of the longest side, as shown
@@ -35,7 +35,7 @@ def ask_folder(source: Source, images: np.ndarray, expanded: bool = False) -> No
     """A field for the folder, which every page then knows; none on a server that strangers can reach."""
     if not may_type_folders():
         return
-    drawn = kept.pictures(source, images).some(images)
+    drawn = cache.pictures(source, images).some(images)
     words = "Folder of the films" + (" (these are phantoms: drawn again without one)" if drawn else "")
     with st.expander(words, expanded=expanded and not folder_given() and not drawn):
         typed = st.text_input(
@@ -52,10 +52,10 @@ def pictures_of(source: Source, images: np.ndarray) -> Pictures:
     """The films that can be shown, from the folder given; what is wrong with it is said."""
     if folder_given():
         try:
-            return kept.pictures(source, images, folder_given())
+            return cache.pictures(source, images, folder_given())
         except CxrError as error:
             st.error(sentence(error))
-    return kept.pictures(source, images)
+    return cache.pictures(source, images)
 
 
 def show_film(source: Source, image: str, finding: str, pictures: Pictures) -> None:

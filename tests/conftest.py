@@ -75,8 +75,9 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory):
     """A function that writes a bundle of random weights: ``make_bundle(architecture, labels, **config)`` -> folder."""
     import torch
 
-    from cxrcore.bundle import BundleConfig, write_bundle
-    from cxrcore.preprocessing import Preprocessing
+    from cxrcore.bundle.config import BundleConfig
+    from cxrcore.bundle.folder import write_bundle
+    from cxrcore.films.preprocessing import Preprocessing
 
     def make(architecture: str, labels, size: int = 64, channels: int = 1, **more) -> Path:
         folder = tmp_path_factory.mktemp("bundle") / architecture

@@ -8,12 +8,12 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import cxrcore
-from cxrcore.bundle import EMBEDDED
+from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.datasets.boxes import read_boxes
 from cxrcore.datasets.phantoms import phantom_film
+from cxrcore.models.golden import self_test
 from cxrcore.phantom import draw_phantom
-from cxrcore.predictions import Predictions
-from cxrcore.selftest import self_test
+from cxrcore.predictions.record import Predictions
 from tests.films import dataset, encoded, written
 from train.cli import main
 

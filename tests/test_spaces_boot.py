@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import pytest
 
 import cxrcore
-from cxrcore.hub import push_bundle
-from cxrcore.space_upload import deploy_space
-from cxrcore.spaces import address, pinned_version, plan_space, write_space
+from cxrcore.publishing.push import push_bundle
+from cxrcore.publishing.space_upload import deploy_space
+from cxrcore.publishing.spaces import address, pinned_version, plan_space, write_space
 from tests.hub import Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet
 

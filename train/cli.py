@@ -11,7 +11,6 @@ Exit codes: 0 done; 1 some films could not be read; 2 a mistake in what was type
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +70,7 @@ def fit(
     push: Annotated[str | None, typer.Option(metavar="USER/REPO", help="Push the bundle there at the end.")] = None,
 ) -> None:
     """Train a recipe on a dataset; the run's folder becomes a bundle that predict and the app open."""
-    from cxrcore.processes import join_processes
+    from cxrcore.models.distributed import join_processes
     from cxrcore.training.run import fit as run
     from train.push import push_after_fit, refuse_unpushable
     from train.recipes import open_recipe
@@ -237,8 +236,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `cxr predict ... | head`
         sys.stderr.close()
         return 0
-
-
-def print_json(data: dict) -> None:
-    """One JSON object on one line of stdout; never NaN."""
-    print(json.dumps(data, ensure_ascii=False, allow_nan=False), flush=True)

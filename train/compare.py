@@ -8,12 +8,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxrcore.errors import CxrError
-from cxrcore.foreign import read_predictions
+from cxrcore.evaluation.compare import compare_tables, same_films
+from cxrcore.evaluation.score import choose_split, told_beside
+from cxrcore.evaluation.thresholds import read_thresholds, validation_points
 from cxrcore.metrics.operating_points import OperatingPoints
-from cxrcore.predictions import Predictions
-from cxrcore.scoring import choose_split, read_thresholds, told_beside, validation_points
-from cxrcore.side_by_side import compare_tables, same_films
-from cxrcore.told import UNDEFINED, with_interval
+from cxrcore.predictions.import_table import read_predictions
+from cxrcore.predictions.record import Predictions
+from cxrcore.text import UNDEFINED, with_interval
 
 
 def compare(

@@ -38,7 +38,7 @@ def check(
     """Read every film and count every label (exit code 1 when films are missing, corrupt or in two splits)."""
     from cxrcore.datasets.check import check_dataset
     from cxrcore.findings import label_set
-    from train.cli import print_json
+    from train.terminal import print_json
 
     bar = tqdm(unit="film", desc="reading", disable=None, leave=False)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cxrcore.space_upload import deploy_space
-from cxrcore.spaces import Kind, plan_space, write_space
+from cxrcore.publishing.space_upload import deploy_space
+from cxrcore.publishing.spaces import Kind, plan_space, write_space
 
 
 def deploy(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxrcore.caveats import caveats
-from cxrcore.ensemble import write_ensemble
+from cxrcore.publishing import ensemble
+from cxrcore.serving.notices import caveats
 
 
 def make_ensemble(references: Sequence[str], out: Path) -> str:
     """Write the folder; returns what it holds in one line. Raises CxrError for bundles that cannot be averaged."""
-    config = write_ensemble(references, out)
+    config = ensemble.make_ensemble(references, out)
     return f"{out}: {', '.join(config.members)} ({caveats(out).cost}); no operating point was fitted for their mean"

@@ -8,10 +8,10 @@ from tqdm import tqdm
 
 import cxrcore
 from cxrcore.errors import CxrError
-from cxrcore.evaluation import evaluate
-from cxrcore.processes import join_processes
-from cxrcore.selftest import self_test
-from cxrcore.told import as_table
+from cxrcore.evaluation.evaluate import evaluate
+from cxrcore.models.distributed import join_processes
+from cxrcore.models.golden import self_test
+from cxrcore.text import as_table
 
 
 def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Path) -> dict:

@@ -7,9 +7,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxrcore.errors import CxrError
-from cxrcore.foreign import read_predictions
-from cxrcore.scoring import read_thresholds, score_file
-from cxrcore.told import as_table, write_json
+from cxrcore.evaluation.score import score_file
+from cxrcore.evaluation.thresholds import read_thresholds
+from cxrcore.predictions.import_table import read_predictions
+from cxrcore.text import as_table, write_json
 
 CURVES = "curves.json"
 

@@ -16,8 +16,8 @@ from tqdm import tqdm
 import cxrcore
 from cxrcore.errors import CxrError
 from cxrcore.explain.overlay import draw_overlay
-from cxrcore.images import Radiograph
-from cxrcore.model import Model, Prediction
+from cxrcore.films.radiograph import Radiograph
+from cxrcore.models.base import Model, Prediction
 
 BATCH = 16
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom"}
@@ -38,7 +38,7 @@ def predict_films(
     reference: str, paths: Sequence[str], as_json: bool = False, heatmap_folder: Path | None = None
 ) -> int:
     """Print an answer a film; return how many could not be read. Raises CxrError for a bad model or folder."""
-    from train.cli import print_json
+    from train.terminal import print_json
 
     films = [film for path in paths for film in _expand(path)]
     if not films:

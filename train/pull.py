@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cxrcore.bundle import is_ensemble, read_config, read_ensemble
-from cxrcore.hub import pull_bundle
-from cxrcore.hub_access import origin
+from cxrcore.bundle.folder import is_ensemble, read_config, read_ensemble
+from cxrcore.bundle.reference import origin
+from cxrcore.publishing.push import pull_bundle
 
 
 def pull(repo: str, out: Path | None = None) -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cxrcore.bundle import find_bundle
-from cxrcore.hub import Pushed, push_bundle
-from cxrcore.hub_access import reference_to
+from cxrcore.bundle.reference import reference_to
+from cxrcore.models.opening import find_bundle
+from cxrcore.publishing.push import Pushed, push_bundle
 
 
 def push(bundle: str, repo: str, private: bool = False, revision: str | None = None, tag: str | None = None) -> Pushed:
@@ -24,6 +24,6 @@ def push_after_fit(run: Path, repo: str) -> Pushed:
 
 def refuse_unpushable(repo: str) -> None:
     """Raise HubError, before hours of training, where no push could follow: no token, or a mistyped name."""
-    from cxrcore.hub import check_push
+    from cxrcore.publishing.push import check_push
 
     check_push(repo)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cxrcore.bundle import CONFIG, EMBEDDED
+from cxrcore.bundle.folder import CONFIG, EMBEDDED
 from cxrcore.errors import CxrError
-from cxrcore.foreign import read_predictions
-from cxrcore.report import evaluations_of, from_scored, remarks_of, render
-from cxrcore.scoring import read_thresholds, score_file
+from cxrcore.evaluation.score import score_file
+from cxrcore.evaluation.thresholds import read_thresholds
+from cxrcore.predictions.import_table import read_predictions
+from cxrcore.reporting.html_report import evaluations_of, from_scored, remarks_of, render
 
 
 def report(

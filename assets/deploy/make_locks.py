@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cxrcore.spaces import PYTHON
+from cxrcore.publishing.spaces import PYTHON
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE.parent.parent / "requirements.txt"

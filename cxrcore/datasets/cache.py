@@ -33,8 +33,8 @@ from filelock import FileLock, Timeout
 
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset, TrainingStopped, UnreadableImage
-from cxrcore.images import read_radiograph
-from cxrcore.preprocessing import Preprocessing, pack, unpack
+from cxrcore.films.preprocessing import Preprocessing, pack, unpack
+from cxrcore.films.radiograph import read_radiograph
 
 log = logging.getLogger(__name__)
 

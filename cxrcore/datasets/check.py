@@ -13,11 +13,11 @@ import numpy as np
 
 from cxrcore.datasets import csv_table, detect_dataset, read_dataset, refuse_unknown, usual_labels
 from cxrcore.datasets.files import first_ten, merge_copies
+from cxrcore.datasets.splits import SPLITS, torn_patients
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import UnreadableImage
+from cxrcore.films.radiograph import MAX_BYTES, read_radiograph
 from cxrcore.findings import LabelSet
-from cxrcore.images import MAX_BYTES, read_radiograph
-from cxrcore.splits import SPLITS, torn_patients
 
 _OPEN = "undecided"  # films that the source assigns to no split
 

@@ -27,9 +27,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cxrcore.datasets.public_copies import COPIES, PublicCopy, size_text
+from cxrcore.datasets.public_copies import COPIES, PublicCopy
 from cxrcore.errors import InvalidDataset
-from cxrcore.hub_access import FULL, checksum, endpoint, listing
+from cxrcore.hub.client import FULL, checksum, endpoint, listing
+from cxrcore.text import size_text
 
 Say = Callable[[str], object]
 SEED = 0  # which patients a subset keeps

@@ -24,8 +24,8 @@ from PIL import Image, PngImagePlugin
 from cxrcore.datasets.files import first_ten, read_table
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
+from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import PHANTOM5, LabelSet
-from cxrcore.images import Radiograph
 
 PREVALENCE = 0.25  # of each finding on its own: 24 % of films have none
 SEEDS_A_SET = 1_000_000  # films of set ``seed`` have seeds from seed × this on, so two sets share no person

@@ -16,6 +16,7 @@ from typing import Any
 
 from cxrcore.datasets.kermany import _patient as kermany_patient
 from cxrcore.errors import InvalidDataset
+from cxrcore.text import size_text
 
 MAX_FILM_BYTES = 100_000_000
 
@@ -124,11 +125,3 @@ COPIES = {
         manual="https://doi.org/10.17632/rscbjbr9sj.2 has the same films",
     ),
 }
-
-
-def size_text(count: int) -> str:
-    if count < 1_000_000:
-        return f"{max(count // 1000, 1)} kB"
-    if count < 1_000_000_000:
-        return f"{count / 1e6:.{1 if count < 10_000_000 else 0}f} MB".replace(".0 ", " ")
-    return f"{count / 1e9:.1f} GB"

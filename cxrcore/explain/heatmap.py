@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cxrcore.preprocessing import Preprocessing
+from cxrcore.films.preprocessing import Preprocessing
 
 EVIDENCE_PERCENTILE = 95.0  # of the strengths on validation films without the finding
 CEILING_PERCENTILE = 25.0  # of the maxima on validation films with the finding

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxrcore.metrics.arrays import count_patients, group_codes, known, sigmoid, sums_by_patient
-from cxrcore.metrics.calibration import fit_logistic
 from cxrcore.metrics.intervals import Estimate, z_score
+from cxrcore.metrics.logistic import fit_logistic
 
 MIN_FILMS = 10  # with and without the finding
 CLIP = 1e-7  # probabilities of 0 and 1 have no logit

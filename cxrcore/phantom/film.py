@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import PHANTOM5
-from cxrcore.images import Radiograph
 from cxrcore.phantom.anatomy import Anatomy, Grid, contours, smoothstep
 from cxrcore.phantom.disease import PLANT, Patient, Planted
 from cxrcore.phantom.layers import chest_window, layers, tube

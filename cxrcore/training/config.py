@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 
 from cxrcore.errors import CxrError, InvalidRecipe
+from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import LABEL_SETS, Kind, label_set
-from cxrcore.preprocessing import Preprocessing
 from cxrcore.training.augmentation import Augmentation
 
 Head = Literal["linear", "batchnorm"]

@@ -14,8 +14,10 @@ from huggingface_hub import constants, try_to_load_from_cache
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from cxrcore.bundle import WEIGHTS, BundleConfig, find_bundle, read_config, weights_digest
+from cxrcore.bundle.config import BundleConfig
+from cxrcore.bundle.folder import WEIGHTS, read_config, weights_digest
 from cxrcore.errors import CxrError, InvalidRecipe
+from cxrcore.models.opening import find_bundle
 from cxrcore.training.config import ModelConfig
 
 SCRATCH = "random (trained from scratch)"

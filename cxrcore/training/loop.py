@@ -22,21 +22,21 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.distributed import broadcast
 
+from cxrcore.bundle.calibrators import to_probabilities
 from cxrcore.errors import InvalidRecipe, TrainingStopped
-from cxrcore.metrics.calibration import to_probabilities
+from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.metrics.discrimination import auroc
-from cxrcore.preprocessing import Preprocessing
-from cxrcore.processes import join_processes
-from cxrcore.training.ahead import Ahead
+from cxrcore.models.distributed import join_processes
 from cxrcore.training.averaging import average_of
 from cxrcore.training.checkpoint import BEST, CHECKPOINT, load_checkpoint, load_tensors, save_checkpoint, save_tensors
 from cxrcore.training.config import Recipe
 from cxrcore.training.losses import Loss, labels_counted, make_loss
-from cxrcore.training.numbers import autocast, scaler_for, training_dtype
+from cxrcore.training.precision import autocast, scaler_for, training_dtype
+from cxrcore.training.prefetch import Ahead
 from cxrcore.training.progress import Progress
+from cxrcore.training.reporters import Watcher
 from cxrcore.training.schedules import rate
 from cxrcore.training.unfreezing import set_trainable, train_mode
-from cxrcore.training.watching import Watcher
 
 EVALUATION_BATCH = 64  # fixed, so that a film's numbers do not depend on how many processes share the work
 _OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)

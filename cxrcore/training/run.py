@@ -20,34 +20,34 @@ import yaml
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from cxrcore.bundle import BundleConfig, read_network, write_bundle, write_config
-from cxrcore.classifier import Classifier
+from cxrcore.bundle.calibrators import fit_calibration
+from cxrcore.bundle.config import BundleConfig
+from cxrcore.bundle.folder import read_network, write_bundle, write_config
 from cxrcore.datasets import SOURCES, read_dataset
 from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
 from cxrcore.datasets.cache import open_films
-from cxrcore.datasets.split import carve, limited
+from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import TrainingStopped
-from cxrcore.evaluation import ScoredFilms, forward_films, score_split, split_csv, split_digest
+from cxrcore.evaluation.evaluate import ScoredFilms, forward_films, score_split, split_csv, split_digest
 from cxrcore.explain.heatmap import evidence_levels, map_ceilings, strengths
 from cxrcore.explain.overlay import draw_overlay
+from cxrcore.films.preprocessing import unpack
+from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import label_set
-from cxrcore.images import Radiograph
-from cxrcore.metrics.calibration import fit_calibration
 from cxrcore.metrics.operating_points import fit_operating_points
-from cxrcore.model_card import write_model_card
-from cxrcore.preprocessing import unpack
-from cxrcore.processes import join_processes
-from cxrcore.selftest import write_golden
-from cxrcore.splits import SPLITS
-from cxrcore.told import as_table
+from cxrcore.models.classifier import Classifier
+from cxrcore.models.distributed import join_processes
+from cxrcore.models.golden import write_golden
+from cxrcore.publishing.model_card import write_model_card
+from cxrcore.text import as_table
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import Recipe, read_recipe
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.initial import start_from
 from cxrcore.training.loop import Films, train_network
 from cxrcore.training.losses import label_weights, undo_weights
-from cxrcore.training.watching import Console, Sample, Watcher
+from cxrcore.training.reporters import Console, Sample, Watcher
 
 _SAMPLES = 4  # validation films whose heatmaps TensorBoard shows
 

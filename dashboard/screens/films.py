@@ -7,9 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from cxrcore.errors import CxrError
-from cxrcore.predictions import Predictions
-from dashboard import kept, parts, state
-from dashboard.film_table import (
+from cxrcore.predictions.record import Predictions
+from dashboard import cache, parts, state
+from dashboard.sources.film_table import (
     MANY,
     ORDERS,
     OUTCOMES,
@@ -23,8 +23,8 @@ from dashboard.film_table import (
     threshold_for,
     winner_decides,
 )
-from dashboard.pictures import Pictures, data_uri
-from dashboard.sources import Source
+from dashboard.sources.pictures import Pictures, data_uri
+from dashboard.sources.source import Source
 from dashboard.viewing import choose_folder, film_of, folder_given, show_film
 
 QUESTION = "Which films does it get right, and which wrong?"
@@ -93,7 +93,7 @@ def _choose(source: Source, films: Predictions, finding: str, outcomes: np.ndarr
         "Outcome", [name for name in OUTCOMES if counts[name]], selection_mode="multi", key="films-outcome", wrap=True,
         format_func=lambda name: f"{name} {counts[name]:,}",
     )  # fmt: skip
-    values, ranges = kept.filters(source)
+    values, ranges = cache.filters(source)
     with st.expander("More filters"):
         low, high = st.slider("Probability", 0.0, 1.0, (0.0, 1.0), 0.01, key="films-probability")
         text = st.text_input("Film or patient, or a part of the name", key="films-text")

@@ -7,10 +7,10 @@ import streamlit as st
 
 from cxrcore.findings import Kind
 from cxrcore.metrics.operating_points import disease_of
-from dashboard import numbers, parts
-from dashboard.figures import Marks, forest_figure, prevalence_figure, training_figure
+from dashboard import computed, parts
+from dashboard.charts.curves import Marks, forest_figure, prevalence_figure, training_figure
 from dashboard.parts import ends, number, percent, span
-from dashboard.sources import Source
+from dashboard.sources.source import Source
 
 
 def headlines(source: Source) -> list[tuple[str, str, str | None, str]]:
@@ -95,7 +95,7 @@ def facts(source: Source) -> list[tuple[str, str]]:
         ("Began from", told.get("initial_weights", "")),
         ("Recipe", told.get("recipe", "")),
         ("Calibration", calibration.get(config.calibration.to_dict()["method"], "")),
-        ("Thresholds", numbers.chosen_by(points.rule, points.fitted_on) if points else "none"),
+        ("Thresholds", computed.chosen_by(points.rule, points.fitted_on) if points else "none"),
         ("Trained", told.get("trained_on", "")),
     ]
     return [(label, str(value)) for label, value in rows if value]
@@ -134,7 +134,7 @@ def show() -> None:
     with right:
         st.subheader("How common each finding is", anchor=False)
         shares = {source.split or "these films": list(table["prevalence"])}
-        if (validation := numbers.validation_prevalence(source)) is not None:
+        if (validation := computed.validation_prevalence(source)) is not None:
             shares["validation"] = validation
         frame = pd.DataFrame({"finding": table["finding"], **shares})
         parts.chart(
@@ -152,7 +152,7 @@ def show() -> None:
 
 def training(source: Source) -> None:
     """Training curves, where the folder has them."""
-    rows = numbers.history(source)
+    rows = computed.history(source)
     if not rows:
         st.caption("No training history comes with these results.")
         return

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import numbers, parts
-from dashboard.figures import GREEN, ORANGE, Marks, forest_figure, pr_figure, roc_figure, small_curve
+from cxrcore.evaluation.literature import published
+from dashboard import computed, parts
+from dashboard.charts.curves import GREEN, ORANGE, Marks, forest_figure, pr_figure, roc_figure, small_curve
 from dashboard.parts import ends, number, with_interval
-from dashboard.published import published
-from dashboard.sources import Source
+from dashboard.sources.source import Source
 
 _REFERENCES = (("diamond-open", ORANGE), ("square-open", GREEN))
 
@@ -44,7 +44,7 @@ def one_finding(source: Source) -> None:
     if scores["auroc"]["value"] is None and curves["pr"] is None:
         parts.missing(scores["auroc"].get("why"))
         return
-    roc_band, pr_band = numbers.bands(source, finding)
+    roc_band, pr_band = computed.bands(source, finding)
     name = parts.title(finding)
     point = label = None
     if (threshold := scores.get("threshold")) is not None and scores["sensitivity"] is not None:

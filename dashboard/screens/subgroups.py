@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cxrcore.evaluation.subgroups import AGE_BANDS, RULE, Gap
 from cxrcore.metrics.intervals import Estimate
-from cxrcore.metrics.subgroups import AGE_BANDS, RULE, Gap
-from dashboard import kept, parts
-from dashboard.figures_groups import Row, forest, gap_matrix
-from dashboard.sources import Source
+from dashboard import cache, parts
+from dashboard.charts.groups import Row, forest, gap_matrix
+from dashboard.sources.source import Source
 
 QUESTION = "For whom does it fail?"
 HOW = (
@@ -76,7 +76,7 @@ def groups(source: Source, attributes: list[str]) -> None:
     if not chosen:
         st.info("Choose at least one attribute to group by.")
         return
-    found = [gap for gap in kept.gaps(source, [finding], chosen, 2) if gap.measure == measure]
+    found = [gap for gap in cache.gaps(source, [finding], chosen, 2) if gap.measure == measure]
     shown = [gap for gap in found if len(gap.attributes) == together]
     if not shown:
         st.info("Choose two attributes to see groups where both meet.")
@@ -192,7 +192,7 @@ def _all_findings(source: Source, chosen: list[str], measure: str) -> None:
         if not st.toggle("Compare all findings (takes some seconds the first time)", key="groups-all"):
             return
         names = list(source.labels.abnormal)
-        found = [gap for gap in kept.gaps(source, names, chosen, 1) if gap.measure == measure]
+        found = [gap for gap in cache.gaps(source, names, chosen, 1) if gap.measure == measure]
         groups = list(dict.fromkeys(gap.group for gap in found))
         values, holds = np.full((len(names), len(groups)), np.nan), np.zeros((len(names), len(groups)), bool)
         for gap in found:

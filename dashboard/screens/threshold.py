@@ -9,11 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from cxrcore.metrics.rates import Rates, predictive_values
-from dashboard import numbers, parts, state
-from dashboard.figures import benefit_figure, classes_figure, confusion_figure, pairs_figure, roc_figure
-from dashboard.numbers import BY_HAND, OWN
+from dashboard import computed, parts, state
+from dashboard.charts.curves import benefit_figure, classes_figure, confusion_figure, pairs_figure, roc_figure
+from dashboard.computed import BY_HAND, OWN
 from dashboard.parts import ends, percent, with_interval
-from dashboard.sources import Source
+from dashboard.sources.source import Source
 
 RULES = {  # family -> its words, and the value it starts with
     OWN: ("The reported threshold", None),
@@ -37,7 +37,7 @@ WORDS = {
 def choose_rule(source: Source, finding: str) -> str:
     """The rule in question, as ``fit_operating_points`` spells it, or OWN, or BY_HAND."""
     families = [OWN] if source.metrics["findings"][finding]["threshold"] is not None else []
-    families += [name for name in RULES if name not in (OWN, BY_HAND)] if numbers.choosers(source) is not None else []
+    families += [name for name in RULES if name not in (OWN, BY_HAND)] if computed.choosers(source) is not None else []
     families.append(BY_HAND)
     rule = BY_HAND if state.read("threshold") else state.read("rule") or families[0]
     family, _, text = rule.partition("=")
@@ -69,13 +69,13 @@ def choose_rule(source: Source, finding: str) -> str:
 
 def choose_threshold(source: Source, finding: str, rule: str) -> float:
     """A slider that stands where the rule put it, until it is moved."""
-    top = numbers.highest(source, finding)
+    top = computed.highest(source, finding)
     step = 0.001 if top > 0.2 else 0.0001
     value: float | None
     if rule == BY_HAND:
         value = _number(state.read("threshold") or "", min(0.5, top))
     else:
-        value, why = numbers.threshold_of(source, finding, rule)
+        value, why = computed.threshold_of(source, finding, rule)
         if value is None:
             st.warning(f"No threshold: {why}.")
             value = min(0.5, top)
@@ -105,13 +105,13 @@ def at_a_threshold(source: Source, finding: str) -> None:
     with right:
         threshold = choose_threshold(source, finding, rule)
     if source.predictions is not None:
-        found = numbers.rates_at(source, finding, threshold, rule)
+        found = computed.rates_at(source, finding, threshold, rule)
         if rule not in (OWN, BY_HAND):
-            films = numbers.choosers(source)
+            films = computed.choosers(source)
             assert films is not None
             st.caption(f"Chosen on {films.said}.")
     else:
-        threshold, found = numbers.rates_on_curve(source, finding, threshold, rule)
+        threshold, found = computed.rates_on_curve(source, finding, threshold, rule)
         if rule != OWN:
             st.caption(
                 f"These results come without a table of films: this is the stored curve's next point, at "
@@ -119,7 +119,7 @@ def at_a_threshold(source: Source, finding: str) -> None:
             )
     stated = source.metrics.get("operating_points")
     if rule == OWN and stated:
-        st.caption(f"{numbers.chosen_by(stated.get('rule'), stated.get('fitted_on'))}.")
+        st.caption(f"{computed.chosen_by(stated.get('rule'), stated.get('fitted_on'))}.")
     with st.container(horizontal=True, gap="small"):
         for name, (label, words) in WORDS.items():
             estimate = found.estimates[name]
@@ -248,7 +248,7 @@ def between_findings(source: Source) -> None:
         "Shown", kinds, default=kinds[0], required=True, key="pairs-kind", label_visibility="collapsed"
     )
     if kind == kinds[0]:
-        matrix = numbers.together(source)
+        matrix = computed.together(source)
         values = matrix.shares.copy()
         np.fill_diagonal(values, np.nan)
         text = [["" if math.isnan(v) else f"{100 * v:.0f}" for v in row] for row in values]
@@ -260,7 +260,7 @@ def between_findings(source: Source) -> None:
             "Of the films with the row's finding, how many in a hundred have the column's too.",
         )
         return
-    found = numbers.mistakes(source)
+    found = computed.mistakes(source)
     if found is None:
         st.info("No thresholds are known for these findings, so there are no false alarms to look behind.")
         return

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 import cxrcore
-from cxrcore.classifier import Classifier
 from cxrcore.findings import NIH14
 from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.models.classifier import Classifier
 from tests.app.visit import NEVER, Server, Visit, command, free_port
 
 

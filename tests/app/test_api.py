@@ -11,7 +11,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import cxrcore
-from cxrcore.classifier import Classifier
+from cxrcore.models.classifier import Classifier
 from tests.app.visit import NEVER, Server
 
 

@@ -17,12 +17,12 @@ from gradio_client.exceptions import AppError
 
 import app
 import cxrcore
-from cxrcore import hub_models
-from cxrcore.bundle import EMBEDDED
+from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import HubError
 from cxrcore.findings import PNEUMONIA3
-from cxrcore.hub_access import cache_folder
-from cxrcore.hub_models import HubModels
+from cxrcore.hub.client import cache_folder
+from cxrcore.serving import hub_catalog as hub_models
+from cxrcore.serving.hub_catalog import HubModels
 from tests.app.visit import Server, Visit, free_port
 from tests.hub import Hub
 from tests.hub.fixtures import REPO, contents

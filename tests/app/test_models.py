@@ -12,11 +12,11 @@ from gradio_client import Client, handle_file
 
 import app
 import cxrcore
-from cxrcore.caveats import Caveats, caveats
-from cxrcore.ensemble import write_ensemble
 from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.phantom import PHANTOM5
+from cxrcore.publishing.ensemble import make_ensemble
+from cxrcore.serving.notices import Caveats, caveats
 from tests.app.visit import Server, Visit, free_port
 
 DRAWN = {"synthetic": True}
@@ -29,7 +29,7 @@ def pair(make_bundle: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     one = make_bundle("resnet10t", PHANTOM5, provenance=DRAWN)
     other = make_bundle("resnet18", PHANTOM5, provenance=DRAWN, test_time_augmentation="flip")
     out = tmp_path_factory.mktemp("ensembles") / "phantom-pair"
-    write_ensemble([one, other], out)
+    make_ensemble([one, other], out)
     return out
 
 
@@ -63,8 +63,8 @@ def test_the_price_and_the_drawings_are_said_before_a_model_is_loaded(
 ) -> None:
     plain = make_bundle("resnet18", PNEUMONIA2)
     twice = make_bundle("resnet10t", PNEUMONIA2, test_time_augmentation="flip")
-    write_ensemble([plain, twice], tmp_path / "mixed")
-    write_ensemble([plain, make_bundle("resnet10t", PNEUMONIA2)], tmp_path / "plain")
+    make_ensemble([plain, twice], tmp_path / "mixed")
+    make_ensemble([plain, make_bundle("resnet10t", PNEUMONIA2)], tmp_path / "plain")
     assert caveats(plain).title("a") == "a"
     assert caveats(twice).title("a") == "a (looks twice, mirrored: about twice the time)"
     assert caveats(tmp_path / "plain").cost == "2 members: about twice the time"
@@ -100,7 +100,7 @@ def test_a_models_own_warning_goes_where_it_goes(
     warned = make_bundle("resnet10t", PNEUMONIA2, provenance={"note": note})
     plain = make_bundle("resnet18", PNEUMONIA2)
     malformed = make_bundle("resnet10t", PNEUMONIA2, provenance={"note": ["a list"]})
-    write_ensemble([plain, warned], tmp_path / "mixed")
+    make_ensemble([plain, warned], tmp_path / "mixed")
     known = caveats(warned)
     assert known.title("a") == "a (with a warning)"
     assert (known.short, known.note) == ("", "Tried on 3.5 films of one hospital. Believe nothing.")

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import cxrcore
-from cxrcore.classifier import Classifier
 from cxrcore.explain.overlay import colours
+from cxrcore.models.classifier import Classifier
 from tests.app.visit import NEVER, Visit
 from tests.films import encoded
 

@@ -34,7 +34,7 @@ print(len(names))
 def test_listing_models_and_reading_their_scores_loads_no_torch():
     code = """
 import sys, cxrcore
-from cxrcore.bundle import find_bundle, read_config, read_metrics
+from cxrcore.models.opening import find_bundle; from cxrcore.bundle.folder import read_config, read_metrics
 for name in cxrcore.embedded_models():
     read_config(find_bundle(name)), read_metrics(find_bundle(name))
 print("torch" in sys.modules, "timm" in sys.modules)

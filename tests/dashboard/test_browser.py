@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cxrcore.predictions import Predictions
+from cxrcore.predictions.record import Predictions
 from tests.dashboard.opening import MODELS, PHANTOM, ROOT, stored
 
 pytestmark = pytest.mark.browser

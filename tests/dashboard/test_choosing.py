@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from streamlit import config
 
-from cxrcore.metrics.subgroups import Gap
-from cxrcore.predictions import Predictions
-from cxrcore.side_by_side import SameFilms
+from cxrcore.evaluation.compare import SameFilms
+from cxrcore.evaluation.subgroups import Gap
+from cxrcore.predictions.record import Predictions
 from tests.dashboard.opening import MODELS, PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
 
 
@@ -97,7 +97,7 @@ def test_choices_are_written_into_the_link_and_survive_turning_the_page() -> Non
     at = open_page("rank", model=PHANTOM)
     checked(at.selectbox(key="pick-finding").set_value("Nodule").run())
     assert link(at, "finding") == "Nodule"
-    at.switch_page("screens/honesty.py")
+    at.switch_page("screens/calibration.py")
     checked(at.run())
     assert at.selectbox(key="pick-finding").value == "Nodule"
     assert link(at, "finding") == "Nodule"
@@ -176,7 +176,7 @@ def test_nothing_of_an_upload_outlives_its_visit() -> None:
     at = open_page("subgroups", model="upload")
     checked(at.file_uploader(key="upload").set_value(upload).run())
     assert charts(at)
-    against = open_page("versus", model=PHANTOM, other_model="upload")
+    against = open_page("compare", model=PHANTOM, other_model="upload")
     checked(against.file_uploader(key="other_upload").set_value(upload).run())
     assert charts(against)
     assert kept_of(images[0]) == {"Predictions", "SameFilms", "Gap"}

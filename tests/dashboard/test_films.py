@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxrcore.bundle import EMBEDDED
+from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import InvalidDataset
-from cxrcore.predictions import Predictions
-from dashboard.film_table import Choice, as_frame, filters_of, outcomes_of, pick_films, safe_csv
-from dashboard.pictures import Pictures
+from cxrcore.predictions.record import Predictions
+from dashboard.sources.film_table import Choice, as_frame, filters_of, outcomes_of, pick_films, safe_csv
+from dashboard.sources.pictures import Pictures
 from tests.dashboard.opening import ROOT, open_page, words
 
 PHANTOM = EMBEDDED / "phantom-resnet10t" / "evaluation" / "phantom-test" / "predictions.parquet"
@@ -160,7 +160,7 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / "dashboard" / "app.py")!r}, default_timeout=120)
 app.query_params["model"] = "phantom-resnet10t"
 app.run()
-for page in ("place", "films", "versus"):
+for page in ("localisation", "films", "compare"):
     app.switch_page(f"screens/{{page}}.py").run()
     assert not app.exception, page
 assert "torch" not in sys.modules
@@ -184,13 +184,13 @@ def test_real_films_without_and_with_their_folder(data_dir: Path) -> None:
 
 
 def _sexes(table: Path, labels: Path) -> np.ndarray:
-    from cxrcore.foreign import read_predictions
+    from cxrcore.predictions.import_table import read_predictions
 
     return read_predictions(table, labels).metadata["sex"]
 
 
 def _threshold() -> float:
-    from cxrcore.bundle import read_config
+    from cxrcore.bundle.folder import read_config
 
     points = read_config(EMBEDDED / "phantom-resnet10t").operating_points
     assert points is not None

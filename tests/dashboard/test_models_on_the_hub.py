@@ -11,11 +11,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from cxrcore.predictions import Predictions
-from dashboard import hub as models_on_hub
+from cxrcore.predictions.record import Predictions
 from dashboard.__main__ import parse
+from dashboard.sources import hub as models_on_hub
 from tests.dashboard.opening import MODELS, PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
-from tests.dashboard.test_versus import TABLE, blurred
+from tests.dashboard.test_compare import TABLE, blurred
 from tests.hub import Hub
 from tests.hub.fixtures import REPO, contents, unreachable
 
@@ -42,7 +42,7 @@ def test_a_model_opens_by_its_id_with_name_revision_and_scores(hub: Hub, ready: 
     assert cards(at)["Mean AUROC"] == SCORE
     assert link(at, "model") == f"{REPO}@{sha}"
     asked = len(hub.requests)
-    for page in ("subgroups", "films", "versus"):
+    for page in ("subgroups", "films", "compare"):
         at.switch_page(f"screens/{page}.py")
         assert sha[:12] in words(checked(at.run()))
     assert at.selectbox(key="other_kind")  # its table came along, so it can be compared
@@ -199,7 +199,7 @@ def test_two_models_on_the_hub_are_compared(hub: Hub, ready: Path, tmp_path: Pat
     shutil.copytree(ready, noisy)
     blurred(Predictions.read(TABLE), noisy / "evaluation" / "phantom-test" / "predictions.parquet")
     hub.add("tester/noisy", contents(noisy))
-    at = open_page("versus", model=REPO, other_model="tester/noisy")
+    at = open_page("compare", model=REPO, other_model="tester/noisy")
     assert "305 films of 305 patients are in both" in words(at)
     assert charts(at)
 

@@ -14,10 +14,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
-from cxrcore.bundle import embedded_models
-from cxrcore.predictions import Predictions
-from cxrcore.scoring import ORIGINS
-from dashboard.sources import open_source
+from cxrcore.bundle.folder import embedded_models
+from cxrcore.evaluation.score import ORIGINS
+from cxrcore.predictions.record import Predictions
+from dashboard.sources.source import open_source
 from tests.dashboard.opening import (
     MODELS,
     PHANTOM,
@@ -32,7 +32,7 @@ from tests.dashboard.opening import (
     words,
 )
 
-PAGES = ("overview", "rank", "threshold", "honesty")
+PAGES = ("overview", "rank", "threshold", "calibration")
 FINDING = "Effusion"
 
 
@@ -180,7 +180,7 @@ def test_predictive_value_follows_bayes() -> None:
 
 
 def test_honesty_shows_ece_beside_chance_and_both_calibrations(films: Predictions) -> None:
-    at = open_page("honesty", model=PHANTOM, finding=FINDING)
+    at = open_page("calibration", model=PHANTOM, finding=FINDING)
     scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
     assert cards(at)["ECE"] == f"{scores['ece']:.3f}"
     assert at.metric[0].delta == f"{scores['ece_expected']:.3f} by chance"
@@ -193,7 +193,7 @@ def test_honesty_shows_ece_beside_chance_and_both_calibrations(films: Prediction
 
 
 def test_honesty_says_what_needs_a_table() -> None:
-    assert "come without a table of films" in words(open_page("honesty", model=PNEUMONIA))
+    assert "come without a table of films" in words(open_page("calibration", model=PNEUMONIA))
 
 
 def test_no_page_imports_torch() -> None:
@@ -226,7 +226,7 @@ def test_published_table_is_tuned_on_some_patients_and_scored_on_others(chexnet:
     assert "a random fifth" not in words(at)
 
 
-@pytest.mark.parametrize("page", ["overview", "honesty"])
+@pytest.mark.parametrize("page", ["overview", "calibration"])
 def test_published_table_opens(chexnet: dict[str, str], page: str) -> None:
     at = open_page(page, **chexnet)
     assert "11,928 films of 3,117 patients" in words(at)

@@ -10,9 +10,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from streamlit.testing.v1 import AppTest
 
-from cxrcore.bundle import EMBEDDED
-from cxrcore.foreign import read_predictions
-from cxrcore.predictions import Predictions
+from cxrcore.bundle.folder import EMBEDDED
+from cxrcore.predictions.import_table import read_predictions
+from cxrcore.predictions.record import Predictions
 from tests.dashboard.opening import charts, open_page, words
 
 PHANTOM = EMBEDDED / "phantom-resnet10t" / "evaluation" / "phantom-test" / "predictions.parquet"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
-from cxrcore.bundle import EMBEDDED
-from cxrcore.hub import prepare_push
-from cxrcore.images import Radiograph
-from cxrcore.predictions import Predictions
+from cxrcore.bundle.folder import EMBEDDED
+from cxrcore.films.radiograph import Radiograph
+from cxrcore.predictions.record import Predictions
+from cxrcore.publishing.push import prepare_push
 from tests.hub import Hub
 
 REPO = "tester/film"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrcore.deployed import Deployed
+from cxrcore.serving.deployment import Deployed
 from tests.hub import TOKEN, Hub
 from train.cli import main
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cxrcore
-from cxrcore.bundle import read_metrics
+from cxrcore.bundle.folder import read_metrics
 from cxrcore.phantom import draw_phantom
 from tests.hub import TOKEN, Hub
 from tests.hub.fixtures import PHANTOM, REPO

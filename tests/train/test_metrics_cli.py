@@ -10,13 +10,13 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxrcore import scoring
-from cxrcore.bundle import EMBEDDED
+from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import CxrError, InvalidBundle, InvalidPredictions
+from cxrcore.evaluation import score as scoring
+from cxrcore.evaluation.compare import compare_calls, mcnemar
 from cxrcore.findings import NIH14
-from cxrcore.foreign import read_predictions
-from cxrcore.side_by_side import compare_calls, mcnemar
-from cxrcore.told import with_interval
+from cxrcore.predictions.import_table import read_predictions
+from cxrcore.text import with_interval
 from train.compare import compare
 from train.metrics import measure
 

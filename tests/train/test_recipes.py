@@ -302,7 +302,7 @@ def test_phantoms_say_everywhere_that_they_are_drawn(trained, capsys):
     assert "synthetic" in (bundle / "README.md").read_text()
     assert cxrcore.load(bundle).labels == PHANTOM5
 
-    from cxrcore.caveats import caveats
+    from cxrcore.serving.notices import caveats
 
     assert caveats(bundle).synthetic
 

@@ -19,9 +19,9 @@ from cxrcore.datasets import cache as film_cache
 from cxrcore.datasets.cache import Decoded, cache_folder, open_films
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset, TrainingStopped
+from cxrcore.films.preprocessing import Preprocessing
+from cxrcore.films.radiograph import read_radiograph
 from cxrcore.findings import PNEUMONIA2
-from cxrcore.images import read_radiograph
-from cxrcore.preprocessing import Preprocessing
 
 SMALL = Preprocessing(12, 10)
 

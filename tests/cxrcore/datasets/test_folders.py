@@ -7,9 +7,9 @@ from PIL import Image
 
 from cxrcore.datasets import detect_dataset, read_dataset, usual_labels
 from cxrcore.datasets.folders import read_folders
+from cxrcore.datasets.splits import split_by_patient
 from cxrcore.errors import InvalidDataset
 from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3, TB3
-from cxrcore.splits import split_by_patient
 
 
 def fill(root: Path, counts: dict[str, int]) -> Path:

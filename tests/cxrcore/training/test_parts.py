@@ -8,11 +8,11 @@ import timm
 import torch
 
 from cxrcore.errors import InvalidRecipe
-from cxrcore.training.ahead import Ahead
 from cxrcore.training.averaging import average_of
 from cxrcore.training.config import ModelConfig, OptimizerConfig
 from cxrcore.training.heads import fold_training_head, put_training_head
-from cxrcore.training.numbers import training_dtype
+from cxrcore.training.precision import training_dtype
+from cxrcore.training.prefetch import Ahead
 from cxrcore.training.progress import Progress
 from cxrcore.training.schedules import one_cycle, rate
 from cxrcore.training.unfreezing import set_trainable, stages, train_mode

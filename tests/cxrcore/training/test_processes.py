@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cxrcore.predictions import Predictions
+from cxrcore.predictions.record import Predictions
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]

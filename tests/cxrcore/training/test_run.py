@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 import cxrcore
 from cxrcore.datasets.cache import open_films
 from cxrcore.errors import InvalidDataset, InvalidRecipe, TrainingStopped
-from cxrcore.predictions import Predictions
-from cxrcore.preprocessing import unpack
+from cxrcore.films.preprocessing import unpack
+from cxrcore.predictions.record import Predictions
 from cxrcore.training import loop
 from cxrcore.training.run import fit
 from tests.conftest import TOY

@@ -1,0 +1,170 @@
+"""Calibration maps from logits to calibrated logits, fitted on validation films and stored in the bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cxrcore.findings import Kind
+from cxrcore.metrics.arrays import known, sigmoid, softmax
+from cxrcore.metrics.logistic import fit_logistic
+
+MIN_FILMS = 10  # with and without a finding, to fit its two numbers
+_TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """No calibration: logits as they come."""
+
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated logits, float64, shape unchanged (N, C)."""
+        return np.array(logits, dtype=np.float64)
+
+    def to_dict(self) -> dict:
+        return {"method": "none"}
+
+
+@dataclass(frozen=True, eq=False)
+class PlattScaling:
+    """A line per finding on its logit, for multilabel heads: ``slope * logit + intercept``, slope above 0."""
+
+    slope: np.ndarray  # (C,), float64, > 0
+    intercept: np.ndarray  # (C,), float64, logits
+    why: dict[int, str] = field(
+        default_factory=dict
+    )  # column -> reason for being left as it was (slope 1, intercept 0)
+
+    def __post_init__(self) -> None:
+        for name in ("slope", "intercept"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        if self.slope.ndim != 1 or self.slope.shape != self.intercept.shape:
+            raise ValueError(f"expected two arrays of one length, got {self.slope.shape} and {self.intercept.shape}")
+        if not (np.isfinite(self.slope).all() and (self.slope > 0).all() and np.isfinite(self.intercept).all()):
+            raise ValueError("slopes are finite and above 0 and intercepts finite, or the ranking would change")
+
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated logits, float64, from logits (N, C)."""
+        logits = np.asarray(logits, dtype=np.float64)
+        if logits.shape[-1] != len(self.slope):
+            raise ValueError(f"expected {len(self.slope)} logits a film, got {logits.shape[-1]}")
+        return logits * self.slope + self.intercept
+
+    def to_dict(self) -> dict:
+        return {
+            "method": "platt",
+            "slope": self.slope.tolist(),
+            "intercept": self.intercept.tolist(),
+            "why": {str(column): reason for column, reason in self.why.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """One number that every logit of a softmax head is divided by; above 1 it makes the head less sure."""
+
+    value: float
+    why: str | None = None  # reason for being left at 1
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.value) and self.value > 0):
+            raise ValueError(f"a temperature is finite and above 0, got {self.value}")
+
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated logits, float64, shape unchanged (N, C)."""
+        return np.asarray(logits, dtype=np.float64) / self.value
+
+    def to_dict(self) -> dict:
+        data: dict = {"method": "temperature", "value": self.value}
+        return data | ({"why": self.why} if self.why else {})
+
+
+Calibration = Identity | PlattScaling | Temperature
+
+
+def calibration_from_dict(data: dict) -> Calibration:
+    """Read what ``to_dict`` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+    method = data["method"]
+    if method == "none":
+        return Identity()
+    if method == "platt":
+        why = {int(column): str(reason) for column, reason in data.get("why", {}).items()}
+        return PlattScaling(np.array(data["slope"], float), np.array(data["intercept"], float), why)
+    if method == "temperature":
+        return Temperature(float(data["value"]), data.get("why"))
+    raise ValueError(f"unknown calibration method {method!r}")
+
+
+def to_probabilities(logits: np.ndarray, kind: Kind) -> np.ndarray:
+    """Logits (N, C) to probabilities, float64: a sigmoid each, or one softmax a row."""
+    return sigmoid(logits) if kind is Kind.MULTILABEL else softmax(logits)
+
+
+def fit_calibration(kind: Kind, targets: np.ndarray, logits: np.ndarray) -> Calibration:
+    """What suits the head: Platt per finding for multilabel, one temperature for multiclass; both arrays (N, C)."""
+    return fit_platt(targets, logits) if kind is Kind.MULTILABEL else fit_temperature(targets, logits)
+
+
+def fit_platt(targets: np.ndarray, logits: np.ndarray) -> PlattScaling:
+    """Platt scaling per finding: ``targets`` (0, 1, NaN) and ``logits`` of validation films, both (N, C).
+
+    Maximum likelihood with Platt's smoothed targets (n_pos + 1) / (n_pos + 2) and 1 / (n_neg + 2), which keeps it
+    finite on separable data (Platt 1999; Lin, Lin and Weng 2007). A finding with under ten films of either class, or
+    whose logits do not rise with it, is left as it was, with a why.
+    """
+    targets, logits = np.asarray(targets), np.asarray(logits, dtype=np.float64)
+    slope, intercept = np.ones(targets.shape[1]), np.zeros(targets.shape[1])
+    why = {}
+    for column in range(targets.shape[1]):
+        positive, values, _ = known(targets[:, column], logits[:, column])
+        n_pos, n_neg = int(positive.sum()), int((~positive).sum())
+        if min(n_pos, n_neg) < MIN_FILMS:
+            why[column] = (
+                f"{n_pos} validation films with the finding and {n_neg} without; both must be {MIN_FILMS} or more"
+            )
+            continue
+        smooth = np.where(positive, (n_pos + 1) / (n_pos + 2), 1 / (n_neg + 2))
+        centre, spread = float(values.mean()), float(values.std())
+        fitted = _logistic_line((values - centre) / spread, smooth) if spread > 1e-12 else (0.0, 0.0)
+        if fitted[0] <= 1e-6:
+            why[column] = "its logits do not rise with the finding on validation"
+            continue
+        slope[column] = fitted[0] / spread
+        intercept[column] = fitted[1] - slope[column] * centre
+    return PlattScaling(slope, intercept, why)
+
+
+def fit_temperature(targets: np.ndarray, logits: np.ndarray) -> Temperature:
+    """The temperature with the least negative log likelihood (Guo 2017), sought in [0.05, 20].
+
+    ``targets`` one-hot (rows with NaN are left out) and ``logits`` of validation films, both (N, C). Targets are
+    smoothed as in Platt's method, (n_c + 1) / (n_c + C) for the true class and 1 / (n_c + C) for each other, so that
+    separable data do not ask for certainty. Under ten films: 1, with a why.
+    """
+    from scipy.optimize import minimize_scalar
+
+    targets, logits = np.asarray(targets, dtype=np.float64), np.asarray(logits, dtype=np.float64)
+    rows = ~np.isnan(targets).any(axis=1)
+    targets, logits = targets[rows], logits[rows]
+    if len(targets) < MIN_FILMS:
+        return Temperature(1.0, f"{len(targets)} validation films have a known class; {MIN_FILMS} or more are needed")
+    counts = targets.sum(axis=0)
+    own = (targets @ counts)[:, None]
+    smooth = np.where(targets == 1, own + 1, 1.0) / (own + targets.shape[1])
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    expected = (smooth * shifted).sum(axis=1)
+
+    def loss(log_temperature: float) -> float:
+        scale = np.exp(-log_temperature)
+        return float(np.mean(np.log(np.exp(shifted * scale).sum(axis=1)) - expected * scale))
+
+    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    return Temperature(float(np.exp(found.x)))
+
+
+def _logistic_line(x: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept."""
+    start = np.array([0.0, np.log(targets.mean() / (1 - targets.mean()))])
+    slope, intercept = fit_logistic(np.stack([x, np.ones_like(x)], axis=1), targets, start)
+    return float(slope), float(intercept)

@@ -1,0 +1,91 @@
+"""Operating thresholds: from a bundle, a JSON file, or the validation films of a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxrcore.bundle.folder import is_ensemble, read_config
+from cxrcore.errors import InvalidBundle, InvalidPredictions
+from cxrcore.findings import LabelSet
+from cxrcore.metrics.operating_points import GIVEN, OperatingPoints, fit_operating_points
+from cxrcore.models.opening import find_bundle
+from cxrcore.predictions.record import Predictions
+
+
+def validation_points(table: Predictions) -> OperatingPoints | None:
+    """Thresholds by Youden's index on the table's own validation films; None where it has none, or the winner decides.
+
+    Raises InvalidPredictions where a patient's films are on both sides, which would flatter the scores.
+    """
+    val = table.split == "val"
+    if not val.any():
+        return None
+    if shared := set(table.patient_ids[val].tolist()) & set(table.patient_ids[~val].tolist()):
+        raise InvalidPredictions(
+            f"{len(shared)} patient(s) have films both in split val and in another; thresholds chosen on val would "
+            "flatter the scores, so split by patient"
+        )
+    own = table.of_split("val")
+    return fit_operating_points(table.labels, own.targets, own.probabilities)
+
+
+def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
+    """Thresholds for these findings from a model (its name or folder) or a JSON file.
+
+    The JSON is ``{finding: probability}``, that under ``thresholds``, or a metrics.json; unless it says that validation
+    films chose them (``"fitted_on": "val"``), they are ``given``. A finding without one has NaN and a why. Raises
+    InvalidPredictions, BundleNotFound or InvalidBundle.
+    """
+    path = Path(reference)
+    if path.suffix == ".json" or path.is_file():
+        found, fitted_on = _thresholds_of(path)
+        rule = f"given in {path.name}"
+    else:
+        folder = find_bundle(reference)
+        given = None if is_ensemble(folder) else read_config(folder).operating_points
+        if given is None:
+            raise InvalidBundle(f"model {folder.name!r} has no thresholds to give")
+        found, fitted_on = given.to_dict()["thresholds"], given.fitted_on
+        rule = f"{given.rule}, of {folder.name}"
+    if not set(found) & set(labels):
+        raise InvalidPredictions(
+            f"{path.name} has thresholds for {', '.join(found)}, and the table is of {', '.join(labels)}"
+        )
+    chosen = {name: float(value) for name, value in found.items() if value is not None}
+    if labels.binary and len(chosen) == 1:  # of two exclusive classes one threshold says both
+        (name, value), (one, other) = *chosen.items(), labels.names
+        chosen = {name: value, (other if name == one else one): 1 - value}
+    values = np.array([chosen.get(name, np.nan) for name in labels], np.float32)
+    why = {name: f"no threshold for it in {path.name}" for name in labels if name not in chosen}
+    return OperatingPoints(labels.names, values, fitted_on, rule, why)
+
+
+def _thresholds_of(path: Path) -> tuple[dict[str, Any], str]:
+    """A threshold a finding, and what chose them as far as the file says."""
+    wanted = f'{path.name} is no file of thresholds: expected JSON such as {{"Effusion": 0.31}}'
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InvalidPredictions(f"there is no file {path.name!r}") from None
+    except (OSError, ValueError):
+        raise InvalidPredictions(wanted) from None
+    told = data if isinstance(data, dict) else {}
+    points = told["operating_points"] if isinstance(told.get("operating_points"), dict) else told
+    fitted_on = "val" if points.get("fitted_on") == "val" else GIVEN
+    if isinstance(data, dict) and isinstance(data.get("findings"), dict):
+        data = {name: scores.get("threshold") for name, scores in data["findings"].items()}
+    elif isinstance(data, dict) and isinstance(data.get("thresholds"), dict):
+        data = data["thresholds"]
+    if not isinstance(data, dict) or not data:
+        raise InvalidPredictions(wanted)
+    for name, value in data.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+        if value is not None and not number:
+            raise InvalidPredictions(
+                f"{path.name}: the threshold of {name} is {value!r}, and a probability is expected"
+            )
+    return data, fitted_on

@@ -1,0 +1,133 @@
+"""What every opened model offers, one network or several: an answer to a film, and the places behind it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxrcore.explain.heatmap import Heatmap
+from cxrcore.films.radiograph import Radiograph
+from cxrcore.findings import LabelSet
+from cxrcore.metrics.operating_points import OperatingPoints, decide
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One film's answer: a calibrated probability per finding, and which are above their operating point."""
+
+    probabilities: dict[str, float]  # in [0, 1], label order; multiclass: they sum to 1
+    positive: dict[str, bool | None]  # None: this bundle has no operating point for the finding
+    thresholds: dict[str, float | None]  # the operating points, probabilities; None: the winner decides, or none fitted
+    logits: dict[str, float]  # uncalibrated; an ensemble's are its members' mean
+    warnings: tuple[str, ...]  # about the film, plain sentences
+    model: str  # name@digest of the weights
+
+    def to_dict(self) -> dict:
+        """For JSON: plain types, no NaN."""
+        return {
+            "probabilities": self.probabilities,
+            "positive": self.positive,
+            "thresholds": self.thresholds,
+            "logits": self.logits,
+            "warnings": list(self.warnings),
+            "gate": {"accepted": None, "reasons": []},  # no bundle carries an input guard yet
+            "model": self.model,
+        }
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A prediction and every finding's map, from the same single forward pass."""
+
+    prediction: Prediction
+    heatmaps: dict[str, Heatmap]
+
+
+class Model(ABC):
+    """A model as callers know it: ``cxrcore.load`` returns one, whether its folder holds one network or several."""
+
+    folder: Path | None
+    name: str
+    labels: LabelSet
+    operating_points: OperatingPoints | None
+    network: Any  # of one network alone: the timm module in float32, eval mode
+    passes: int  # forward passes a film takes, which is what it costs
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """Name and digest of the weights, which together say which model answered."""
+
+    @property
+    @abstractmethod
+    def info(self) -> dict:
+        """What the bundle says of itself: provenance, label set, architecture, and every evaluation it carries."""
+
+    @abstractmethod
+    def prepare(self, film: Radiograph) -> Any:
+        """The film as the network or networks take it, small enough to keep: what ``score`` wants a list of."""
+
+    @abstractmethod
+    def score(self, prepared: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and calibrated probabilities, both (N, C), of films already prepared."""
+
+    @abstractmethod
+    def explain_all(
+        self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
+    ) -> dict[str, Heatmap]:
+        """Every finding's map (or those asked for), by one method. Raises CxrError for a method that is not there."""
+
+    @abstractmethod
+    def analyse(self, film: Radiograph) -> Analysis:
+        """Prediction and every finding's Grad-CAM, from as few passes as there can be."""
+
+    @cached_property
+    def thresholds(self) -> dict[str, float | None]:
+        """Operating points as probabilities, in label order; None where the winner decides or none was fitted."""
+        points = self.operating_points
+        if points is None:
+            return dict.fromkeys(self.labels)
+        return {
+            name: float(t) if np.isfinite(t) else None for name, t in zip(self.labels, points.thresholds, strict=True)
+        }
+
+    def predict(self, film: Radiograph) -> Prediction:
+        """Probability and verdict per finding for one film."""
+        return self.predict_batch([film])[0]
+
+    def predict_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
+        """As ``predict``, for several films at once."""
+        return self.predict_prepared([self.prepare(film) for film in films], [film.warnings for film in films])
+
+    def predict_prepared(self, prepared: Sequence[Any], warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
+        """As ``predict``, for films already prepared (``prepare``): large ones need not be kept."""
+        return self.predictions(*self.score(prepared), warnings)
+
+    def explain(self, film: Radiograph, finding: str, method: str = "gradcam") -> Heatmap:
+        """One finding's map. Raises LabelMismatch for an unknown finding, CxrError for an unknown method."""
+        self.labels.index(finding)
+        return self.explain_all(film, method, [finding])[finding]
+
+    def predictions(
+        self, logits: np.ndarray, probabilities: np.ndarray, warnings: Sequence[tuple[str, ...]]
+    ) -> list[Prediction]:
+        """An answer a film from its row of logits and probabilities, both (N, C)."""
+        verdicts, undecided = decide(self.labels, probabilities, self.operating_points)
+        names = list(self.labels)
+        return [
+            Prediction(
+                probabilities=dict(zip(names, row.tolist(), strict=True)),
+                positive={n: None if n in undecided else bool(v) for n, v in zip(names, verdict, strict=True)},
+                thresholds=self.thresholds,
+                logits=dict(zip(names, raw.tolist(), strict=True)),
+                warnings=tuple(said),
+                model=self.id,
+            )
+            for row, verdict, raw, said in zip(probabilities, verdicts, logits, warnings, strict=True)
+        ]

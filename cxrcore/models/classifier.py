@@ -1,0 +1,236 @@
+"""A trained classifier: films in, one number and one map per finding out.
+
+Opened by ``cxrcore.load``. Safe to share between threads: nothing is kept from one call to the next.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from cxrcore.bundle.calibrators import to_probabilities
+from cxrcore.bundle.folder import (
+    BundleConfig,
+    model_id,
+    read_metrics,
+)
+from cxrcore.bundle.reference import origin
+from cxrcore.errors import CxrError
+from cxrcore.explain.class_activation import class_activation_maps, linear_head, target_transform
+from cxrcore.explain.gradients import METHODS, gradient_maps
+from cxrcore.explain.heatmap import Heatmap
+from cxrcore.explain.random_map import random_map
+from cxrcore.films.preprocessing import Preprocessing
+from cxrcore.films.radiograph import Radiograph
+from cxrcore.findings import LabelSet
+from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.models.base import Analysis, Model
+from cxrcore.models.precision import default_dtype
+
+EXPLAIN_METHODS = (*METHODS, "random")
+
+
+class Classifier(Model):
+    """A network with everything needed to read its outputs; ``network`` is the timm module in float32, eval mode."""
+
+    def __init__(
+        self,
+        network: Any,  # a timm module; its methods are unknown to nn.Module
+        config: BundleConfig,
+        folder: Path | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.name: str = config.name
+        self.labels: LabelSet = config.labels
+        self.operating_points: OperatingPoints | None = config.operating_points
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.dtype = dtype or default_dtype(self.device)
+        self.passes = 2 if self.mirrored else 1
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self._head = linear_head(self.network)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.config.preprocessing
+
+    @cached_property
+    def id(self) -> str:
+        """Name and digest of the weights, which together say which model answered; from the Hub also its revision."""
+        return model_id(self.name, self.folder)
+
+    @cached_property
+    def info(self) -> dict:
+        """What the bundle says of itself: provenance, label set, architecture, and every evaluation it carries."""
+        return {
+            "name": self.name,
+            "id": self.id,
+            "hub": origin(self.folder),
+            "architecture": self.config.architecture,
+            "labels": self.labels.to_dict(),
+            "input_size": list(self.preprocessing.size),
+            "test_time_augmentation": self.config.test_time_augmentation,
+            "members": [],
+            "provenance": self.config.provenance,
+            "metrics": read_metrics(self.folder) if self.folder else [],
+        }
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the bundle asks for test-time augmentation: every film is looked at twice, as it is and mirrored."""
+        return self.config.test_time_augmentation == "flip"
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether every finding's Grad-CAM comes from the prediction's own forward pass."""
+        return self._head is not None
+
+    @cached_property
+    def _fast_network(self) -> Any:
+        """The copy that runs forward passes: channels last, convolutions in this machine's fast type."""
+        network = copy.deepcopy(self.network).to(memory_format=torch.channels_last)
+        if self.dtype is not torch.float32:
+            for module in network.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.to(self.dtype)
+        return network
+
+    def prepare(self, film: Radiograph) -> np.ndarray:
+        """The film at the network's size, float32 (h, w) in [0, 1], not yet normalised."""
+        return self.preprocessing.prepare(film.pixels)
+
+    def tensor(self, film: Radiograph) -> torch.Tensor:
+        """The preprocessed input, float32 (1, C, h, w), on the CPU."""
+        return self._inputs([self.prepare(film)]).cpu()
+
+    def _inputs(self, prepared: Sequence[np.ndarray]) -> torch.Tensor:
+        batch = torch.from_numpy(np.stack(prepared)).unsqueeze(1).to(self.device)
+        return self.preprocessing.normalise(batch)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w); None for heads of another form.
+
+        inputs: float32 (N, C_in, h, w), as ``tensor`` gives them. The trunk runs in ``dtype``, the head in float32.
+        With test-time augmentation both are the mean over film and mirror image, the mirror's map turned back, so mean
+        and bias of a map still give its logit.
+        """
+        inputs = inputs.to(self.device, memory_format=torch.channels_last)
+        if not self.mirrored:
+            return self._forward(inputs)
+        logits, maps = self._forward(torch.cat([inputs, inputs.flip(-1)]))
+        logits = logits.unflatten(0, (2, -1)).mean(0)
+        return logits, None if maps is None else (maps[: len(inputs)] + maps[len(inputs) :].flip(-1)) / 2
+
+    def _forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        fast = self.dtype is not torch.float32
+        with torch.inference_mode():
+            with torch.autocast(self.device.type, self.dtype, enabled=fast):
+                features = self._fast_network.forward_features(inputs)
+            if self._head is None:
+                return self.network.forward_head(features.float()), None
+            logits, maps, _ = class_activation_maps(features, self._head, self.labels.kind)
+        return logits, maps
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities (N, C) in [0, 1] from logits (N, C); multiclass rows sum to 1."""
+        return to_probabilities(self.config.calibration.apply(logits), self.labels.kind)
+
+    def score(self, prepared: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and calibrated probabilities, both (N, C), of films at the network's size (``prepare``)."""
+        logits = self.forward(self._inputs(prepared))[0].cpu().numpy()
+        return logits, self.probabilities(logits)
+
+    def explain_all(
+        self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
+    ) -> dict[str, Heatmap]:
+        """Every finding's map (or those asked for), by one method.
+
+        ``gradcam`` comes from one forward pass where the head allows it and is then on the logit scale, and so is
+        ``hirescam`` there; other methods and heads go through gradients and only rank places.
+        """
+        if method not in EXPLAIN_METHODS:
+            raise CxrError(f"no method {method!r}; choose one of: {', '.join(EXPLAIN_METHODS)}")
+        wanted = list(self.labels) if findings is None else list(findings)
+        inputs = self._inputs([self.prepare(film)])
+        if method == "random":
+            with torch.inference_mode():
+                shape = self._map_shape(inputs)
+            maps = {name: random_map(shape, film.pixels, name) for name in wanted}
+            return {name: self._heatmap(name, method, maps[name], film) for name in wanted}
+        if self.one_pass and method == "gradcam":
+            _, exact = self.forward(inputs)
+            assert exact is not None
+            heatmaps = self._exact_heatmaps(exact[0].cpu().numpy(), film)
+            return {name: heatmaps[name] for name in wanted}
+        return self._gradient_heatmaps(film, inputs, method, wanted)
+
+    def analyse(self, film: Radiograph) -> Analysis:
+        """Prediction and every finding's Grad-CAM from one forward pass (more for heads of another form)."""
+        logits, maps = self.forward(self._inputs([self.prepare(film)]))
+        found = logits.cpu().numpy()
+        prediction = self.predictions(found, self.probabilities(found), [film.warnings])[0]
+        if maps is None:
+            return Analysis(prediction, self.explain_all(film))
+        return Analysis(prediction, self._exact_heatmaps(maps[0].cpu().numpy(), film))
+
+    def _map_shape(self, inputs: torch.Tensor) -> tuple[int, int]:
+        _, maps = self.forward(inputs)
+        if maps is not None:
+            return maps.shape[2], maps.shape[3]
+        return gradient_maps(self.network, inputs, [lambda z: z[0]], "eigencam")[0].shape
+
+    def _exact_heatmaps(self, maps: np.ndarray, film: Radiograph) -> dict[str, Heatmap]:
+        return {
+            name: self._heatmap(name, "gradcam", maps[column], film, bias=self._target_bias[column])
+            for column, name in enumerate(self.labels)
+        }
+
+    @cached_property
+    def _target_bias(self) -> list[float]:
+        assert self._head is not None
+        bias = self._head.bias.detach().cpu().float() if self._head.bias is not None else torch.zeros(len(self.labels))
+        return (target_transform(len(self.labels), self.labels.kind) @ bias).tolist()
+
+    def _gradient_heatmaps(
+        self, film: Radiograph, inputs: torch.Tensor, method: str, wanted: Sequence[str]
+    ) -> dict[str, Heatmap]:
+        transform = target_transform(len(self.labels), self.labels.kind)
+        rows = [transform[self.labels.index(name)].to(self.device) for name in wanted]
+        targets = [lambda logits, row=row: (logits.float() * row).sum() for row in rows]
+        raw = gradient_maps(self.network, inputs, targets, method)
+        if self.mirrored:
+            mirror = gradient_maps(self.network, inputs.flip(-1), targets, method)
+            raw = [(values + turned[:, ::-1]) / 2 for values, turned in zip(raw, mirror, strict=True)]
+        heatmaps = {}
+        for name, values in zip(wanted, raw, strict=True):
+            if method == "hirescam" and self.one_pass:  # gradient x activation is a share of the sum: times places, CAM
+                values, bias = values * values.size, self._target_bias[self.labels.index(name)]
+            else:
+                bias = None
+            heatmaps[name] = self._heatmap(name, method, values, film, bias=bias)
+        return heatmaps
+
+    def _heatmap(
+        self, name: str, method: str, values: np.ndarray, film: Radiograph, bias: float | None = None
+    ) -> Heatmap:
+        on_scale = bias is not None
+        return Heatmap(
+            finding=name,
+            method=method,
+            signed=np.ascontiguousarray(values, dtype=np.float32),
+            film_size=film.pixels.shape,
+            preprocessing=self.preprocessing,
+            scale="logit" if on_scale else None,
+            bias=bias,
+            evidence_level=self.config.evidence_levels.get(name) if on_scale else None,
+            ceiling=self.config.map_ceilings.get(name) if on_scale else None,
+        )

@@ -1,0 +1,97 @@
+"""Several models that answer as one: the mean of their calibrated probabilities, and of their maps.
+
+Members must speak of the same findings in the same order; architecture and preprocessing may differ, so each member
+prepares a film its own way. Averaging calibrated members lowers the variance of what they say (Lakshminarayanan 2017,
+arXiv:1612.01474) at the price of every member's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cxrcore.bundle.folder import (
+    EnsembleConfig,
+    model_id,
+    read_metrics,
+)
+from cxrcore.bundle.reference import origin
+from cxrcore.errors import InvalidBundle
+from cxrcore.explain.heatmap import Heatmap
+from cxrcore.explain.resampling import mean_heatmap
+from cxrcore.films.radiograph import Radiograph
+from cxrcore.findings import label_difference
+from cxrcore.models.base import Analysis, Model
+
+if TYPE_CHECKING:
+    from cxrcore.models.classifier import Classifier
+
+
+class Ensemble(Model):
+    """Several classifiers behind one. Raises InvalidBundle where one speaks of other findings than the config says."""
+
+    def __init__(self, members: Sequence[Classifier], config: EnsembleConfig, folder: Path | None = None) -> None:
+        for member in members:
+            if difference := label_difference(config.labels, member.labels):
+                raise InvalidBundle(f"member {member.name!r} does not fit ensemble {config.name!r}: {difference}")
+        self.members = tuple(members)
+        self.config = config
+        self.folder = folder
+        self.name = config.name
+        self.labels = config.labels
+        self.operating_points = None
+        self.passes = sum(member.passes for member in members)
+
+    @cached_property
+    def id(self) -> str:
+        """Name and digest of the members' weights."""
+        return model_id(self.name, self.folder)
+
+    @cached_property
+    def info(self) -> dict:
+        """As a single model's, with each member's own in ``members``."""
+        members = [member.info for member in self.members]
+        return {
+            "name": self.name,
+            "id": self.id,
+            "hub": origin(self.folder),
+            "architecture": " + ".join(info["architecture"] for info in members),
+            "labels": self.labels.to_dict(),
+            "input_size": None,  # each member has its own
+            "test_time_augmentation": None,
+            "members": members,
+            "provenance": self.config.provenance,
+            "metrics": read_metrics(self.folder) if self.folder else [],
+        }
+
+    def prepare(self, film: Radiograph) -> tuple[np.ndarray, ...]:
+        """The film at each member's size, float32 (h, w) in [0, 1]."""
+        return tuple(member.prepare(film) for member in self.members)
+
+    def score(self, prepared: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
+        """The members' mean logits and mean calibrated probabilities, both (N, C)."""
+        scores = [member.score(films) for member, films in zip(self.members, zip(*prepared, strict=True), strict=True)]
+        return np.mean([logits for logits, _ in scores], axis=0), np.mean([shares for _, shares in scores], axis=0)
+
+    def explain_all(
+        self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
+    ) -> dict[str, Heatmap]:
+        """The members' mean map of every finding (or those asked for), by one method."""
+        return self._average([member.explain_all(film, method, findings) for member in self.members], film)
+
+    def analyse(self, film: Radiograph) -> Analysis:
+        """The members' mean probabilities and maps, from one pass through each where its head allows it."""
+        answers = [member.analyse(film) for member in self.members]
+
+        def mean(field: str) -> np.ndarray:
+            return np.mean([list(getattr(answer.prediction, field).values()) for answer in answers], axis=0)[None]
+
+        prediction = self.predictions(mean("logits"), mean("probabilities"), [film.warnings])[0]
+        return Analysis(prediction, self._average([answer.heatmaps for answer in answers], film))
+
+    def _average(self, maps: Sequence[dict[str, Heatmap]], film: Radiograph) -> dict[str, Heatmap]:
+        return {finding: mean_heatmap([found[finding] for found in maps], film) for finding in maps[0]}

@@ -1,0 +1,81 @@
+"""Open a model by name: embedded, a folder, TorchXRayVision's, or a repository on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrcore.bundle.folder import (
+    CONFIG,
+    EMBEDDED,
+    embedded_models,
+    is_ensemble,
+    member_folders,
+    read_config,
+    read_ensemble,
+    read_network,
+)
+from cxrcore.bundle.reference import parse_reference
+from cxrcore.errors import BundleNotFound
+from cxrcore.hub.client import Token
+
+if TYPE_CHECKING:
+    import torch
+
+    from cxrcore.models.base import Model
+    from cxrcore.models.classifier import Classifier
+
+
+def load(
+    reference: str | os.PathLike,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    token: Token = None,
+    limit_bytes: int | None = None,
+) -> Model:
+    """Open a model by embedded name, folder or ``user/repo[@revision]``: a ``Classifier``, or an ``Ensemble``.
+
+    What was fetched from the Hub before opens without it. ``token``: the Hub's, ``False`` for what it shows everybody;
+    ``limit_bytes``: refuse to fetch more. Raises BundleNotFound, with the names there are, HubError, or InvalidBundle,
+    naming what does not fit.
+    """
+    from cxrcore.models.ensemble import Ensemble
+
+    folder = find_bundle(reference, token, limit_bytes)
+    if is_ensemble(folder):
+        config = read_ensemble(folder)
+        return Ensemble([_open(member, device, dtype) for member in member_folders(folder, config)], config, folder)
+    return _open(folder, device, dtype)
+
+
+def _open(folder: Path, device: str | None, dtype: torch.dtype | None) -> Classifier:
+    from cxrcore.models.classifier import Classifier
+
+    config = read_config(folder)
+    return Classifier(read_network(folder, config), config, folder, device, dtype)
+
+
+def find_bundle(reference: str | os.PathLike, token: Token = None, limit_bytes: int | None = None) -> Path:
+    """The folder of an embedded name, of a path, or of ``user/repo[@revision]`` on the Hub, fetched where need be.
+
+    A folder here comes first, and what begins with the name of one is never looked for elsewhere. ``xrv:<weights>`` is
+    one of torchxrayvision's. ``token`` and ``limit_bytes`` as in ``hub_pull.open_reference``. Raises BundleNotFound
+    with the names there are, or what that or ``xrv_models.open_xrv`` raises.
+    """
+    text = os.fspath(reference)
+    for folder in (EMBEDDED / text, Path(text)):
+        if text and (folder / CONFIG).is_file():
+            return folder
+    if text.startswith("xrv:"):
+        from cxrcore.models.torchxrayvision import open_xrv
+
+        return open_xrv(text.removeprefix("xrv:"))
+    on_hub = parse_reference(text) if isinstance(reference, str) else None
+    if on_hub is not None and not Path(text.split("/")[0]).exists():
+        from cxrcore.hub.pull import open_reference
+
+        return open_reference(on_hub, token, limit_bytes)
+    names = ", ".join(embedded_models()) or "none yet"
+    what = "that folder has no config.json" if Path(text).is_dir() else "there is no such model or folder"
+    raise BundleNotFound(f"cannot open model {Path(text).name!r}: {what}; embedded models: {names}")

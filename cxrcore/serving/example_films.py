@@ -1,0 +1,245 @@
+"""Real films that anyone may look at, for screens to offer beside the drawn ones: fetched on a click, kept, credited.
+
+    for film in public_films(): print(film.title, film.licence, film.url)    # no network
+    path = fetch("kermany-normal-1")                                         # the Hub's cache, or the Hub
+
+The four built in are Kermany's (2018, doi:10.1016/j.cell.2018.02.010; CC BY 4.0), from the public copy that
+``cxr data get kermany`` uses, by way of its smallest file: ``validation``, 16 films in 3 MB. They are taken as they
+come, the first two of each label, so nothing here claims to know a row. By their numbering its patients come after
+those of ``train``, from which the embedded pneumonia models learned. Their own names stay behind: ids say nothing of a
+patient.
+
+``CXR_EXAMPLES=user/dataset[@revision]`` names another dataset on the Hub instead: its ``examples.json`` is a list like
+that of ``assets/examples``, each entry with a ``licence`` and the ``file`` that lies beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cxrcore.bundle.reference import MAIN, Reference, parse_reference
+from cxrcore.datasets.public_copies import COPIES
+from cxrcore.errors import CxrError, HubError, InvalidDataset
+from cxrcore.films.radiograph import read_radiograph
+from cxrcore.hub.client import PATIENCE_S, cache_folder, calm_client, endpoint, is_as_listed, listing, plainly, within
+from cxrcore.text import size_text
+
+EXAMPLES = "CXR_EXAMPLES"
+INDEX = "examples.json"
+DOWNLOAD_S = 60.0  # for one file, once the Hub has answered
+MAX_BYTES = 30_000_000  # of one file; Kermany's has 3 MB
+MAX_INDEX_BYTES, MAX_FILMS = 200_000, 50
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".tif", ".tiff", ".webp")
+_KERMANY = COPIES["kermany"].repo
+_PLACE = "cxrcore"  # a folder of ours beside the client's, in the dataset's part of its cache
+
+
+@dataclass(frozen=True)
+class PublicFilm:
+    """A film to offer: what to call it, whose it is, under which licence."""
+
+    id: str  # says nothing of a patient
+    title: str
+    repo: str  # a dataset on the Hub
+    licence: str
+    credit: str  # who made it, as its licence asks
+    url: str  # for people
+    findings: tuple[str, ...] = ()  # what its source says of it
+    revision: str | None = None  # None: the dataset as it is now
+    where: str = ""  # Kermany's: label and place in its order; else the file
+
+
+_KERMANY_FILMS = tuple(
+    PublicFilm(
+        id=f"kermany-{label.lower()}-{place}",
+        title=f"{label.capitalize()}, a child's film ({place} of 2)",
+        repo=_KERMANY,
+        licence="CC BY 4.0",
+        credit="Kermany, Zhang, Goldbaum 2018, Labeled Optical Coherence Tomography and Chest X-Ray Images",
+        url=f"https://huggingface.co/datasets/{_KERMANY}",
+        findings=(label.capitalize(),),
+        where=f"{label}/{place}",
+    )
+    for label in ("NORMAL", "PNEUMONIA")
+    for place in (1, 2)
+)
+
+
+def public_films(ask: bool = False) -> tuple[PublicFilm, ...]:
+    """The films on offer, without the network.
+
+    With ``CXR_EXAMPLES`` the list is the dataset's own: as it was last fetched, and none before that; ``ask`` fetches
+    it. Raises HubError or InvalidDataset where the dataset's list cannot be had or read, or CXR_EXAMPLES names none.
+    """
+    dataset = _dataset()
+    if dataset is None:
+        return _KERMANY_FILMS
+    kept = _kept(dataset, INDEX, ".json")
+    if ask:
+        content = _download(dataset, INDEX, MAX_INDEX_BYTES).read_bytes()
+        films = _read_index(content, dataset)
+        _write(kept, content)
+        return films
+    return _read_index(kept.read_bytes(), dataset) if kept.is_file() else ()
+
+
+def fetch(film_id: str) -> Path:
+    """The film's file, kept in the Hub's cache: the one that is here already, else fetched and checked first.
+
+    Raises HubError where the Hub does not answer within 5 s or has no such film, UnreadableImage for a file that is no
+    film, InvalidDataset where the dataset has changed, always in one sentence. Nothing unchecked is kept.
+    """
+    films = {film.id: film for film in public_films()}
+    if film_id not in films:
+        raise InvalidDataset(f"there is no public film {film_id!r}; there are: {', '.join(films) or 'none yet'}")
+    film = films[film_id]
+    dataset, suffix = Reference(film.repo, film.revision), PurePosixPath(film.where).suffix.lower() or ".jpeg"
+    kept = _kept(dataset, film.where, suffix)
+    if kept.is_file():
+        return kept
+    content = _from_kermany(film) if film.repo == _KERMANY else _download(dataset, film.where).read_bytes()
+    read_radiograph(content, name=film.title)
+    _write(kept, content)
+    return kept
+
+
+def _dataset() -> Reference | None:
+    named = os.environ.get(EXAMPLES, "").strip()
+    if not named:
+        return None
+    dataset = parse_reference(named)
+    if dataset is None:
+        raise InvalidDataset(f"{EXAMPLES} is {named!r}, which names no dataset on the Hub; write user/dataset")
+    return dataset
+
+
+def _read_index(content: bytes, dataset: Reference) -> tuple[PublicFilm, ...]:
+    """The films a dataset lists. Raises InvalidDataset naming what is wrong with the list."""
+    try:
+        entries = json.loads(content.decode("utf-8"))
+        films = tuple(_listed(entry, number, dataset) for number, entry in enumerate(entries, start=1))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InvalidDataset(
+            f"the {INDEX} of {dataset} is no list of films with a file, a title and a licence each"
+        ) from None
+    if len(films) > MAX_FILMS:
+        raise InvalidDataset(f"the {INDEX} of {dataset} lists {len(films)} films, and {MAX_FILMS} is the most offered")
+    return films
+
+
+def _listed(entry: dict[str, Any], number: int, dataset: Reference) -> PublicFilm:
+    title, licence = str(entry["title"]), str(entry["licence"]).strip()
+    path = PurePosixPath(str(entry["file"]))
+    if path.is_absolute() or ".." in path.parts or "\\" in str(path) or path.suffix.lower() not in _SUFFIXES:
+        raise ValueError("a film lies in the dataset itself")
+    if not licence:
+        raise ValueError("a film has a licence")
+    return PublicFilm(
+        id=f"example-{number}",
+        title=title[:200],
+        repo=dataset.repo,
+        licence=licence[:100],
+        credit=str(entry.get("credit") or dataset.repo)[:200],
+        url=f"https://huggingface.co/datasets/{dataset.repo}",
+        findings=tuple(str(finding) for finding in entry.get("findings", ())),
+        revision=dataset.revision,
+        where=str(path),
+    )
+
+
+def _from_kermany(film: PublicFilm) -> bytes:
+    """The film's bytes as they lie in the public copy's smallest file."""
+    import pyarrow as pa
+
+    copy, (label, place) = COPIES["kermany"], film.where.split("/")
+    archive = _download(Reference(film.repo, film.revision), "data/validation-*")
+    try:
+        films, volume = copy.films(archive)
+        if volume > 2 * MAX_BYTES:
+            raise InvalidDataset(f"{archive.name} claims to unpack to {size_text(volume)}; it was not unpacked")
+        wanted = [path for path in films if PurePosixPath(path).parent.name == label][int(place) - 1]
+        (found,) = (content for _, content in copy.unpack(archive, {wanted}))
+    except (pa.ArrowException, LookupError, ValueError, TypeError):
+        raise InvalidDataset(f"the public copy {film.repo} has changed, so this film is not found there") from None
+    return found
+
+
+def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
+    """A file of the dataset in the client's cache, equal to the Hub's record; "a*" is the first that begins so."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    api = HfApi(endpoint=endpoint(), token=False)  # nobody's: what is offered here is what everybody may see
+    with _plainly(dataset), calm_client():
+        revision = dataset.revision or MAIN
+        info = within(
+            lambda: api.dataset_info(dataset.repo, revision=revision, files_metadata=True, timeout=PATIENCE_S),
+            PATIENCE_S,
+        )
+        files = within(lambda: listing(api, info, "dataset"), PATIENCE_S)
+        found = [path for path in files if path == wanted or (wanted[-1] == "*" and path.startswith(wanted[:-1]))]
+        if not found:
+            raise InvalidDataset(f"the dataset {dataset.repo} has no {wanted}, so there is nothing to show")
+        path = min(found)
+        file = files[path]
+        if (size := file.size or 0) > limit:
+            raise HubError(f"{path} of {dataset.repo} has {size_text(size)}, too much for an example")
+        place = Path(
+            within(
+                lambda: hf_hub_download(
+                    dataset.repo,
+                    path,
+                    repo_type="dataset",
+                    revision=info.sha,
+                    cache_dir=cache_folder(),
+                    endpoint=endpoint(),
+                    token=False,
+                    etag_timeout=PATIENCE_S,
+                ),
+                DOWNLOAD_S,
+            )
+        )
+    if not is_as_listed(place, file):
+        place.resolve().unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
+        raise HubError(f"{path} of {dataset.repo} arrived damaged (not the Hub's checksum); try again")
+    return place
+
+
+@contextmanager
+def _plainly(dataset: Reference) -> Iterator[None]:
+    from huggingface_hub import errors
+
+    with plainly(dataset, lambda: "the drawn films are here as ever"):
+        try:
+            yield
+        except errors.RepositoryNotFoundError as error:
+            raise HubError(
+                f"there is no dataset {dataset.repo} on the Hub, or it is not public; check the name"
+            ) from error
+
+
+def _kept(dataset: Reference, where: str, suffix: str) -> Path:
+    """Where a file of a dataset is kept once it was checked; names of films are not part of it."""
+    name = hashlib.sha256(f"{dataset}:{where}".encode()).hexdigest()[:16]
+    return cache_folder() / f"datasets--{dataset.repo.replace('/', '--')}" / _PLACE / f"{name}{suffix}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Keep a file, whole or not at all. Raises CxrError where the cache may not be written to."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError:
+        raise CxrError(
+            "this film cannot be kept: the Hub's cache is full or not to be written to; set HF_HOME to another folder"
+        ) from None

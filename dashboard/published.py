@@ -1,5 +1,0 @@
-"""What have others reported? The list is the library's."""
-
-from cxrcore.published import Published, published
-
-__all__ = ["Published", "published"]

@@ -1,0 +1,183 @@
+"""Which films, and in which order? Filters and sorting on a table of predictions, without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from cxrcore.findings import Kind, LabelSet
+from cxrcore.metrics.operating_points import decide, disease_of
+from cxrcore.predictions.record import Predictions
+from dashboard.sources.source import Source
+
+OUTCOMES = ("true positive", "false positive", "false negative", "true negative", "unknown")
+ORDERS = {
+    "sure": "Surest first",
+    "high": "Highest probability first",
+    "low": "Lowest probability first",
+    "wrong": "Most wrong first",
+    "near": "Nearest to the threshold first",
+    "table": "As in the table",
+}
+MANY = 12  # values of a column beyond which it is filtered by text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a reader wants to see; empty means everything."""
+
+    outcomes: tuple[str, ...] = ()
+    low: float = 0.0  # of the finding's probability
+    high: float = 1.0
+    text: str = ""  # part of a film's or a patient's name
+    splits: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()  # findings the film truly has
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> values kept
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # column -> numbers kept; unknown ones go
+
+
+def called_positive(source: Source, finding: str, threshold: float | None) -> np.ndarray:
+    """Which films are called positive for a finding, bool (N,): by the threshold, or by the winner of three classes."""
+    assert source.predictions is not None
+    labels, probabilities = source.labels, source.predictions.probabilities
+    column = labels.index(finding)
+    if threshold is None and labels.kind is Kind.MULTICLASS and not labels.binary:
+        return decide(labels, probabilities, None)[0][:, column]
+    return probabilities[:, column].astype(np.float64) >= (0.5 if threshold is None else threshold)
+
+
+def threshold_for(source: Source, finding: str) -> float | None:
+    """The model's own operating point; None where it has none, or the winner decides."""
+    if source.points is None or finding not in source.points.findings:
+        return None
+    value = float(source.points.thresholds[source.points.findings.index(finding)])
+    return value if np.isfinite(value) else None
+
+
+def winner_decides(labels: LabelSet) -> bool:
+    """Whether thresholds play no part: three or more exclusive classes."""
+    return labels.kind is Kind.MULTICLASS and disease_of(labels) is None
+
+
+def outcomes_of(targets: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """One of OUTCOMES a film, (N,), from targets (0, 1, NaN) and calls (bool)."""
+    right = np.where(positive, "true positive", "false negative")
+    wrong = np.where(positive, "false positive", "true negative")
+    return np.where(np.isnan(targets), "unknown", np.where(targets == 1, right, wrong))
+
+
+def pick_films(
+    films: Predictions, finding: str, outcomes: np.ndarray, choice: Choice, order: str, threshold: float | None
+) -> np.ndarray:
+    """Rows of the films that fit, in the order asked for; the surest lie farthest from the threshold."""
+    column = films.labels.index(finding)
+    scores = films.probabilities[:, column].astype(np.float64)
+    keep = (scores >= choice.low) & (scores <= choice.high)
+    if choice.outcomes:
+        keep &= np.isin(outcomes, choice.outcomes)
+    if choice.splits:
+        keep &= np.isin(films.split, choice.splits)
+    for name in choice.also:
+        keep &= films.targets[:, films.labels.index(name)] == 1
+    for name, values in choice.values.items():
+        keep &= np.isin(as_text(films.metadata[name]), values)
+    for name, (low, high) in choice.ranges.items():
+        numbers = as_numbers(films.metadata[name])
+        keep &= (numbers >= low) & (numbers <= high)
+    if choice.text:
+        wanted = choice.text.casefold()
+        keep &= (np.char.find(np.char.lower(films.images), wanted) >= 0) | (
+            np.char.find(np.char.lower(films.patient_ids), wanted) >= 0
+        )
+    rows = np.flatnonzero(keep)
+    if order == "table":
+        return rows
+    truth = films.targets[rows, column]
+    cut = 0.5 if threshold is None else threshold
+    keys = {
+        "sure": -np.where(
+            scores[rows] >= cut, (scores[rows] - cut) / max(1 - cut, 1e-9), 1 - scores[rows] / max(cut, 1e-9)
+        ),
+        "high": -scores[rows],
+        "low": scores[rows],
+        "wrong": -np.abs(scores[rows] - np.where(np.isnan(truth), scores[rows], truth)),
+        "near": np.abs(scores[rows] - cut),
+    }
+    return rows[np.argsort(keys[order], kind="stable")]
+
+
+def filters_of(films: Predictions) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
+    """Columns to filter by value, with their values, and columns to filter by range, with their ends."""
+    values: dict[str, list[str]] = {}
+    ranges: dict[str, tuple[float, float]] = {}
+    for name, column in films.metadata.items():
+        there = sorted(set(as_text(column).tolist()) - {""})
+        numbers = as_numbers(column)
+        known = numbers[np.isfinite(numbers)]
+        if len(there) < 2:
+            continue
+        if len(known) == int((as_text(column) != "").sum()) and len(there) > MANY:
+            ranges[name] = float(known.min()), float(known.max())
+        elif len(there) <= MANY:
+            values[name] = there
+    return values, ranges
+
+
+def as_frame(
+    films: Predictions, rows: np.ndarray, finding: str, outcomes: np.ndarray, notes: Mapping[str, str]
+) -> pd.DataFrame:
+    """The films for a screen or a CSV: image, patient, what was true and said, notes, and all that is known of them."""
+    column = films.labels.index(finding)
+    frame = pd.DataFrame(
+        {
+            "image": films.images[rows],
+            "patient_id": films.patient_ids[rows],
+            "split": films.split[rows],
+            "finding": finding,
+            "outcome": outcomes[rows],
+            "target": films.targets[rows, column],
+            "probability": films.probabilities[rows, column].astype(np.float64),
+            "findings": [_present(films, row) for row in rows],
+        }
+    )
+    for name, values in films.metadata.items():
+        frame[name] = values[rows]
+    frame["note"] = [notes.get(str(image), "") for image in films.images[rows]]
+    return frame
+
+
+def safe_csv(frame: pd.DataFrame) -> bytes:
+    """As CSV; a text that a spreadsheet would run as a formula is quoted as text."""
+    texts = frame.select_dtypes(include=["object", "str"]).columns
+    guarded = frame.assign(**{name: frame[name].map(_guarded) for name in texts})
+    return guarded.to_csv(index=False).encode()
+
+
+def as_text(column: np.ndarray) -> np.ndarray:
+    """Values as str (N,); missing ones empty."""
+    if column.dtype.kind == "U":
+        return column
+    return np.array(
+        ["" if v is None or v != v else f"{v:g}" if isinstance(v, float) else str(v) for v in column.tolist()]
+    )
+
+
+def as_numbers(column: np.ndarray) -> np.ndarray:
+    """Values as float64 (N,); NaN where one is none."""
+    return pd.to_numeric(pd.Series(column), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+
+def page_of(rows: Sequence[int] | np.ndarray, number: int, size: int) -> np.ndarray:
+    """The rows of one page, counted from 0."""
+    return np.asarray(rows)[number * size : (number + 1) * size]
+
+
+def _present(films: Predictions, row: int) -> str:
+    return ", ".join(name for name, target in zip(films.labels, films.targets[row], strict=True) if target == 1)
+
+
+def _guarded(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
