@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 UNDEFINED = "- (undefined)"
@@ -40,11 +38,6 @@ def with_interval(estimate: Mapping[str, Any], signed: bool = False, undefined: 
         return undefined
     sign, between = ("+", " to ") if signed else ("", "-")
     return f"{value:{sign}.3f}" + ("" if low is None else f" ({low:{sign}.3f}{between}{high:{sign}.3f})")
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Indented JSON; NaN is refused."""
-    path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 def _short(value: float | None) -> str:

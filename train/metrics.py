@@ -10,7 +10,8 @@ from cxrcore.errors import CxrError
 from cxrcore.evaluation.score import score_file
 from cxrcore.evaluation.thresholds import read_thresholds
 from cxrcore.predictions.import_table import read_predictions
-from cxrcore.text import as_table, write_json
+from cxrcore.storage import write_json
+from cxrcore.text import as_table
 
 CURVES = "curves.json"
 

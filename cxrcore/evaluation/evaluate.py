@@ -26,7 +26,7 @@ from cxrcore.models.base import Model
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
 from cxrcore.predictions.record import Predictions
-from cxrcore.text import write_json
+from cxrcore.storage import write_json
 
 BATCH = 64  # fixed, so that a film's numbers do not depend on how many processes share the work
 ALL = "all"
