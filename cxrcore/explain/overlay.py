@@ -6,20 +6,23 @@ import numpy as np
 
 from cxrcore.explain.heatmap import Heatmap
 
+_LEVELS = 256
 # Anchors of matplotlib's "inferno" (Smith and van der Walt 2015), perceptually uniform and safe for colour blindness.
-_INFERNO = np.array(
+_ANCHORS = np.array(
     [
         (0, 0, 4), (22, 11, 57), (66, 10, 104), (106, 23, 110), (147, 38, 103), (188, 55, 84),
         (221, 81, 58), (243, 120, 25), (252, 165, 10), (246, 215, 70), (252, 255, 164),
     ],
     dtype=np.float32,
 )  # fmt: skip
-
-
-_LEVELS = 256
 _TABLE = np.stack(
-    [np.interp(np.linspace(0, 1, _LEVELS), np.linspace(0, 1, len(_INFERNO)), _INFERNO[:, c]) for c in range(3)], axis=-1
+    [np.interp(np.linspace(0, 1, _LEVELS), np.linspace(0, 1, len(_ANCHORS)), _ANCHORS[:, c]) for c in range(3)], axis=-1
 ).astype(np.float32)  # (256, 3) in [0, 255]
+INFERNO: np.ndarray = np.rint(_TABLE).astype(np.uint8)
+"""The colour table of every heatmap, uint8 (256, 3) of red, green, blue: row 0 is no contribution, row 255 the ceiling.
+
+One for Python and the page's viewer, which is handed ``INFERNO.tolist()``.
+"""
 
 
 def colours(values: np.ndarray) -> np.ndarray:
