@@ -29,7 +29,8 @@ from typing import Any
 
 from cxrcore.datasets.public_copies import COPIES, PublicCopy
 from cxrcore.errors import InvalidDataset
-from cxrcore.hub.client import FULL, checksum, endpoint, listing
+from cxrcore.hub.client import checksum, endpoint, list_files
+from cxrcore.storage import FULL
 from cxrcore.text import size_text
 
 Say = Callable[[str], object]
@@ -248,7 +249,7 @@ def _listing(name: str) -> tuple[str, list[_File], list[_File]]:
     info = api.dataset_info(copy.repo, files_metadata=True, timeout=HUB_PATIENCE_S)
     files = {
         path: _File(path, file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
-        for path, file in listing(api, info, "dataset").items()
+        for path, file in list_files(api, info, "dataset").items()
     }
     archives = [files[path] for path in sorted(files) if copy.archives.fullmatch(path)]
     missing = [path for path in copy.tables if path not in files] + ([] if archives else [copy.expected])

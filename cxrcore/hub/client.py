@@ -1,7 +1,7 @@
 """What pushing and pulling share: how a model on the Hub is named, which files it has, what goes wrong on the way.
 
 The client is patient (23 s of retries before it says that nobody answers) and reads its environment only when it is
-imported. Here the first answer is waited for ``PATIENCE_S`` seconds, and the environment is read at each call.
+imported. Here the first answer is waited for ``TIMEOUT_S`` seconds, and the environment is read at each call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cxrcore.bundle.reference import MAIN, Reference
 from cxrcore.errors import HubError
 
 T = TypeVar("T")
-PATIENCE_S = 5.0  # for the Hub's first answer
+TIMEOUT_S = 5.0  # for the Hub's first answer
 TOKENS = "https://huggingface.co/settings/tokens"
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or one's share of it
 VISITOR_BYTES = 2_000_000_000  # what a screen fetches at most of one repository, for whoever asks
@@ -52,7 +52,7 @@ def checksum(path: Path, large: bool) -> str:
     return digest.hexdigest()
 
 
-def listing(api: Any, info: Any, repo_type: str = "model") -> dict[str, Any]:
+def list_files(api: Any, info: Any, repo_type: str = "model") -> dict[str, Any]:
     """The files of a commit by path, each with the Hub's record of it: ``size``, ``blob_id``, ``lfs.sha256`` if large.
 
     ``info`` is the answer to model_info (dataset_info, space_info) with ``files_metadata``; mirrors and older Hubs
@@ -67,12 +67,12 @@ def listing(api: Any, info: Any, repo_type: str = "model") -> dict[str, Any]:
     return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
 
 
-def is_as_listed(path: Path, file: Any) -> bool:
+def matches_listing(path: Path, file: Any) -> bool:
     """Whether a file here has the content of one in a ``listing``."""
     return checksum(path, bool(file.lfs)) == (file.lfs.sha256 if file.lfs else file.blob_id)
 
 
-def within(call: Callable[[], T], seconds: float = PATIENCE_S) -> T:
+def wait_at_most(call: Callable[[], T], seconds: float = TIMEOUT_S) -> T:
     """The call's answer, or TimeoutError after ``seconds``: names that do not resolve hang longer than any timeout."""
     answer: list[T] = []
     problem: list[BaseException] = []
@@ -94,7 +94,7 @@ def within(call: Callable[[], T], seconds: float = PATIENCE_S) -> T:
 
 
 @contextmanager
-def calm_client() -> Iterator[None]:
+def quiet_client() -> Iterator[None]:
     """The client without its warnings, which name folders of this machine, and with bars on a terminal only."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
@@ -111,7 +111,7 @@ def calm_client() -> Iterator[None]:
 
 
 @contextmanager
-def plainly(reference: Reference, still_here: Callable[[], str] = str) -> Iterator[None]:
+def translate_hub_errors(reference: Reference, still_here: Callable[[], str] = str) -> Iterator[None]:
     """Turn what can go wrong between here and the Hub into one sentence with the next step; never shows a token.
 
     ``still_here``: what to say after that the Hub cannot be reached.

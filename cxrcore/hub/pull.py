@@ -34,16 +34,16 @@ from cxrcore.bundle.reference import MAIN, Reference, origin, reference_to
 from cxrcore.errors import CxrError, HubError, InvalidBundle
 from cxrcore.hub.client import (
     FULL,
-    PATIENCE_S,
+    TIMEOUT_S,
     Token,
     cache_folder,
-    calm_client,
     checksum,
     endpoint,
-    is_as_listed,
-    listing,
-    plainly,
-    within,
+    list_files,
+    matches_listing,
+    quiet_client,
+    translate_hub_errors,
+    wait_at_most,
 )
 from cxrcore.text import size_text
 
@@ -135,7 +135,7 @@ def newer_revision(repo: str, revision: str, branch: str = MAIN, token: Token = 
     Fetches nothing. Raises HubError when the Hub cannot be asked within 5 s.
     """
     reference = reference_to(repo, branch)
-    with plainly(reference):
+    with translate_hub_errors(reference):
         sha = _ask(reference, token).sha
     return None if sha.startswith(revision) else sha
 
@@ -144,13 +144,13 @@ def _fetch(reference: Reference, say: Say, token: Token, limit_bytes: int | None
     """Ask the Hub, download what is missing, check all of it."""
     from huggingface_hub import HfApi, errors
 
-    with plainly(reference, partial(_still_here, token)):
+    with translate_hub_errors(reference, partial(_still_here, token)):
         try:
             info = _ask(reference, token)
         except errors.RepositoryNotFoundError:
             _say_other_kind(reference, token)
             raise
-        there = within(lambda: listing(HfApi(endpoint=endpoint(), token=token), info))
+        there = wait_at_most(lambda: list_files(HfApi(endpoint=endpoint(), token=token), info))
     storage = _storage(reference)
     snapshot = storage / "snapshots" / info.sha
     listed = {path: file for path, file in there.items() if is_bundle_file(path)}
@@ -173,7 +173,9 @@ def _ask(reference: Reference, token: Token) -> Any:
 
     api = HfApi(endpoint=endpoint(), token=token)
     revision = reference.revision or MAIN
-    return within(lambda: api.model_info(reference.repo, revision=revision, files_metadata=True, timeout=PATIENCE_S))
+    return wait_at_most(
+        lambda: api.model_info(reference.repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+    )
 
 
 def _say_other_kind(reference: Reference, token: Token) -> None:
@@ -183,7 +185,7 @@ def _say_other_kind(reference: Reference, token: Token) -> None:
     api = HfApi(endpoint=endpoint(), token=token)
     for kind, ask in (("dataset", api.dataset_info), ("Space", api.space_info)):
         try:
-            within(partial(ask, reference.repo, timeout=PATIENCE_S))
+            wait_at_most(partial(ask, reference.repo, timeout=TIMEOUT_S))
         except Exception:  # whatever it is, the name is not known to be that
             continue
         raise HubError(f"{reference.repo} is a {kind} on the Hub and no model; name the model's own repository")
@@ -237,12 +239,12 @@ def _download(reference: Reference, sha: str, files: dict[str, Any], token: Toke
             cache_dir=cache_folder(),
             endpoint=endpoint(),
             token=token,
-            etag_timeout=PATIENCE_S,
+            etag_timeout=TIMEOUT_S,
         )
         place, file = snapshot / path, files[path]
         if not place.is_file():
             raise HubError(f"{path} of {reference.repo} did not arrive; run it again")
-        if not is_as_listed(place, file):
+        if not matches_listing(place, file):
             _remove(place)
             raise HubError(
                 f"{path} of {reference.repo} arrived damaged (not the Hub's checksum) and was removed; run it again"
@@ -250,8 +252,8 @@ def _download(reference: Reference, sha: str, files: dict[str, Any], token: Toke
 
     largest_first = sorted(files, key=lambda path: -(files[path].size or 0))
     with (
-        plainly(reference, lambda: "files that arrived whole are kept: run it again"),
-        calm_client(),
+        translate_hub_errors(reference, lambda: "files that arrived whole are kept: run it again"),
+        quiet_client(),
         ThreadPoolExecutor(max_workers=4) as pool,
     ):
         fetched = [pool.submit(fetch, path) for path in largest_first]

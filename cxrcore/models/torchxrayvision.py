@@ -40,7 +40,7 @@ from cxrcore.bundle.folder import CONFIG, network_with, write_bundle
 from cxrcore.errors import BundleNotFound, InvalidBundle
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import NIH14, Finding, Kind, LabelSet
-from cxrcore.hub.client import PATIENCE_S, within
+from cxrcore.hub.client import TIMEOUT_S, wait_at_most
 from cxrcore.metrics.operating_points import OperatingPoints
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _download(weights: str, url: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
-            within(lambda: urlopen(url, timeout=STALL_S), PATIENCE_S) as answer,
+            wait_at_most(lambda: urlopen(url, timeout=STALL_S), TIMEOUT_S) as answer,
             tempfile.TemporaryDirectory(dir=path.parent) as scratch,
             open(Path(scratch) / path.name, "wb") as part,
         ):

@@ -32,7 +32,16 @@ from cxrcore.bundle.folder import (
 from cxrcore.bundle.reference import MAIN, Reference, reference_to
 from cxrcore.datasets.boxes import BOXES, read_boxes, write_boxes
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
-from cxrcore.hub.client import TOKENS, Token, calm_client, endpoint, is_as_listed, listing, plainly, within
+from cxrcore.hub.client import (
+    TOKENS,
+    Token,
+    endpoint,
+    list_files,
+    matches_listing,
+    quiet_client,
+    translate_hub_errors,
+    wait_at_most,
+)
 from cxrcore.hub.pull import newer_revision, pull_bundle
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.card_figures import is_of_its_scores
@@ -86,9 +95,9 @@ def push_bundle(
         ready = Path(scratch) / "bundle"
         hashed = prepare_push(folder, ready, reference.repo)
         with (
-            plainly(reference, lambda: "files that arrived whole are kept: run it again"),
+            translate_hub_errors(reference, lambda: "files that arrived whole are kept: run it again"),
             warnings.catch_warnings(),
-            calm_client(),
+            quiet_client(),
         ):
             warnings.simplefilter("ignore")  # the client's, about tables in a model's repository
             return _send(ready, reference, private, tag, hashed, say, token)
@@ -187,10 +196,10 @@ def _send(
     if branch != MAIN:
         api.create_branch(repo, branch=branch, exist_ok=True)
         there = api.model_info(repo, revision=branch, files_metadata=True)
-    remote = listing(api, there)
+    remote = list_files(api, there)
     local = _files(ready)
     _refuse_foreign(repo, remote)
-    changed = [path for path in local if path not in remote or not is_as_listed(ready / path, remote[path])]
+    changed = [path for path in local if path not in remote or not matches_listing(ready / path, remote[path])]
     if all(path in hashed or path.endswith(".png") for path in changed):
         # Hashes are new each time, and pictures may come out a shade different elsewhere; these have changed where the
         # scores or weights beside them did, or not at all.
@@ -226,12 +235,12 @@ def check_push(repo: str, token: Token = None) -> None:
     """Raise HubError where no push to ``repo`` could follow: a mistyped name, no token, one that may not write."""
     from huggingface_hub import HfApi
 
-    with plainly(reference_to(repo)):
+    with translate_hub_errors(reference_to(repo)):
         _refuse_reader(HfApi(endpoint=endpoint(), token=token))
 
 
 def _refuse_reader(api: Any) -> None:
-    role = within(api.whoami).get("auth", {}).get("accessToken", {}).get("role")
+    role = wait_at_most(api.whoami).get("auth", {}).get("accessToken", {}).get("role")
     if role == "read":
         raise HubError(f"this token may only read; make one that may write at {TOKENS}, and set HF_TOKEN")
 

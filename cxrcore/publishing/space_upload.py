@@ -18,7 +18,7 @@ from typing import Any
 
 from cxrcore.bundle.reference import Reference
 from cxrcore.errors import HubError, InvalidBundle
-from cxrcore.hub.client import TOKENS, calm_client, endpoint, is_as_listed, listing, plainly
+from cxrcore.hub.client import TOKENS, endpoint, list_files, matches_listing, quiet_client, translate_hub_errors
 from cxrcore.publishing.push import check_push
 from cxrcore.publishing.spaces import CPU, SDK, SUFFIX, Kind, SpacePlan, address, linked, usual_other, write_space
 from cxrcore.serving.deployment import FILE, Deployed
@@ -50,7 +50,7 @@ def deploy_space(
 
     check_push(plan.space, token)
     api = HfApi(endpoint=endpoint(), token=token)
-    with _plainly(plan.space), calm_client(), tempfile.TemporaryDirectory(prefix="cxr-deploy-") as scratch:
+    with _plainly(plan.space), quiet_client(), tempfile.TemporaryDirectory(prefix="cxr-deploy-") as scratch:
         api.create_repo(
             plan.space,
             repo_type="space",
@@ -79,7 +79,7 @@ def deploy_space(
 
 @contextmanager
 def _plainly(space: str) -> Iterator[None]:
-    """As ``hub_access.plainly``, of what the Hub says about Spaces alone."""
+    """As ``hub_access.translate_hub_errors``, of what the Hub says about Spaces alone."""
     from huggingface_hub.errors import HfHubHTTPError
 
     owner = space.split("/")[0]
@@ -90,7 +90,7 @@ def _plainly(space: str) -> Iterator[None]:
         403: f"this token may not make or change {space} (403): use one that may write for {owner} ({TOKENS}), or name "
         "a Space of your own",
     }
-    with plainly(Reference(space)):
+    with translate_hub_errors(Reference(space)):
         try:
             yield
         except HfHubHTTPError as error:
@@ -167,9 +167,9 @@ def _commit(api: Any, plan: SpacePlan, ready: Path, there: Any, say: Say) -> str
     """The commit that made the Space equal to the folder; None where it was."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    remote = listing(api, there, "space")
+    remote = list_files(api, there, "space")
     local = {path.relative_to(ready).as_posix(): path for path in sorted(ready.rglob("*")) if path.is_file()}
-    changed = [name for name, path in local.items() if name not in remote or not is_as_listed(path, remote[name])]
+    changed = [name for name, path in local.items() if name not in remote or not matches_listing(path, remote[name])]
     stale = [name for name in remote if name not in local and name != ".gitattributes"]
     if not changed and not stale:
         return None

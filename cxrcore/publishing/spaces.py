@@ -25,7 +25,7 @@ from cxrcore.bundle.folder import EMBEDDED, is_bundle_file, is_ensemble, member_
 from cxrcore.bundle.reference import Reference, parse_reference
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import CxrError, HubError
-from cxrcore.hub.client import PATIENCE_S, endpoint, plainly, within
+from cxrcore.hub.client import TIMEOUT_S, endpoint, translate_hub_errors, wait_at_most
 from cxrcore.hub.pull import cached, pull_bundle
 from cxrcore.models.opening import find_bundle
 from cxrcore.publishing.push import copy_for_others
@@ -146,8 +146,8 @@ def _pull(reference: Reference, offline: bool, say: Say) -> tuple[Path, bool]:
 
     try:
         folder = pull_bundle(str(reference), say=say)
-        with plainly(reference):
-            about = within(lambda: HfApi(endpoint=endpoint()).model_info(reference.repo, timeout=PATIENCE_S))
+        with translate_hub_errors(reference):
+            about = wait_at_most(lambda: HfApi(endpoint=endpoint()).model_info(reference.repo, timeout=TIMEOUT_S))
         return folder, bool(about.private or about.gated)
     except HubError as error:
         here = cached(reference) if offline else None

@@ -29,7 +29,16 @@ from cxrcore.bundle.reference import MAIN, Reference, parse_reference
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import CxrError, HubError, InvalidDataset
 from cxrcore.films.radiograph import read_radiograph
-from cxrcore.hub.client import PATIENCE_S, cache_folder, calm_client, endpoint, is_as_listed, listing, plainly, within
+from cxrcore.hub.client import (
+    TIMEOUT_S,
+    cache_folder,
+    endpoint,
+    list_files,
+    matches_listing,
+    quiet_client,
+    translate_hub_errors,
+    wait_at_most,
+)
 from cxrcore.text import size_text
 
 EXAMPLES = "CXR_EXAMPLES"
@@ -177,13 +186,13 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
     from huggingface_hub import HfApi, hf_hub_download
 
     api = HfApi(endpoint=endpoint(), token=False)  # nobody's: what is offered here is what everybody may see
-    with _plainly(dataset), calm_client():
+    with _plainly(dataset), quiet_client():
         revision = dataset.revision or MAIN
-        info = within(
-            lambda: api.dataset_info(dataset.repo, revision=revision, files_metadata=True, timeout=PATIENCE_S),
-            PATIENCE_S,
+        info = wait_at_most(
+            lambda: api.dataset_info(dataset.repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S),
+            TIMEOUT_S,
         )
-        files = within(lambda: listing(api, info, "dataset"), PATIENCE_S)
+        files = wait_at_most(lambda: list_files(api, info, "dataset"), TIMEOUT_S)
         found = [path for path in files if path == wanted or (wanted[-1] == "*" and path.startswith(wanted[:-1]))]
         if not found:
             raise InvalidDataset(f"the dataset {dataset.repo} has no {wanted}, so there is nothing to show")
@@ -192,7 +201,7 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
         if (size := file.size or 0) > limit:
             raise HubError(f"{path} of {dataset.repo} has {size_text(size)}, too much for an example")
         place = Path(
-            within(
+            wait_at_most(
                 lambda: hf_hub_download(
                     dataset.repo,
                     path,
@@ -201,12 +210,12 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
                     cache_dir=cache_folder(),
                     endpoint=endpoint(),
                     token=False,
-                    etag_timeout=PATIENCE_S,
+                    etag_timeout=TIMEOUT_S,
                 ),
                 DOWNLOAD_S,
             )
         )
-    if not is_as_listed(place, file):
+    if not matches_listing(place, file):
         place.resolve().unlink(missing_ok=True)
         place.unlink(missing_ok=True)
         raise HubError(f"{path} of {dataset.repo} arrived damaged (not the Hub's checksum); try again")
@@ -217,7 +226,7 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
 def _plainly(dataset: Reference) -> Iterator[None]:
     from huggingface_hub import errors
 
-    with plainly(dataset, lambda: "the drawn films are here as ever"):
+    with translate_hub_errors(dataset, lambda: "the drawn films are here as ever"):
         try:
             yield
         except errors.RepositoryNotFoundError as error:

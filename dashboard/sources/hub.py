@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from cxrcore.bundle.reference import Reference, parse_reference
-from cxrcore.hub.client import within
+from cxrcore.hub.client import wait_at_most
 from cxrcore.serving.hub_catalog import HubModels, Newer
 from dashboard import host
 
@@ -87,6 +87,6 @@ def offer_newer(name: str) -> None:
 def _newer(name: str) -> Newer | None:
     """As ``HubModels.newer``, without waiting for the Hub; what it answers is known when the page looks again."""
     try:
-        return within(partial(models().newer, name), _GLANCE_S)
+        return wait_at_most(partial(models().newer, name), _GLANCE_S)
     except TimeoutError:
         return None

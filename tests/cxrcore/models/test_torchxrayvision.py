@@ -375,7 +375,7 @@ def test_where_nothing_can_be_fetched_one_sentence_says_so_in_time(xrv, empty_ho
     release(lambda handler: send(handler, b"", claimed=10**12))
     with pytest.raises(BundleNotFound, match="have grown to 1,000,000,000,000 bytes" + by_hand):
         open_(DENSE)
-    monkeypatch.setattr(xrv_models, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(xrv_models, "TIMEOUT_S", 0.3)
     release(lambda handler: time.sleep(2))
     started = time.monotonic()
     with pytest.raises(BundleNotFound, match="cannot be fetched: no answer"):

@@ -193,7 +193,7 @@ def test_a_private_dataset_is_not_offered_with_the_hosts_token(ours: Hub):
 
 
 def test_a_hub_that_does_not_answer_is_said_in_time(kermany: Hub, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(module, "TIMEOUT_S", 1.0)
     kermany.faults.silent = 30.0
     started = time.monotonic()
     with pytest.raises(HubError, match="cannot be reached, or the line broke; the drawn films are here as ever"):
