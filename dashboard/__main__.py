@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -40,9 +41,9 @@ def parse(arguments: list[str]) -> list[str]:
     return rest
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Hand over to Streamlit."""
-    rest = parse(sys.argv[1:])
+    rest = parse(list(sys.argv[1:] if arguments is None else arguments))
     from streamlit.web import cli
 
     warm_up()

@@ -1,4 +1,4 @@
-"""``cxr bench``: the project's own measurements, each beside what it is compared with."""
+"""``cxr bench``: the benchmarks of ``benchmarks/``, each beside the usual way to do the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ NAMES = ("latency", "training", "metrics", "dashboard", "hub")
 
 
 def bench(names: Sequence[str] = ()) -> int:
-    """Run these measurements, all of them by default, in turn; the first exit code that is not 0. Raises CxrError."""
+    """Run these benchmarks in turn (all of them by default); returns the first exit code that is not 0.
+
+    Raises CxrError for an unknown name, or outside a checkout.
+    """
     if unknown := [name for name in names if name not in NAMES]:
         raise CxrError(f"there is no measurement {unknown[0]!r}; choose among: {', '.join(NAMES)}")
     if not BENCHMARKS.is_dir():

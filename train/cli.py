@@ -14,23 +14,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from cxrcore.errors import CxrError
 from train.data import data_cli
+from train.terminal import cli, require_training, run
 
-_USAGE_ERROR: Any = typer.BadParameter.__base__  # what typer raises for anything mistyped; it has no public name
-
-cli = typer.Typer(
-    name="cxr",
-    help="Chest X-ray classification for research and teaching, never for diagnosis.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 cli.add_typer(data_cli, name="data")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from cxrcore import __version__
+
+        typer.echo(f"cxr {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @cli.command()
@@ -49,10 +57,23 @@ def predict(
 
 
 @cli.command()
-def recipes() -> None:
-    """What can be trained, and what each recipe reproduces."""
-    from train.recipes import RECIPES, open_recipe
+def models(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
+    """The models that open without a download: name, label set, network and findings, a line each."""
+    from train.models import list_models
 
+    list_models(as_json)
+
+
+@cli.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this recipe's fields, as --set takes them.")] = None,
+) -> None:
+    """What can be trained, and what each recipe reproduces; or one recipe's fields."""
+    from train.recipes import RECIPES, open_recipe, settings
+
+    if name is not None:
+        typer.echo("\n".join(settings(open_recipe(name))))
+        return
     width = max(len(name) for name in RECIPES)
     for name in RECIPES:
         typer.echo(f"{name:{width}}  {open_recipe(name).reproduces}")
@@ -70,15 +91,16 @@ def fit(
     push: Annotated[str | None, typer.Option(metavar="USER/REPO", help="Push the bundle there at the end.")] = None,
 ) -> None:
     """Train a recipe on a dataset; the run's folder becomes a bundle that predict and the app open."""
+    require_training("fit")
     from cxrcore.models.distributed import join_processes
-    from cxrcore.training.run import fit as run
+    from cxrcore.training.run import fit as train
     from train.push import push_after_fit, refuse_unpushable
     from train.recipes import open_recipe
 
     asked = open_recipe(recipe, overrides or [])
     if push is not None:
         refuse_unpushable(push)
-    run(asked, data, out, resume=resume)
+    train(asked, data, out, resume=resume)
     if push is not None and join_processes().is_main_process:
         push_after_fit(out, push)
 
@@ -92,6 +114,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Gets predictions.parquet, metrics.json and curves.json.")],
 ) -> None:
     """Score a model on a dataset's split, from its weights."""
+    require_training("evaluate")
     from train.evaluate import evaluate_model
 
     evaluate_model(model, dataset, data, split, out)
@@ -205,6 +228,37 @@ def deploy_space(
     deploy(space, model, kind, dry_run, other, private, hardware, secret_token, torch_index)
 
 
+_HOST = "Address to listen on [CXR_HOST]."
+
+
+@cli.command("app")
+def serve_app(
+    model: Annotated[
+        str | None, typer.Option(help="Embedded name, folder or user/repo[@revision] [CXR_MODEL].")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help=_HOST)] = None,
+    port: Annotated[int | None, typer.Option(help="7860 unless given [CXR_PORT].")] = None,
+) -> None:
+    """Serve the app: a film goes in; a probability and a heatmap for every finding come out."""
+    from train.screens import serve_app
+
+    raise typer.Exit(serve_app(model, host, port))
+
+
+@cli.command("dashboard")
+def serve_dashboard(
+    model: Annotated[
+        str | None, typer.Option(help="A model as for the app, or a predictions table [CXR_MODEL].")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help=_HOST)] = None,
+    port: Annotated[int | None, typer.Option(help="8501 unless given [CXR_PORT].")] = None,
+) -> None:
+    """Serve the dashboard: how good a model's numbers are, for whom, and how sure that is."""
+    from train.screens import serve_dashboard
+
+    serve_dashboard(model, host, port)
+
+
 @cli.command("bench")
 def run_bench(
     names: Annotated[
@@ -220,19 +274,4 @@ def run_bench(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a user's mistake is one line on stderr."""
-    try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        code = cli(given or ["--help"], standalone_mode=False)
-        return int(code or 0)
-    except _USAGE_ERROR as error:
-        print(f"cxr: {' '.join(error.format_message().split())}", file=sys.stderr)
-        return 2
-    except CxrError as error:
-        print(f"cxr: {error}", file=sys.stderr)
-        return 2
-    except (typer.Abort, KeyboardInterrupt):
-        print("cxr: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `cxr predict ... | head`
-        sys.stderr.close()
-        return 0
+    return run(sys.argv[1:] if arguments is None else arguments)

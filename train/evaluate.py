@@ -1,4 +1,4 @@
-"""``cxr evaluate``: the scores of a model on a dataset's split, measured again from its weights."""
+"""``cxr evaluate``: score a model on one split of a dataset, from its weights."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Pa
     first = join_processes().is_main_process
     say = tqdm.write if first else lambda text: None
     model = cxrcore.load(reference)
-    checked = self_test(model)
-    if checked.passed is False:
-        raise CxrError(f"{model.name} does not compute here what it computed when it was made: {checked.why}")
+    check = self_test(model)
+    if check.passed is False:
+        raise CxrError(f"{model.name} does not compute here what it computed when it was made: {check.why}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError:

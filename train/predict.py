@@ -1,12 +1,13 @@
-"""``cxr predict``: films in, one answer each, in the order they were given."""
+"""``cxr predict``: one answer per film, in the order given."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,19 @@ from cxrcore.errors import CxrError
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.models.base import Model, Prediction
+from train.terminal import print_json
 
 BATCH = 16
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom"}
+_MARKS = {True: " (above its threshold)", False: "", None: ""}
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
-    """One path as typed, and what came of reading it."""
+class _ReadFilm:
+    """One path as typed, and the film read from it, or why it could not be read."""
 
     path: str
-    film: Radiograph | None = None  # kept only where it will be drawn
+    film: Radiograph | None = None  # only where its heatmaps will be drawn
     prepared: Any = None  # as the model's ``prepare`` gives it
     warnings: tuple[str, ...] = ()
     error: str | None = None
@@ -37,66 +40,70 @@ class _Read:
 def predict_films(
     reference: str, paths: Sequence[str], as_json: bool = False, heatmap_folder: Path | None = None
 ) -> int:
-    """Print an answer a film; return how many could not be read. Raises CxrError for a bad model or folder."""
-    from train.terminal import print_json
+    """Print one answer per film, in the order given; returns how many films could not be read.
 
+    Raises CxrError for a model that cannot be opened, no films, or a heatmap folder that cannot be written.
+    """
     films = [film for path in paths for film in _expand(path)]
     if not films:
         raise CxrError(f"no films in {', '.join(map(repr, paths))}")
     model = cxrcore.load(reference)
     overlays = _Overlays(model, heatmap_folder) if heatmap_folder else None
+    show = _print_json if as_json else _print_text
     unreadable = 0
-    bar = tqdm(total=len(films), unit="film", disable=None if not sys.stdout.isatty() else True, leave=False)
-
-    def read(path: str) -> _Read:
-        try:
-            film = cxrcore.read_radiograph(path)
-        except CxrError as error:
-            return _Read(path, error=str(error))
-        return _Read(path, film if overlays else None, model.prepare(film), film.warnings)
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for batch in _in_batches(films):
-            reads = list(pool.map(read, batch))
-            good = [(r.prepared, r.warnings) for r in reads if r.prepared is not None]
-            answers = iter(model.predict_prepared([p for p, _ in good], [w for _, w in good]) if good else [])
-            for item in reads:
-                answer = next(answers) if item.error is None else None
-                unreadable += answer is None
-                if as_json:
-                    print_json({"path": item.path, **(answer.to_dict() if answer else {"error": item.error})})
-                elif answer:
-                    print(_as_text(item.path, answer), flush=True)
-                else:
-                    print(f"{item.path}: {item.error}", file=sys.stderr, flush=True)
-                if overlays and item.film is not None:
-                    overlays.write(item.path, item.film)
+    with (
+        tqdm(total=len(films), unit="film", disable=None, leave=False) as bar,
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+    ):
+        for start in range(0, len(films), BATCH):
+            batch = list(pool.map(partial(_read, model, overlays is not None), films[start : start + BATCH]))
+            readable = [film for film in batch if film.error is None]
+            predictions = iter(
+                model.predict_prepared([film.prepared for film in readable], [film.warnings for film in readable])
+                if readable
+                else []
+            )
+            for film in batch:
+                prediction = next(predictions) if film.error is None else None
+                unreadable += prediction is None
+                with tqdm.external_write_mode():  # the bar moves below the line that is printed
+                    show(film, prediction)
+                if overlays and film.film is not None:
+                    overlays.write(film.path, film.film)
             bar.update(len(batch))
-    bar.close()
     return unreadable
 
 
-def _in_batches(films: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(films), BATCH):
-        yield films[start : start + BATCH]
+def _read(model: Model, keep_film: bool, path: str) -> _ReadFilm:
+    try:
+        film = cxrcore.read_radiograph(path)
+    except CxrError as error:
+        return _ReadFilm(path, error=str(error))
+    return _ReadFilm(path, film if keep_film else None, model.prepare(film), film.warnings)
+
+
+def _print_json(film: _ReadFilm, prediction: Prediction | None) -> None:
+    print_json({"path": film.path, **(prediction.to_dict() if prediction else {"error": film.error})})
+
+
+def _print_text(film: _ReadFilm, prediction: Prediction | None) -> None:
+    if prediction is None:
+        print(f"{film.path}: {film.error}", file=sys.stderr, flush=True)
+        return
+    by_probability = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    answers = (f"{name} {value:.1%}{_MARKS[prediction.positive[name]]}" for name, value in by_probability)
+    print("\n  note: ".join([f"{film.path}: {', '.join(answers)}", *prediction.warnings]), flush=True)
 
 
 def _expand(path: str) -> list[str]:
-    """A file as typed; of a folder, every film in it by its usual extensions, sorted."""
+    """A file as typed; for a folder, every file in it with a film's extension, sorted."""
     if not Path(path).is_dir():
         return [path]
-    return [str(found) for found in sorted(Path(path).rglob("*")) if found.suffix.lower() in _SUFFIXES]
-
-
-def _as_text(path: str, prediction: Prediction) -> str:
-    ordered = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    marks = {True: " (above its threshold)", False: "", None: ""}
-    answers = ", ".join(f"{name} {value:.1%}{marks[prediction.positive[name]]}" for name, value in ordered)
-    return "\n  note: ".join([f"{path}: {answers}", *prediction.warnings])
+    return [str(file) for file in sorted(Path(path).rglob("*")) if file.suffix.lower() in _SUFFIXES]
 
 
 class _Overlays:
-    """Writes every finding's overlay; films of one name in different folders do not overwrite each other."""
+    """Writes an overlay per finding; films with the same name in different folders get numbered files."""
 
     def __init__(self, model: Model, folder: Path) -> None:
         try:

@@ -18,8 +18,7 @@ from cxrcore.publishing.spaces import PYTHON
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE.parent.parent / "requirements.txt"
 PLATFORM = "x86_64-manylinux_2_28"
-TRAINING = {"accelerate", "tensorboard"}
-LEFT_OUT = {"app": TRAINING | {"plotly", "streamlit"}, "dashboard": TRAINING | {"gradio", "typer"}}
+LEFT_OUT = {"app": {"plotly", "streamlit"}, "dashboard": {"gradio", "typer"}}
 # What a Gradio Space installs beside its requirements, in the same resolution: extras of gradio pin pydantic.
 BESIDE = {"app": ("gradio[oauth,mcp]", "uvicorn>=0.14.0", "websockets>=10.4", "spaces"), "dashboard": ()}
 CUDA = re.compile(r"^(nvidia-[\w-]+|cuda-[\w-]+|triton)==", re.M)

@@ -44,7 +44,7 @@ _SOURCES = {
     "app": ("app.py", "cxrcore", "assets/app", "assets/examples", "LICENSE"),
     "dashboard": ("dashboard", "cxrcore", "LICENSE"),
 }
-_NOT_SHIPPED = ("__pycache__", "*.pyc", "*.pyi", ".DS_Store", "training")
+_NOT_SHIPPED = ("__pycache__", "*.pyc", "app.pyi", ".DS_Store", "training")
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -124,7 +124,7 @@ def plan_space(
         raise CxrError(f"there is no hardware {hardware!r}; choose one of: {', '.join(SpaceHardware)}")
     if torch_index and not torch_index.startswith("https://"):
         raise CxrError("--torch-index takes the https:// address of a package index")
-    if not (ROOT / "app.py").is_file():
+    if not (ROOT / "Dockerfile").is_file():  # an installed wheel has app.py too
         raise CxrError("deploying needs the project's own folder, with app.py; run it from a copy of the repository")
     reference = _on_hub(model)
     if reference is None:

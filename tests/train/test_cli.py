@@ -1,6 +1,7 @@
 """``cxr`` as typed in a terminal: exit codes, one clear line for mistakes, one answer a film."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import cxrcore
 from tests.conftest import TOY
 from train.bench import BENCHMARKS
 from train.cli import main
-from train.recipes import RECIPES
+from train.recipes import RECIPES, open_recipe
 
 
 def run(capsys, *arguments: object) -> tuple[int, str, str]:
@@ -173,9 +174,65 @@ def test_recipes_are_listed_with_what_they_reproduce(capsys):
     assert all(text.strip() for text in lines.values())
 
 
+def test_a_recipes_fields_are_listed_as_set_takes_them(capsys):
+    code, out, _ = run(capsys, "recipes", "phantom-resnet10t")
+    assert code == 0
+    assert {"seed=0", "optimizer.name=adamw", "data.dataset=phantom"} <= set(out.splitlines())
+    assert open_recipe("phantom-resnet10t", out.splitlines()) == open_recipe("phantom-resnet10t")
+
+
+def test_models_are_listed_with_their_label_sets(capsys):
+    code, out, _ = run(capsys, "models", "--json")
+    models = {model["name"]: model for model in map(json.loads, out.splitlines())}
+    assert code == 0
+    assert list(models)[: len(cxrcore.embedded_models())] == list(cxrcore.embedded_models())
+    assert models["pneumonia-resnet18"]["findings"] == ["Normal", "Pneumonia"]
+    assert models["phantom-resnet10t"]["labels"] == "phantom5"
+    code, out, _ = run(capsys, "models")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(models)
+
+
+def test_version_and_completion(capsys):
+    assert run(capsys, "--version") == (0, f"cxr {cxrcore.__version__}\n", "")
+    with pytest.raises(SystemExit) as done:
+        main(["--show-completion", "bash"])
+    assert done.value.code == 0
+    assert "_CXR_COMPLETE=complete_bash" in capsys.readouterr().out
+
+
+def test_the_screens_get_model_host_and_port(capsys, monkeypatch):
+    import app
+    import dashboard.__main__
+
+    served = []
+    monkeypatch.setattr(app, "main", lambda arguments: served.append(arguments) or 0)
+    monkeypatch.setattr(dashboard.__main__, "main", lambda arguments: served.append(dict(os.environ)))
+    for name in ("CXR_MODEL", "CXR_HOST", "CXR_PORT"):
+        monkeypatch.setenv(name, "unset")
+    options = ("--model", "phantom-resnet10t", "--port", "7000")
+    assert run(capsys, "app", *options)[0] == 0
+    assert run(capsys, "dashboard", *options)[0] == 0
+    assert served[0] == list(options)
+    assert [served[1][name] for name in ("CXR_MODEL", "CXR_HOST", "CXR_PORT")] == ["phantom-resnet10t", "unset", "7000"]
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate"])
+def test_training_without_its_packages_names_the_extra(verb, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("train.terminal.find_spec", lambda package: None)
+    options = {
+        "fit": ["phantom-resnet10t"],
+        "evaluate": ["phantom-resnet10t", "--dataset", "phantom", "--split", "test"],
+    }
+    code, out, err = run(capsys, verb, *options[verb], "--data", tmp_path, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert err == f"cxr: cxr {verb} needs the training packages: pip install 'cxrcore[train]'\n"
+
+
 def test_help_of_every_verb(capsys):
     single = (
         "predict",
+        "models",
         "recipes",
         "fit",
         "evaluate",
@@ -186,6 +243,8 @@ def test_help_of_every_verb(capsys):
         "push",
         "pull",
         "deploy",
+        "app",
+        "dashboard",
         "bench",
     )
     for verb in ([], ["data", "get"], ["data", "check"], *([name] for name in single)):
