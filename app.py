@@ -16,11 +16,9 @@ import secrets
 import signal
 import sys
 import tempfile
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +33,12 @@ import cxrcore
 from cxrcore.errors import CxrError
 from cxrcore.hub.client import Token
 from cxrcore.resources import ASSETS
-from cxrcore.serving.catalog import NOTE, SYNTHETIC, Models, about, offered_models, report
-from cxrcore.serving.deployment import deployed
-from cxrcore.serving.example_films import EXAMPLES, fetch, public_films
-from cxrcore.serving.hub_catalog import FETCHES, is_own_computer, may_visitors_open
+from cxrcore.serving.catalog import Catalog, analysis_report, model_facts, open_catalog
+from cxrcore.serving.deployment import read_deployment
+from cxrcore.serving.example_films import EXAMPLES, fetch_example_film, list_example_films
+from cxrcore.serving.hub_catalog import MAX_FETCHES, hub_open_to_visitors, is_local
+from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL
+from cxrcore.serving.recent_films import RecentFilms
 
 if TYPE_CHECKING:
     from cxrcore import Heatmap, Radiograph
@@ -54,46 +54,6 @@ HUB = (
 SCRIPTS = ("maps.js", "words.js", "viewer.js", "models.js", "films.js")  # one scope, in this order
 WITH_MODEL = """(film, _) => [film, document.querySelector("#viewer [data-part=model]").value]"""
 log = logging.getLogger("app")
-
-
-class RecentFilms:
-    """The last few films, in memory only, so that another method or model needs no second upload.
-
-    A film leaves after ``seconds``, when its visitor lets go of it, or when newer ones need the room.
-    """
-
-    def __init__(self, seconds: float = 900, max_pixels: int = 100_000_000) -> None:
-        self.seconds, self.max_pixels = seconds, max_pixels
-        self._films: OrderedDict[str, tuple[Radiograph, threading.Timer]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def keep(self, film: Radiograph) -> str:
-        """Returns the token, known to this visitor's page alone, that gets the film back."""
-        token = secrets.token_urlsafe(16)
-        timer = threading.Timer(self.seconds, self.forget, [token])
-        timer.daemon = True
-        with self._lock:
-            self._films[token] = (replace(film, stored=None), timer)
-            while len(self._films) > 1 and sum(f.pixels.size for f, _ in self._films.values()) > self.max_pixels:
-                self._films.popitem(last=False)[1][1].cancel()
-            timer.start()
-        return token
-
-    def __contains__(self, token: object) -> bool:
-        return token in self._films
-
-    def __getitem__(self, token: str) -> Radiograph:
-        """Raises CxrError once the film is gone."""
-        with self._lock:
-            if token not in self._films:
-                raise CxrError("This film was already deleted from memory; please open it again.")
-            return self._films[token][0]
-
-    def forget(self, token: str) -> None:
-        """Delete one film; an unknown token is fine."""
-        with self._lock:
-            if token in self._films:
-                self._films.pop(token)[1].cancel()
 
 
 class FilmUpload(gr.File):
@@ -164,7 +124,7 @@ def examples() -> list[dict[str, Any]]:
 def real_films() -> list[dict[str, Any]]:
     """Films of people that the page offers to fetch from a public dataset; none where its list cannot be read."""
     try:
-        return [asdict(film) for film in public_films()]
+        return [asdict(film) for film in list_example_films()]
     except CxrError as error:
         log.warning("no public films are offered: %s", error)
         return []
@@ -175,21 +135,21 @@ def said(event: gr.EventData, key: str) -> str:
     return str(getattr(event, key, None) or "")
 
 
-def build_app(model_name: str | None = None, models: Models | None = None) -> gr.Blocks:
+def build_app(model_name: str | None = None, models: Catalog | None = None) -> gr.Blocks:
     """The page and its public endpoint ``/analyse``. Raises BundleNotFound for a model name that is not there."""
-    models = models or offered_models(model_name)
+    models = models or open_catalog(model_name)
     films = RecentFilms()
     shelf = {example["file"]: example for example in examples()}
 
     def analyse(film: Radiograph, model_name: str) -> dict[str, Any]:
         started = time.perf_counter()
         model = models[model_name]
-        analysis, facts = model.analyse(film), about(model_name, model)
+        analysis, facts = model.analyse(film), model_facts(model_name, model)
         return {
             "kind": "result",
-            "token": films.keep(film),
+            "token": films.add(film),
             "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
-            "report": report(film, analysis, facts["synthetic"], facts["note"]),
+            "report": analysis_report(film, analysis, facts["synthetic"], facts["note"]),
             "about": facts,
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -202,22 +162,22 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
         return data_uri(films[token].pixels, 4 * SHOWN_SIDE, "PNG", compress_level=1) if token in films else ""
 
     def forget(token: str) -> None:
-        films.forget(token)
+        films.delete(token)
 
     def open_hub(asked: dict[str, Any]) -> dict[str, Any]:
         """Fetch a model from the Hub beside all answers; the page asks again while it is ``fetching``."""
 
         def work() -> dict[str, Any]:
-            name = models.hub.ask(str(asked.get("reference"))[:200], newest=bool(asked.get("newest")))
+            name = models.hub.poll(str(asked.get("reference"))[:200], newest=bool(asked.get("newest")))
             return {"kind": "fetching"} if name is None else {"kind": "opened", "model": models.entry(name)}
 
         return answer(work)
 
     def fetch_film(film_id: str) -> dict[str, Any]:
-        return answer(lambda: {"kind": "fetched", "name": fetch(str(film_id)).name})
+        return answer(lambda: {"kind": "fetched", "name": fetch_example_film(str(film_id)).name})
 
     def list_films(_: Any = None) -> dict[str, Any]:
-        return answer(lambda: {"kind": "films", "films": [asdict(film) for film in public_films(ask=True)]})
+        return answer(lambda: {"kind": "films", "films": [asdict(film) for film in list_example_films(refresh=True)]})
 
     def newer(name: str) -> dict[str, str] | None:
         found = models.hub.newer(str(name))
@@ -236,7 +196,7 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
 
     def on_load() -> dict[str, Any]:
         first = models.names[0]
-        return answer(lambda: {"kind": "about", "about": about(first, models[first]), "models": models.menu})
+        return answer(lambda: {"kind": "about", "about": model_facts(first, models[first]), "models": models.menu})
 
     def on_upload(upload: tuple[str, bytes], model_name: str) -> tuple[dict[str, Any], None]:
         return answer(lambda: analyse(cxrcore.read_radiograph(upload[1], name=upload[0]), model_name)), None
@@ -244,7 +204,7 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
     def on_example(event: gr.EventData) -> dict[str, Any]:
         def work() -> dict[str, Any]:
             name = said(event, "file")
-            path = ASSETS / "examples" / name if name in shelf else fetch(name)
+            path = ASSETS / "examples" / name if name in shelf else fetch_example_film(name)
             return analyse(cxrcore.read_radiograph(path), said(event, "model"))
 
         return answer(work)
@@ -254,9 +214,9 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
 
         def work() -> dict[str, Any]:
             if not token:
-                return {"kind": "about", "about": about(name, models[name])}
+                return {"kind": "about", "about": model_facts(name, models[name])}
             payload = analyse(films[token], name)
-            films.forget(token)
+            films.delete(token)
             return payload
 
         return answer(work) | {"kept": token}
@@ -279,8 +239,8 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
             if film is None:
                 raise CxrError("There is no film in this request; send one file.")
             radiograph, classifier = cxrcore.read_radiograph(film[1], name=film[0]), models[model]
-            facts = about(model, classifier)
-            return report(radiograph, classifier.analyse(radiograph), facts["synthetic"], facts["note"])
+            facts = model_facts(model, classifier)
+            return analysis_report(radiograph, classifier.analyse(radiograph), facts["synthetic"], facts["note"])
         except CxrError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception:
@@ -291,10 +251,10 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
         "kind": "start",
         "models": models.menu,
         "max_bytes": MAX_UPLOAD_BYTES,
-        "note": NOTE,
-        "synthetic": SYNTHETIC,
+        "note": DISCLAIMER,
+        "synthetic": SYNTHETIC_MODEL,
         "hub": models.hub.open_to_visitors,
-        "dashboard": deployed().dashboard,
+        "dashboard": read_deployment().dashboard,
         "films": real_films(),
         "films_of": os.environ.get(EXAMPLES, ""),
     }
@@ -313,7 +273,10 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
         chosen = gr.Textbox(models.names[0], label="Model", elem_id="chosen-model", visible="hidden")
         result = gr.JSON(label="Report", visible=False)
 
-        limits: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": min(4, os.cpu_count() or 1) + FETCHES}
+        limits: dict[str, Any] = {
+            "concurrency_id": "model",
+            "concurrency_limit": min(4, os.cpu_count() or 1) + MAX_FETCHES,
+        }
         private = limits | {"api_visibility": "private", "show_progress": "hidden"}
         demo.load(on_load, None, viewer, **private)
         upload.upload(on_upload, [upload, chosen], [viewer, upload], js=WITH_MODEL, **private)
@@ -329,15 +292,15 @@ def build_app(model_name: str | None = None, models: Models | None = None) -> gr
 def hub_for_visitors(host: str) -> tuple[bool, Token]:
     """Whether visitors may open any model on the Hub, and with whose token: the server's own (None) only where they
     are whoever runs it; where others reach the page, nobody's (False), and only if ``CXR_HUB`` is 1."""
-    own = is_own_computer(host)
-    return may_visitors_open(own), None if own else False
+    own = is_local(host)
+    return hub_open_to_visitors(own), None if own else False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until interrupted. Returns 2, after one line on stderr, for a mistake in the command."""
     env, here = os.environ.get, "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     parser = argparse.ArgumentParser(
-        "app.py", description="Serve the chest X-ray classifier as a web page. " + NOTE, epilog=HUB
+        "app.py", description="Serve the chest X-ray classifier as a web page. " + DISCLAIMER, epilog=HUB
     )
     parser.add_argument(
         "--model", default=env("CXR_MODEL"), help="embedded name, folder or user/repo[@revision] [CXR_MODEL]"
@@ -353,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
             hub, token = hub_for_visitors(options.host)
-            models = offered_models(options.model or deployed().model, hub, token)
+            models = open_catalog(options.model or read_deployment().model, hub, token)
             demo = build_app(models=models)
             theme = gr.themes.Base(primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"])
             demo.launch(

@@ -21,7 +21,7 @@ def warm_up() -> None:
 def parse(arguments: list[str]) -> list[str]:
     """Set CXR_MODEL from ``--model``; what is left is for Streamlit. Exits with one line where that cannot be."""
     from cxrcore.errors import CxrError
-    from cxrcore.serving.deployment import deployed
+    from cxrcore.serving.deployment import read_deployment
 
     parser = argparse.ArgumentParser(
         "python -m dashboard", description="Serve the dashboard; other options: Streamlit's."
@@ -35,7 +35,7 @@ def parse(arguments: list[str]) -> list[str]:
     if known.model:
         os.environ["CXR_MODEL"] = known.model
     try:
-        deployed()
+        read_deployment()
     except CxrError as error:
         parser.exit(2, f"dashboard: {error}\n")
     return rest

@@ -21,7 +21,7 @@ from cxrcore.errors import HubError, InvalidBundle
 from cxrcore.hub.client import TOKENS, endpoint, list_files, matches_listing, quiet_client, translate_hub_errors
 from cxrcore.publishing.push import check_push
 from cxrcore.publishing.spaces import CPU, SDK, SUFFIX, Kind, SpacePlan, address, linked, usual_other, write_space
-from cxrcore.serving.deployment import FILE, Deployed
+from cxrcore.serving.deployment import FILE, DeploymentConfig
 
 Say = Callable[[str], object]
 SPACE_TOKEN = "CXR_SPACE_TOKEN"
@@ -125,7 +125,7 @@ class _Other:
     """The other screen's Space, as it is."""
 
     space: str
-    told: Deployed
+    told: DeploymentConfig
     sha: str
 
 
@@ -140,7 +140,7 @@ def _other(api: Any, plan: SpacePlan) -> _Other | None:
         sha = api.space_info(name).sha
         with tempfile.TemporaryDirectory(prefix="cxr-deploy-") as scratch:
             path = api.hf_hub_download(name, FILE, repo_type="space", revision=sha, local_dir=scratch)
-            return _Other(name, Deployed.from_json(Path(path).read_text("utf-8")), sha)
+            return _Other(name, DeploymentConfig.from_json(Path(path).read_text("utf-8")), sha)
     except (RepositoryNotFoundError, EntryNotFoundError, ValueError):
         return None
 

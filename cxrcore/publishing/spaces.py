@@ -30,7 +30,7 @@ from cxrcore.hub.pull import cached, pull_bundle
 from cxrcore.models.opening import find_bundle
 from cxrcore.publishing.push import copy_for_others
 from cxrcore.resources import ROOT
-from cxrcore.serving.deployment import FILE, Deployed
+from cxrcore.serving.deployment import FILE, DeploymentConfig
 
 Kind = Literal["app", "dashboard"]
 Say = Callable[[str], object]
@@ -67,9 +67,9 @@ class SpacePlan:
         return str(self.reference) if self.reference else _name(self.bundle)
 
     @property
-    def deployed(self) -> Deployed:
+    def deployed(self) -> DeploymentConfig:
         """What deployed.json says."""
-        told = Deployed(model=self.model)
+        told = DeploymentConfig(model=self.model)
         return linked(told, self.kind, self.other) if self.other else told
 
 
@@ -84,7 +84,7 @@ def _hub() -> str:
     return endpoint() or "https://huggingface.co"
 
 
-def linked(told: Deployed, kind: Kind, other: str) -> Deployed:
+def linked(told: DeploymentConfig, kind: Kind, other: str) -> DeploymentConfig:
     """A screen's facts with the address of the other one."""
     return replace(told, **{"dashboard" if kind == "app" else "app": address(other)})
 

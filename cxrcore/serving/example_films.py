@@ -1,13 +1,12 @@
-"""Real films that anyone may look at, for screens to offer beside the drawn ones: fetched on a click, kept, credited.
+"""Real films of public datasets, offered beside the drawn ones: fetched on a click, cached, with licence and credit.
 
-    for film in public_films(): print(film.title, film.licence, film.url)    # no network
-    path = fetch("kermany-normal-1")                                         # the Hub's cache, or the Hub
+    for film in list_example_films(): print(film.title, film.licence, film.url)    # no network
+    path = fetch_example_film("kermany-normal-1")                                  # the Hub's cache, or the Hub
 
 The four built in are Kermany's (2018, doi:10.1016/j.cell.2018.02.010; CC BY 4.0), from the public copy that
-``cxr data get kermany`` uses, by way of its smallest file: ``validation``, 16 films in 3 MB. They are taken as they
-come, the first two of each label, so nothing here claims to know a row. By their numbering its patients come after
-those of ``train``, from which the embedded pneumonia models learned. Their own names stay behind: ids say nothing of a
-patient.
+``cxr data get kermany`` uses: the first two films of each label in its smallest file, ``validation`` (16 films, 3 MB).
+By their numbering its patients come after those of ``train``, from which the embedded pneumonia models learned. The
+films' own names are dropped, so that an id tells nothing about a patient.
 
 ``CXR_EXAMPLES=user/dataset[@revision]`` names another dataset on the Hub instead: its ``examples.json`` is a list like
 that of ``assets/examples``, each entry with a ``licence`` and the ``file`` that lies beside it.
@@ -18,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from cxrcore.hub.client import (
     translate_hub_errors,
     wait_at_most,
 )
+from cxrcore.storage import write_bytes
 from cxrcore.text import size_text
 
 EXAMPLES = "CXR_EXAMPLES"
@@ -48,89 +47,90 @@ MAX_BYTES = 30_000_000  # of one file; Kermany's has 3 MB
 MAX_INDEX_BYTES, MAX_FILMS = 200_000, 50
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".tif", ".tiff", ".webp")
 _KERMANY = COPIES["kermany"].repo
-_PLACE = "cxrcore"  # a folder of ours beside the client's, in the dataset's part of its cache
+_CACHE = "cxrcore"  # our folder in the dataset's part of the Hub's cache
 
 
 @dataclass(frozen=True)
-class PublicFilm:
-    """A film to offer: what to call it, whose it is, under which licence."""
+class ExampleFilm:
+    """A film on offer."""
 
-    id: str  # says nothing of a patient
+    id: str  # tells nothing about a patient
     title: str
     repo: str  # a dataset on the Hub
     licence: str
     credit: str  # who made it, as its licence asks
-    url: str  # for people
-    findings: tuple[str, ...] = ()  # what its source says of it
-    revision: str | None = None  # None: the dataset as it is now
-    where: str = ""  # Kermany's: label and place in its order; else the file
+    url: str  # the dataset's page
+    findings: tuple[str, ...] = ()  # as its source labels it
+    revision: str | None = None  # None: the dataset's main branch
+    where: str = ""  # Kermany: label/position, e.g. NORMAL/1; else the file's path
 
 
 _KERMANY_FILMS = tuple(
-    PublicFilm(
-        id=f"kermany-{label.lower()}-{place}",
-        title=f"{label.capitalize()}, a child's film ({place} of 2)",
+    ExampleFilm(
+        id=f"kermany-{label.lower()}-{position}",
+        title=f"{label.capitalize()}, a child's film ({position} of 2)",
         repo=_KERMANY,
         licence="CC BY 4.0",
         credit="Kermany, Zhang, Goldbaum 2018, Labeled Optical Coherence Tomography and Chest X-Ray Images",
         url=f"https://huggingface.co/datasets/{_KERMANY}",
         findings=(label.capitalize(),),
-        where=f"{label}/{place}",
+        where=f"{label}/{position}",
     )
     for label in ("NORMAL", "PNEUMONIA")
-    for place in (1, 2)
+    for position in (1, 2)
 )
 
 
-def public_films(ask: bool = False) -> tuple[PublicFilm, ...]:
-    """The films on offer, without the network.
+def list_example_films(refresh: bool = False) -> tuple[ExampleFilm, ...]:
+    """The films on offer.
 
-    With ``CXR_EXAMPLES`` the list is the dataset's own: as it was last fetched, and none before that; ``ask`` fetches
-    it. Raises HubError or InvalidDataset where the dataset's list cannot be had or read, or CXR_EXAMPLES names none.
+    With ``CXR_EXAMPLES`` the list is the dataset's ``examples.json``: as last fetched, empty before that; ``refresh``
+    fetches it. Otherwise no network is used. Raises HubError or InvalidDataset where the list cannot be fetched or
+    read, or CXR_EXAMPLES names no dataset.
     """
     dataset = _dataset()
     if dataset is None:
         return _KERMANY_FILMS
-    kept = _kept(dataset, INDEX, ".json")
-    if ask:
+    cached = _cache_path(dataset, INDEX, ".json")
+    if refresh:
         content = _download(dataset, INDEX, MAX_INDEX_BYTES).read_bytes()
         films = _read_index(content, dataset)
-        _write(kept, content)
+        _write(cached, content)
         return films
-    return _read_index(kept.read_bytes(), dataset) if kept.is_file() else ()
+    return _read_index(cached.read_bytes(), dataset) if cached.is_file() else ()
 
 
-def fetch(film_id: str) -> Path:
-    """The film's file, kept in the Hub's cache: the one that is here already, else fetched and checked first.
+def fetch_example_film(film_id: str) -> Path:
+    """The film's file in the Hub's cache, fetched and checked if it is not there yet.
 
     Raises HubError where the Hub does not answer within 5 s or has no such film, UnreadableImage for a file that is no
-    film, InvalidDataset where the dataset has changed, always in one sentence. Nothing unchecked is kept.
+    film, InvalidDataset where the dataset has changed; each with one sentence.
     """
-    films = {film.id: film for film in public_films()}
+    films = {film.id: film for film in list_example_films()}
     if film_id not in films:
         raise InvalidDataset(f"there is no public film {film_id!r}; there are: {', '.join(films) or 'none yet'}")
     film = films[film_id]
     dataset, suffix = Reference(film.repo, film.revision), PurePosixPath(film.where).suffix.lower() or ".jpeg"
-    kept = _kept(dataset, film.where, suffix)
-    if kept.is_file():
-        return kept
+    cached = _cache_path(dataset, film.where, suffix)
+    if cached.is_file():
+        return cached
     content = _from_kermany(film) if film.repo == _KERMANY else _download(dataset, film.where).read_bytes()
     read_radiograph(content, name=film.title)
-    _write(kept, content)
-    return kept
+    _write(cached, content)
+    return cached
 
 
 def _dataset() -> Reference | None:
-    named = os.environ.get(EXAMPLES, "").strip()
-    if not named:
+    name = os.environ.get(EXAMPLES, "").strip()
+    if not name:
         return None
-    dataset = parse_reference(named)
+    dataset = parse_reference(name)
     if dataset is None:
-        raise InvalidDataset(f"{EXAMPLES} is {named!r}, which names no dataset on the Hub; write user/dataset")
+        raise InvalidDataset(f"{EXAMPLES} is {name!r}, which names no dataset on the Hub; write user/dataset")
     return dataset
 
 
-def _read_index(content: bytes, dataset: Reference) -> tuple[PublicFilm, ...]:
+def _read_index(content: bytes, dataset: Reference) -> tuple[ExampleFilm, ...]:
     """The films a dataset lists. Raises InvalidDataset naming what is wrong with the list."""
     try:
         entries = json.loads(content.decode("utf-8"))
@@ -144,14 +144,14 @@ def _read_index(content: bytes, dataset: Reference) -> tuple[PublicFilm, ...]:
     return films
 
 
-def _listed(entry: dict[str, Any], number: int, dataset: Reference) -> PublicFilm:
+def _listed(entry: dict[str, Any], number: int, dataset: Reference) -> ExampleFilm:
     title, licence = str(entry["title"]), str(entry["licence"]).strip()
     path = PurePosixPath(str(entry["file"]))
     if path.is_absolute() or ".." in path.parts or "\\" in str(path) or path.suffix.lower() not in _SUFFIXES:
         raise ValueError("a film lies in the dataset itself")
     if not licence:
         raise ValueError("a film has a licence")
-    return PublicFilm(
+    return ExampleFilm(
         id=f"example-{number}",
         title=title[:200],
         repo=dataset.repo,
@@ -164,43 +164,46 @@ def _listed(entry: dict[str, Any], number: int, dataset: Reference) -> PublicFil
     )
 
 
-def _from_kermany(film: PublicFilm) -> bytes:
-    """The film's bytes as they lie in the public copy's smallest file."""
+def _from_kermany(film: ExampleFilm) -> bytes:
+    """The film's bytes, unpacked from the public copy's smallest file."""
     import pyarrow as pa
 
-    copy, (label, place) = COPIES["kermany"], film.where.split("/")
+    copy, (label, position) = COPIES["kermany"], film.where.split("/")
     archive = _download(Reference(film.repo, film.revision), "data/validation-*")
     try:
         films, volume = copy.films(archive)
         if volume > 2 * MAX_BYTES:
             raise InvalidDataset(f"{archive.name} claims to unpack to {size_text(volume)}; it was not unpacked")
-        wanted = [path for path in films if PurePosixPath(path).parent.name == label][int(place) - 1]
-        (found,) = (content for _, content in copy.unpack(archive, {wanted}))
+        wanted = [path for path in films if PurePosixPath(path).parent.name == label][int(position) - 1]
+        (content,) = (content for _, content in copy.unpack(archive, {wanted}))
     except (pa.ArrowException, LookupError, ValueError, TypeError):
         raise InvalidDataset(f"the public copy {film.repo} has changed, so this film is not found there") from None
-    return found
+    return content
 
 
 def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
-    """A file of the dataset in the client's cache, equal to the Hub's record; "a*" is the first that begins so."""
+    """A file of the dataset in the client's cache, checked against the Hub's checksum.
+
+    wanted: its path; one that ends in "*" stands for the first that begins so.
+    """
     from huggingface_hub import HfApi, hf_hub_download
 
-    api = HfApi(endpoint=endpoint(), token=False)  # nobody's: what is offered here is what everybody may see
-    with _plainly(dataset), quiet_client():
+    api = HfApi(endpoint=endpoint(), token=False)  # public datasets only
+    with _dataset_errors(dataset), quiet_client():
         revision = dataset.revision or MAIN
         info = wait_at_most(
             lambda: api.dataset_info(dataset.repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S),
             TIMEOUT_S,
         )
         files = wait_at_most(lambda: list_files(api, info, "dataset"), TIMEOUT_S)
-        found = [path for path in files if path == wanted or (wanted[-1] == "*" and path.startswith(wanted[:-1]))]
-        if not found:
+        paths = [path for path in files if path == wanted or (wanted[-1] == "*" and path.startswith(wanted[:-1]))]
+        if not paths:
             raise InvalidDataset(f"the dataset {dataset.repo} has no {wanted}, so there is nothing to show")
-        path = min(found)
+        path = min(paths)
         file = files[path]
         if (size := file.size or 0) > limit:
             raise HubError(f"{path} of {dataset.repo} has {size_text(size)}, too much for an example")
-        place = Path(
+        local = Path(
             wait_at_most(
                 lambda: hf_hub_download(
                     dataset.repo,
@@ -215,15 +218,15 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
                 DOWNLOAD_S,
             )
         )
-    if not matches_listing(place, file):
-        place.resolve().unlink(missing_ok=True)
-        place.unlink(missing_ok=True)
+    if not matches_listing(local, file):
+        local.resolve().unlink(missing_ok=True)
+        local.unlink(missing_ok=True)
         raise HubError(f"{path} of {dataset.repo} arrived damaged (not the Hub's checksum); try again")
-    return place
+    return local
 
 
 @contextmanager
-def _plainly(dataset: Reference) -> Iterator[None]:
+def _dataset_errors(dataset: Reference) -> Iterator[None]:
     from huggingface_hub import errors
 
     with translate_hub_errors(dataset, lambda: "the drawn films are here as ever"):
@@ -235,19 +238,17 @@ def _plainly(dataset: Reference) -> Iterator[None]:
             ) from error
 
 
-def _kept(dataset: Reference, where: str, suffix: str) -> Path:
-    """Where a file of a dataset is kept once it was checked; names of films are not part of it."""
+def _cache_path(dataset: Reference, where: str, suffix: str) -> Path:
+    """Where a checked file of a dataset is cached; the film's own name is no part of it."""
     name = hashlib.sha256(f"{dataset}:{where}".encode()).hexdigest()[:16]
-    return cache_folder() / f"datasets--{dataset.repo.replace('/', '--')}" / _PLACE / f"{name}{suffix}"
+    return cache_folder() / f"datasets--{dataset.repo.replace('/', '--')}" / _CACHE / f"{name}{suffix}"
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Keep a file, whole or not at all. Raises CxrError where the cache may not be written to."""
+    """Cache a file. Raises CxrError where the cache is not writable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-        part.write_bytes(content)
-        os.replace(part, path)
+        write_bytes(path, content)
     except OSError:
         raise CxrError(
             "this film cannot be kept: the Hub's cache is full or not to be written to; set HF_HOME to another folder"

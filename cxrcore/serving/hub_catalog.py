@@ -1,8 +1,8 @@
-"""Which model on the Hub does a visitor of a screen mean? Fetched once for all of them, the last few kept in memory.
+"""Models of the Hugging Face Hub on a screen: fetched once for all visitors, the last few kept in memory.
 
-A model is known to a screen as ``user/repo@commit`` (12 digits), so a branch that moves changes nobody's answers: it is
-offered (``newer``), and whoever takes the offer gets a model of another name. Nothing here waits for the Hub while a
-model that is in the cache is asked for.
+A screen knows a model as ``user/repo@commit`` (12 digits). When a branch moves, the model of that name stays the same;
+``newer`` reports the newer commit, which opens under another name. A model that is in the cache opens without the
+network.
 """
 
 from __future__ import annotations
@@ -25,63 +25,65 @@ from cxrcore.hub.pull import cached, cached_references, newer_revision, open_ref
 if TYPE_CHECKING:
     from cxrcore.models.base import Model
 
-KEPT = 3  # models in memory, beside those a screen always offers
-FETCHES = 2  # at a time
-MAX_SIDE = 2048  # pixels; what a stranger's config may ask a film to be resized to
-ASK_AGAIN_S = 300.0  # how long the Hub's answer about a branch is believed
-_FORGET_S = 10.0  # how long it is remembered what became of a fetch
+MAX_LOADED = 3  # models in memory, beside those a screen always offers
+MAX_FETCHES = 2  # at a time
+MAX_SIDE = 2048  # pixels; the largest input that a visitor's model may take
+ASK_AGAIN_S = 300.0  # how long the Hub's answer about a branch is reused
+_FORGET_S = 10.0  # how long the result of a fetch is kept for those who ask again
 _SITE = "https://huggingface.co/"
 
 
 @dataclass(frozen=True)
-class Newer:
-    """A branch that has moved on since a model was fetched from it."""
+class NewerRevision:
+    """A newer commit on the branch that a model was fetched from."""
 
     reference: str  # what opens it: user/repo, or user/repo@branch
     repo: str
     revision: str  # the commit it is at now, 12 digits
 
 
-class HubModels:
-    """Models on the Hub, by ``user/repo[@revision]``.
+class HubCatalog:
+    """Models of the Hub, by ``user/repo[@revision]``.
 
-    ``open_to_visitors``: whether they may name any. ``token``: False where they are strangers, so that they are shown
-    what the Hub shows everybody; None where they are whoever runs the server. ``started``: the model the server itself
-    was started with, whose newer revisions everybody may open.
+    open_to_visitors: whether a visitor may open any model. token: False for visitors from elsewhere, who may open
+    public models only; None for the person who runs the server, whose own token is used. started: the model that the
+    server was started with; every visitor may open its newer revisions.
     """
 
     def __init__(self, open_to_visitors: bool = False, token: Token = False, started: Reference | None = None) -> None:
         self.open_to_visitors = open_to_visitors
         self._token, self._started = token, started
         self._loaded: OrderedDict[str, Model] = OrderedDict()
-        self._branches: dict[str, Reference] = {}  # what was asked for when a name was opened, where that can move
-        self._own: set[str] = set()  # names that ``started`` has led to
-        self._found: set[str] = set()  # names that visitors were given
-        self._asked: dict[str, tuple[float, Newer | None]] = {}  # name: when the Hub was asked for a newer one
+        self._branches: dict[str, Reference] = {}  # name -> the branch it was opened from
+        self._own: set[str] = set()  # names of ``started``, in all its revisions
+        self._opened: set[str] = set()  # names that visitors have opened
+        self._newer: dict[str, tuple[float, NewerRevision | None]] = {}  # name -> when the Hub was asked, its answer
         self._jobs: dict[tuple[str, bool], tuple[float, Future[str]]] = {}
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._slots = threading.BoundedSemaphore(FETCHES)
+        self._slots = threading.BoundedSemaphore(MAX_FETCHES)
         self._lock = threading.Lock()
 
     def __getitem__(self, text: str) -> Model:
-        """The model, fetched only if it is not here. Raises HubError or InvalidBundle, in one sentence."""
+        """The model, fetched if it is not in the cache. Raises HubError or InvalidBundle, with one sentence."""
         reference = _read(text)
         self._token_for(reference)
         with self._lock:
-            if (name := str(reference)) in self._loaded:  # even if the cache has lost it meanwhile
+            if (name := str(reference)) in self._loaded:  # also when it has left the cache meanwhile
                 self._loaded.move_to_end(name)
                 return self._loaded[name]
         return self._load(*self.find(text))
 
     def open(self, text: str, newest: bool = False) -> str:
-        """The name by which a model can be asked for from now on, fetched and loaded; as the branch is now if
-        ``newest``. Raises as above."""
+        """Fetch and load a model; ``newest``: the branch as it is on the Hub now. Returns its name. Raises as above."""
         name, folder = self.find(text, newest)
         self._load(name, folder)
         return name
 
-    def ask(self, text: str, newest: bool = False) -> str | None:
-        """As ``open``, without waiting: None while it is being fetched. Whoever asks the same gets the same answer."""
+    def poll(self, text: str, newest: bool = False) -> str | None:
+        """As ``open``, in the background: None while the model is being fetched, then its name or its error.
+
+        Equal requests share one fetch.
+        """
         with self._lock:
             now = time.monotonic()
             self._jobs = {key: job for key, job in self._jobs.items() if not job[1].done() or now - job[0] < _FORGET_S}
@@ -101,51 +103,51 @@ class HubModels:
         def work() -> None:
             try:
                 name = self.open(text, newest)
-            except BaseException as error:  # whoever asks for the result gets it
+            except BaseException as error:  # ``poll`` raises it
                 job.set_exception(error)
             else:
                 job.set_result(name)
             with self._lock:
                 self._jobs[text, newest] = time.monotonic(), job
 
-        threading.Thread(target=work, daemon=True).start()  # nobody waits for a download when the server ends
+        threading.Thread(target=work, daemon=True).start()  # the server ends without waiting for downloads
         return job
 
     def adopt(self, name: str) -> None:
-        """Take note that ``started`` is at this name."""
+        """Register the name under which ``started`` was loaded."""
         assert self._started is not None
         self._own.add(name)
         self._follow(name, self._started)
 
-    def listed(self) -> dict[str, Path]:
-        """Names that open without the network, for the menu of whoever runs the server; nobody else's business."""
+    def cached_models(self) -> dict[str, Path]:
+        """Models that open without the network, name -> folder; empty unless the visitor runs the server."""
         if not self.open_to_visitors or self._token is False:
             return {}
         references = {name: parse_reference(name) for name in cached_references(self._token)}
         folders = {name: cached(reference, self._token) for name, reference in references.items() if reference}
         return {name: folder for name, folder in folders.items() if folder}
 
-    def newer(self, name: str) -> Newer | None:
-        """Whether the branch a model came from has moved; the Hub is asked every few minutes, and may be out of reach.
+    def newer(self, name: str) -> NewerRevision | None:
+        """The newer revision of the branch that a model was opened from; None without one, or without the network.
 
-        Takes up to 5 s, so ask beside an answer, never before it.
+        The Hub is asked once every ``ASK_AGAIN_S``. Takes up to 5 s.
         """
         with self._lock:
-            if name not in self._found and name not in self._own:
+            if name not in self._opened and name not in self._own:
                 return None
-            when, known = self._asked.get(name, (-ASK_AGAIN_S, None))
-            if time.monotonic() - when < ASK_AGAIN_S:
-                return known
-            self._asked[name] = time.monotonic(), known
+            asked, newer = self._newer.get(name, (-ASK_AGAIN_S, None))
+            if time.monotonic() - asked < ASK_AGAIN_S:
+                return newer
+            self._newer[name] = time.monotonic(), newer
         try:
-            known = self._ask_hub(name)
+            newer = self._ask_hub(name)
         except HubError:
-            known = None  # nothing to offer
+            newer = None
         with self._lock:
-            self._asked[name] = time.monotonic(), known
-        return known
+            self._newer[name] = time.monotonic(), newer
+        return newer
 
-    def _ask_hub(self, name: str) -> Newer | None:
+    def _ask_hub(self, name: str) -> NewerRevision | None:
         here = parse_reference(name)
         if here is None or here.revision is None:
             return None
@@ -154,13 +156,13 @@ class HubModels:
         if branch is None:
             main = cached(Reference(here.repo), token)
             if origin(main) != name:
-                return None  # an older commit, chosen as such
+                return None  # an older commit, chosen on purpose
             branch = Reference(here.repo)
         moved = newer_revision(here.repo, here.revision, branch.revision or MAIN, token)
-        return Newer(str(branch), here.repo, moved[:12]) if moved else None
+        return NewerRevision(str(branch), here.repo, moved[:12]) if moved else None
 
     def find(self, text: str, newest: bool = False) -> tuple[str, Path]:
-        """The name of a model, and its folder, fetched where need be; no network is opened. Raises as ``open``."""
+        """The name of a model and its folder, fetched if need be; nothing is loaded. Raises as ``open``."""
         reference = _read(text)
         token = self._token_for(reference)
         folder = None if newest else cached(reference, token)
@@ -169,14 +171,14 @@ class HubModels:
         name = str(origin(folder))
         if reference == self._started:
             self._own.add(name)
-        self._found.add(name)
+        self._opened.add(name)
         self._follow(name, reference)
         return name, folder
 
     def _token_for(self, reference: Reference) -> Token:
-        """Raises HubError where this is not for visitors."""
+        """The token to open it with. Raises HubError where visitors may not open it."""
         own = self._started is not None and reference.pinned and reference.repo == self._started.repo
-        if own or reference == self._started or str(reference) in self._own:  # nobody guesses a whole commit's name
+        if own or reference == self._started or str(reference) in self._own:  # a whole commit cannot be guessed
             return None
         if not self.open_to_visitors:
             raise HubError(
@@ -206,33 +208,33 @@ class HubModels:
                     self._loaded.move_to_end(name)
                     return self._loaded[name]
             _refuse_huge(folder, name)
-            model = load_quietly(folder)
+            model = load_on_one_thread(folder)
             with self._lock:
                 self._loaded[name] = model
-                while len(self._loaded) > KEPT:
+                while len(self._loaded) > MAX_LOADED:
                     self._loaded.popitem(last=False)
             return model
 
 
-def is_own_computer(*addresses: str) -> bool:
-    """Whether nobody but who runs a server reaches it: it listens on loopback addresses alone, and is no Space."""
+def is_local(*addresses: str) -> bool:
+    """Whether only this computer reaches a server: it listens on loopback addresses alone and is no Space."""
     return "SPACE_ID" not in os.environ and all(
         address in ("localhost", "::1") or address.startswith("127.") for address in addresses
     )
 
 
-def may_visitors_open(own_computer: bool) -> bool:
-    """Whether visitors may open models of their own choice: ``CXR_HUB`` 1 or 0, else on one's own computer alone."""
-    return os.environ.get("CXR_HUB", str(int(own_computer))) == "1"
+def hub_open_to_visitors(local: bool) -> bool:
+    """Whether visitors may open any model of the Hub: ``CXR_HUB`` 1 or 0; by default only on a ``local`` server."""
+    return os.environ.get("CXR_HUB", str(int(local))) == "1"
 
 
 def _read(text: str) -> Reference:
-    """What somebody typed, or the address of the model's page. Raises HubError saying what is expected."""
+    """A typed reference, or the address of a model's page. Raises HubError with the expected form."""
     return reference_to(text.strip().removeprefix(_SITE).replace("/tree/", "@", 1).rstrip("/"))
 
 
-def load_quietly(reference: str | Path) -> Model:
-    """``cxrcore.load`` for a server: one thread, since a second one on a busy core costs more than it gives."""
+def load_on_one_thread(reference: str | Path) -> Model:
+    """``cxrcore.load`` for a server: torch computes on one thread, which is faster when several films come at once."""
     import torch
 
     from cxrcore.models.opening import load
@@ -242,7 +244,7 @@ def load_quietly(reference: str | Path) -> Model:
 
 
 def _refuse_huge(folder: Path, name: str) -> None:
-    """Raise InvalidBundle for a config that would take the server's memory with one film."""
+    """Raise InvalidBundle for a config whose input would exhaust the server's memory."""
     folders = member_folders(folder, read_ensemble(folder)) if is_ensemble(folder) else [folder]
     for size in (read_config(member).preprocessing.size for member in folders):
         if max(size) > MAX_SIDE:

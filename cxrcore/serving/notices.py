@@ -1,64 +1,68 @@
-"""What should someone know before choosing or believing a model? Its price, whether it ever saw a film of a person, and
-what its maker warns of.
+"""What someone should know before choosing a model: its cost, its training films, and its maker's warning.
 
-Read from configs alone, so a screen can say it in a menu before any weights are loaded.
+Read from configs alone, so that a menu can show it before any weights are loaded.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrcore.bundle.folder import is_ensemble, member_folders, read_config, read_ensemble
 
+DISCLAIMER = "For research and teaching only, never for diagnosis."
+SYNTHETIC_MODEL = (
+    "This model learned from synthetic films, drawn by a program; what it says of a person's film means nothing."
+)
 _TIMES = {2: "twice", 3: "three times", 4: "four times"}
 
 
 @dataclass(frozen=True)
-class Caveats:
-    """In words a screen can print beside the model's name."""
+class Notices:
+    """The notices of one model, in words that a screen can print beside its name."""
 
-    cost: str  # against one look of one network; empty where it is just that
-    synthetic: bool  # it, or one of its members, learned from drawn films
-    note: str = ""  # its own warning, or its members', whole sentences; empty where it carries none
+    cost: str  # relative to one forward pass of one network; empty for just that
+    synthetic: bool  # the model, or a member, learned from drawn films
+    note: str = ""  # the warning of its maker, or of its members' makers, in whole sentences; empty without one
 
     @property
     def short(self) -> str:
-        """Price and origin in a few words."""
+        """Cost and training films in a few words."""
         return "; ".join(words for words in ("synthetic films only" * self.synthetic, self.cost) if words)
 
     def title(self, name: str) -> str:
-        """The name with its caveats, for a menu."""
-        said = [words for words in (self.short, "with a warning" * bool(self.note)) if words]
-        return f"{name} ({'; '.join(said)})" if said else name
+        """The name with its notices, for a menu, e.g. ``pair (synthetic films only; with a warning)``."""
+        notices = [words for words in (self.short, "with a warning" * bool(self.note)) if words]
+        return f"{name} ({'; '.join(notices)})" if notices else name
 
     @property
     def first_sentence(self) -> str:
-        """Of the note: as much as fits above an answer."""
-        found = re.match(r".+?[.!?](?=\s+[A-Z]|\s*$)", self.note, re.DOTALL)
-        return found[0] if found else self.note
+        """The note's first sentence, which fits above a result."""
+        match = re.match(r".+?[.!?](?=\s+[A-Z]|\s*$)", self.note, re.DOTALL)
+        return match[0] if match else self.note
 
 
-def own_note(provenance: dict) -> str:
-    """What a bundle's maker warns of, on one line; provenance is written for people, so it may hold anything."""
+def provenance_note(provenance: Mapping[str, object]) -> str:
+    """The maker's warning in a bundle's provenance, on one line; empty where it is missing or no text."""
     note = provenance.get("note")
     return " ".join(note.split()) if isinstance(note, str) else ""
 
 
-def caveats(folder: Path) -> Caveats:
-    """Of a bundle or an ensemble. Raises InvalidBundle where a config cannot be trusted."""
+def read_notices(folder: Path) -> Notices:
+    """The notices of a bundle or an ensemble. Raises InvalidBundle for a config that cannot be trusted."""
     several = is_ensemble(folder)
     members = member_folders(folder, read_ensemble(folder)) if several else [folder]
     configs = [read_config(member) for member in members]
     passes = sum(2 if config.test_time_augmentation == "flip" else 1 for config in configs)
     synthetic = any(bool(config.provenance.get("synthetic")) for config in configs)
-    notes = [own_note(read_ensemble(folder).provenance)] if several else []
-    notes += [own_note(config.provenance) for config in configs]
-    note = " ".join(dict.fromkeys(said for said in notes if said))
+    notes = [provenance_note(read_ensemble(folder).provenance)] if several else []
+    notes += [provenance_note(config.provenance) for config in configs]
+    note = " ".join(dict.fromkeys(note for note in notes if note))
     if passes == 1:
-        return Caveats("", synthetic, note)
+        return Notices("", synthetic, note)
     what = f"{len(configs)} members" if several else "looks twice, mirrored"
     if several and passes > len(configs):
         what += ", some of which look twice, mirrored" if passes < 2 * len(configs) else " that look twice, mirrored"
-    return Caveats(f"{what}: about {_TIMES.get(passes, f'{passes} times')} the time", synthetic, note)
+    return Notices(f"{what}: about {_TIMES.get(passes, f'{passes} times')} the time", synthetic, note)

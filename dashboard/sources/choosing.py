@@ -164,7 +164,7 @@ def _on_hub(prefix: str, link: str, above: DeltaGenerator) -> Source | None:
     field.text_input(
         "Model on the Hub", key=typed, on_change=wanted, args=(typed,), placeholder="user/repo or user/repo@revision"
     )
-    if here := list(hub.models().listed()):
+    if here := list(hub.models().cached_models()):
         st.session_state[picked] = _NONE
         field.selectbox("Or one that is here already", [_NONE, *here], key=picked, on_change=wanted, args=(picked,))
     return source

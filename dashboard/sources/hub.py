@@ -12,7 +12,7 @@ import streamlit as st
 
 from cxrcore.bundle.reference import Reference, parse_reference
 from cxrcore.hub.client import wait_at_most
-from cxrcore.serving.hub_catalog import HubModels, Newer
+from cxrcore.serving.hub_catalog import HubCatalog, NewerRevision
 from dashboard import host
 
 _GLANCE_S = 0.05  # what a page waits for an answer that is not here yet
@@ -26,15 +26,15 @@ def reference_of(text: str) -> Reference | None:
     return None if here and text and Path(text.split("/")[0]).exists() else parse_reference(text)
 
 
-def models() -> HubModels:
+def models() -> HubCatalog:
     """Those that visitors of this server may open, once for all of them."""
     started = host.started_with()
     return _models(host.may_open_hub(), host.may_type_folders(), started if reference_of(started) is not None else "")
 
 
 @st.cache_resource
-def _models(opened: bool, own_computer: bool, started: str) -> HubModels:
-    return HubModels(opened, None if own_computer else False, parse_reference(started))
+def _models(opened: bool, own_computer: bool, started: str) -> HubCatalog:
+    return HubCatalog(opened, None if own_computer else False, parse_reference(started))
 
 
 def find(text: str, newest: bool = False) -> tuple[str, Path]:
@@ -84,8 +84,8 @@ def offer_newer(name: str) -> None:
             st.rerun()
 
 
-def _newer(name: str) -> Newer | None:
-    """As ``HubModels.newer``, without waiting for the Hub; what it answers is known when the page looks again."""
+def _newer(name: str) -> NewerRevision | None:
+    """As ``HubCatalog.newer``, without waiting for the Hub; what it answers is known when the page looks again."""
     try:
         return wait_at_most(partial(models().newer, name), _GLANCE_S)
     except TimeoutError:

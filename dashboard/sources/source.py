@@ -34,7 +34,7 @@ from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.operating_points import OperatingPoints, disease_of
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.predictions.record import Predictions
-from cxrcore.serving.notices import Caveats, caveats
+from cxrcore.serving.notices import Notices, read_notices
 from dashboard.sources import hub
 from dashboard.state import UPLOAD
 
@@ -61,7 +61,7 @@ class Source:
     boxes: tuple[Box, ...] = ()  # where findings truly are, where the evaluation says
     folder: Path | None = None  # the bundle's
     origin: str = ""  # user/repo@commit of a model on the Hub, 12 digits of the commit
-    caveats: Caveats | None = None  # what to know before believing it; None of a table
+    caveats: Notices | None = None  # what to know before believing it; None of a table
     notes: tuple[str, ...] = ()  # what reading a table left out or assumed
     patients: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,) numbered
     memo: dict = field(default_factory=dict, repr=False)  # what pages computed from it, see ``computed.once``
@@ -114,7 +114,7 @@ class Source:
 
 def offered() -> dict[str, str]:
     """Embedded models, name -> title with its caveats, for a menu."""
-    return {name: caveats(EMBEDDED / name).title(name) for name in embedded_models()}
+    return {name: read_notices(EMBEDDED / name).title(name) for name in embedded_models()}
 
 
 def evaluations(reference: str, labels: str | None = None) -> list[str]:
@@ -234,7 +234,7 @@ def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
         boxes=read_boxes(folder / BOXES) if (folder / BOXES).is_file() else (),
         folder=bundle,
         origin=origin(place) or "",
-        caveats=None if bundle is None else caveats(bundle),
+        caveats=None if bundle is None else read_notices(bundle),
         notes=notes,
         patients=np.zeros(0, np.int64) if films is None else group_codes(films.patient_ids),
     )

@@ -21,8 +21,9 @@ from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import HubError
 from cxrcore.findings import PNEUMONIA3
 from cxrcore.hub.client import cache_folder
-from cxrcore.serving import hub_catalog as hub_models
-from cxrcore.serving.hub_catalog import HubModels
+from cxrcore.serving import hub_catalog
+from cxrcore.serving.catalog import Catalog, open_catalog
+from cxrcore.serving.hub_catalog import HubCatalog
 from tests.app.visit import Server, Visit, free_port
 from tests.hub import Hub
 from tests.hub.fixtures import REPO, contents
@@ -52,7 +53,7 @@ def hub(room: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @contextmanager
-def served(models: app.Models, folder: Path) -> Iterator[Server]:
+def served(models: Catalog, folder: Path) -> Iterator[Server]:
     demo = app.build_app(models=models)
     options = {"prevent_thread_lock": True, "quiet": True, "run_history": False, "ssr_mode": False}
     try:
@@ -74,11 +75,11 @@ def server(
     """The page as it is on a machine of one's own, with a model of three classes."""
     folder = tmp_path_factory.mktemp("uploads")
     room.setenv("GRADIO_TEMP_DIR", str(folder))
-    room.setattr(hub_models, "ASK_AGAIN_S", 0.0)
+    room.setattr(hub_catalog, "ASK_AGAIN_S", 0.0)
     room.setenv("CXR_EXAMPLES", FILMS)
     (folder / "deployed.json").write_text('{"dashboard": "http://127.0.0.1:9/board"}')
     room.setenv("CXR_DEPLOYED", str(folder / "deployed.json"))
-    with served(app.Models({"three": str(three)}, HubModels(True, token=None)), folder) as running:
+    with served(Catalog({"three": str(three)}, HubCatalog(True, token=None)), folder) as running:
         yield running
 
 
@@ -215,7 +216,7 @@ def test_a_model_that_went_missing_leaves_the_answer_where_it_was(
     open_page: Callable[..., Visit], hub: Hub, ready: Path, film_path: Path, room: pytest.MonkeyPatch
 ) -> None:
     hub.add("tester/lost", contents(ready))
-    name = HubModels(True, token=None).open("tester/lost")
+    name = HubCatalog(True, token=None).open("tester/lost")
     visit = open_page()
     visit.analyse(film_path)
     before = visit.probabilities()
@@ -296,14 +297,14 @@ def test_strangers_open_what_is_public_and_nothing_where_it_is_not_allowed(
     hub: Hub, ready: Path, three: Path, browser: Any, film_path: Path, tmp_path: Path
 ) -> None:
     hub.add("tester/secret", contents(ready), private=True)
-    name = HubModels(True, token=None).open("tester/secret")  # whoever runs the server may
-    strangers = HubModels(True, token=False)
+    name = HubCatalog(True, token=None).open("tester/secret")  # whoever runs the server may
+    strangers = HubCatalog(True, token=False)
     for reference in ("tester/secret", name):
         with pytest.raises(HubError, match=r"no revision|no model tester/secret"):
             strangers.open(reference)
     assert strangers.open(REPO).startswith(f"{REPO}@")
-    assert strangers.listed() == {}
-    closed = app.offered_models("tester/secret")  # the server's own, for everybody
+    assert strangers.cached_models() == {}
+    closed = open_catalog("tester/secret")  # the server's own, for everybody
     assert closed.names[0] == name
     assert closed.hub.newer(name) is None
     moved = hub.add("tester/secret", {"README.md": b"Better now."})
@@ -316,7 +317,7 @@ def test_strangers_open_what_is_public_and_nothing_where_it_is_not_allowed(
     for reference in (REPO, "tester/secret@dev"):
         with pytest.raises(HubError, match="this page opens no other models from the Hugging Face Hub"):
             closed[reference]
-    with served(app.Models({"three": str(three)}), tmp_path) as server:
+    with served(Catalog({"three": str(three)}), tmp_path) as server:
         page = browser.new_page()
         page.goto(server.url)
         page.wait_for_selector(".cxr .about dl", timeout=60_000)
@@ -331,8 +332,8 @@ def test_strangers_open_what_is_public_and_nothing_where_it_is_not_allowed(
 def test_each_revision_is_loaded_once_and_the_last_few_stay(
     hub: Hub, ready: Path, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_models, "KEPT", 1)
-    models = HubModels(True, token=None)
+    monkeypatch.setattr(hub_catalog, "MAX_LOADED", 1)
+    models = HubCatalog(True, token=None)
     kept = models[f"{REPO}@{first}"]
     assert models[f"{REPO}@{first[:12]}"] is kept
     assert models[f"https://huggingface.co/{REPO}/tree/{first}"] is kept

@@ -16,7 +16,8 @@ from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.phantom import PHANTOM5
 from cxrcore.publishing.ensemble import make_ensemble
-from cxrcore.serving.notices import Caveats, caveats
+from cxrcore.serving.catalog import Catalog, analysis_report, model_facts, open_catalog
+from cxrcore.serving.notices import DISCLAIMER, Notices, read_notices
 from tests.app.visit import Server, Visit, free_port
 
 DRAWN = {"synthetic": True}
@@ -51,7 +52,7 @@ def server(
     models = {"pair": pair, "partly": partly, "three": three} | {name: name for name in cxrcore.embedded_models()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
-        demo = app.build_app(models=app.Models({name: str(reference) for name, reference in models.items()}))
+        demo = app.build_app(models=Catalog({name: str(reference) for name, reference in models.items()}))
         options = {"prevent_thread_lock": True, "quiet": True, "run_history": False, "ssr_mode": False}
         _, url, _ = demo.launch(server_name="127.0.0.1", server_port=free_port(), **options)
         yield Server(url, folder, folder / "none.log", 0)
@@ -65,20 +66,21 @@ def test_the_price_and_the_drawings_are_said_before_a_model_is_loaded(
     twice = make_bundle("resnet10t", PNEUMONIA2, test_time_augmentation="flip")
     make_ensemble([plain, twice], tmp_path / "mixed")
     make_ensemble([plain, make_bundle("resnet10t", PNEUMONIA2)], tmp_path / "plain")
-    assert caveats(plain).title("a") == "a"
-    assert caveats(twice).title("a") == "a (looks twice, mirrored: about twice the time)"
-    assert caveats(tmp_path / "plain").cost == "2 members: about twice the time"
+    assert read_notices(plain).title("a") == "a"
+    assert read_notices(twice).title("a") == "a (looks twice, mirrored: about twice the time)"
+    assert read_notices(tmp_path / "plain").cost == "2 members: about twice the time"
     assert (
-        caveats(tmp_path / "mixed").cost == "2 members, some of which look twice, mirrored: about three times the time"
+        read_notices(tmp_path / "mixed").cost
+        == "2 members, some of which look twice, mirrored: about three times the time"
     )
-    menu = app.offered_models(str(pair)).menu
+    menu = open_catalog(str(pair)).menu
     assert menu[0]["name"] == "phantom-pair"
     assert menu[0]["title"].startswith("phantom-pair (synthetic films only; 2 members")
     assert {entry["name"] for entry in menu[1:]} == set(cxrcore.embedded_models())
 
 
 def test_the_panel_about_an_ensemble_names_its_members_and_its_price(pair: Path) -> None:
-    about = app.about("phantom-pair", cxrcore.load(pair))
+    about = model_facts("phantom-pair", cxrcore.load(pair))
     facts = dict(about["facts"])
     assert "resnet10t, 64 × 64 pixels" in facts["Members"]
     assert "resnet18, 64 × 64 pixels" in facts["Members"]
@@ -89,8 +91,8 @@ def test_the_panel_about_an_ensemble_names_its_members_and_its_price(pair: Path)
 
 def test_a_report_by_a_model_of_drawings_says_so(pair: Path, film_path: Path) -> None:
     film, model = cxrcore.read_radiograph(film_path), cxrcore.load(pair)
-    assert "synthetic films" in app.report(film, model.analyse(film), synthetic=True)["note"]
-    assert app.report(film, model.analyse(film), synthetic=False)["note"] == app.NOTE
+    assert "synthetic films" in analysis_report(film, model.analyse(film), synthetic=True)["note"]
+    assert analysis_report(film, model.analyse(film), synthetic=False)["note"] == DISCLAIMER
 
 
 def test_a_models_own_warning_goes_where_it_goes(
@@ -101,18 +103,18 @@ def test_a_models_own_warning_goes_where_it_goes(
     plain = make_bundle("resnet18", PNEUMONIA2)
     malformed = make_bundle("resnet10t", PNEUMONIA2, provenance={"note": ["a list"]})
     make_ensemble([plain, warned], tmp_path / "mixed")
-    known = caveats(warned)
+    known = read_notices(warned)
     assert known.title("a") == "a (with a warning)"
     assert (known.short, known.note) == ("", "Tried on 3.5 films of one hospital. Believe nothing.")
-    assert Caveats("", False, "It guesses at .5 (.4-.6). No more.").first_sentence == "It guesses at .5 (.4-.6)."
-    assert Caveats("", False, "no full stop").first_sentence == "no full stop"
-    assert caveats(malformed).note == caveats(plain).note == ""
-    assert caveats(tmp_path / "mixed").note == known.note
+    assert Notices("", False, "It guesses at .5 (.4-.6). No more.").first_sentence == "It guesses at .5 (.4-.6)."
+    assert Notices("", False, "no full stop").first_sentence == "no full stop"
+    assert read_notices(malformed).note == read_notices(plain).note == ""
+    assert read_notices(tmp_path / "mixed").note == known.note
     film, model = cxrcore.read_radiograph(film_path), cxrcore.load(warned)
-    about = app.about("warned", model)
+    about = model_facts("warned", model)
     assert about["note"] == known.note
-    said = app.report(film, model.analyse(film), about["synthetic"], about["note"])["note"]
-    assert said == f"{known.note} {app.NOTE}"
+    said = analysis_report(film, model.analyse(film), about["synthetic"], about["note"])["note"]
+    assert said == f"{known.note} {DISCLAIMER}"
 
 
 def test_the_endpoint_returns_the_models_own_warning(server: Server, film_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_the_endpoint_returns_the_models_own_warning(server: Server, film_path: 
     said = client.predict(film=handle_file(str(film_path)), model=WARNED, api_name="/analyse")["note"]
     client.close()
     assert said.startswith(cxrcore.load(WARNED).info["provenance"]["note"])
-    assert said.endswith(app.NOTE)
+    assert said.endswith(DISCLAIMER)
 
 
 @pytest.mark.browser

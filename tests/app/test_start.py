@@ -18,6 +18,8 @@ from PIL import Image
 import app
 import cxrcore
 from cxrcore.errors import CxrError
+from cxrcore.serving.catalog import open_catalog
+from cxrcore.serving.recent_films import RecentFilms
 from tests.app.visit import ROOT, Server, command, free_port
 from tests.films import chest, encoded
 
@@ -61,7 +63,7 @@ def test_a_taken_port(bundle: Path) -> None:
 
 def test_the_listing_is_the_librarys() -> None:
     if cxrcore.embedded_models():
-        assert app.offered_models(None).names == cxrcore.embedded_models()
+        assert open_catalog(None).names == cxrcore.embedded_models()
 
 
 def test_importing_the_app_loads_no_torch() -> None:
@@ -75,16 +77,16 @@ def film() -> cxrcore.Radiograph:
 
 
 def test_films_leave_memory_when_let_go_when_old_and_when_others_need_the_room(film: cxrcore.Radiograph) -> None:
-    films = app.RecentFilms(seconds=3600, max_pixels=2 * film.pixels.size)
-    tokens = [films.keep(film) for _ in range(3)]
+    films = RecentFilms(seconds=3600, max_pixels=2 * film.pixels.size)
+    tokens = [films.add(film) for _ in range(3)]
     with pytest.raises(CxrError, match="deleted"):
         films[tokens[0]]
     assert np.shares_memory(films[tokens[2]].pixels, film.pixels)
-    films.forget(tokens[2])
+    films.delete(tokens[2])
     with pytest.raises(CxrError):
         films[tokens[2]]
-    old = app.RecentFilms(seconds=0.0)
-    token = old.keep(film)
+    old = RecentFilms(seconds=0.0)
+    token = old.add(film)
     _wait_until(lambda: not old._films)
     with pytest.raises(CxrError):
         old[token]

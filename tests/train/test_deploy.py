@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrcore.serving.deployment import Deployed
+from cxrcore.serving.deployment import DeploymentConfig
 from tests.hub import TOKEN, Hub
 from train.cli import main
 
@@ -17,7 +17,7 @@ def test_a_dry_run_writes_the_folder_and_asks_nobody(hub: Hub, tmp_path: Path, c
     out = tmp_path / "space"
     asked = ["deploy", "tester/film-dashboard", "--model", MODEL, "--kind", "dashboard", "--dry-run", str(out)]
     assert main([*asked, "--other", "tester/film"]) == 0
-    assert Deployed.from_json((out / "deployed.json").read_text()).app == f"{hub.url}/spaces/tester/film"
+    assert DeploymentConfig.from_json((out / "deployed.json").read_text()).app == f"{hub.url}/spaces/tester/film"
     assert (out / "Dockerfile").is_file()
     assert hub.requests == []
     shown = capsys.readouterr()

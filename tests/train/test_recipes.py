@@ -187,9 +187,9 @@ def test_a_recipe_runs_from_films_to_answers(name, films, trained, capsys):
     if labels.kind is Kind.MULTICLASS:
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
-    from app import offered_models
+    from cxrcore.serving.catalog import open_catalog
 
-    menu = offered_models(str(bundle))
+    menu = open_catalog(str(bundle))
     model = menu[menu.names[0]]
     analysis = model.analyse(cxrcore.read_radiograph(film))
     assert analysis.prediction.probabilities == pytest.approx(answer["probabilities"], abs=1e-3)
@@ -302,9 +302,9 @@ def test_phantoms_say_everywhere_that_they_are_drawn(trained, capsys):
     assert "synthetic" in (bundle / "README.md").read_text()
     assert cxrcore.load(bundle).labels == PHANTOM5
 
-    from cxrcore.serving.notices import caveats
+    from cxrcore.serving.notices import read_notices
 
-    assert caveats(bundle).synthetic
+    assert read_notices(bundle).synthetic
 
 
 def test_a_recipe_that_starts_from_a_run_says_which_is_missing(films, tmp_path, capsys, monkeypatch):

@@ -17,7 +17,7 @@ from cxrcore.errors import CxrError, HubError
 from cxrcore.publishing.push import push_bundle
 from cxrcore.publishing.space_upload import deploy_space
 from cxrcore.publishing.spaces import PYTHON, ROOT, address, plan_space, preload, with_arguments, write_space
-from cxrcore.serving.deployment import Deployed, deployed
+from cxrcore.serving.deployment import DeploymentConfig, read_deployment
 from tests.hub import TOKEN, Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet, run_on, unreachable
 
@@ -87,8 +87,8 @@ def test_the_dashboards_space_is_a_container(tmp_path: Path) -> None:
     assert "ARG LOCK=requirements.txt\n" in dockerfile
     assert (folder / "requirements.txt").read_bytes() == (LOCKS / "dashboard.txt").read_bytes()
     assert "app.py" not in listed(folder)
-    told = Deployed.from_json((folder / "deployed.json").read_text())
-    assert told == Deployed("phantom-resnet10t", app=f"https://huggingface.co/spaces/{SPACE}")
+    told = DeploymentConfig.from_json((folder / "deployed.json").read_text())
+    assert told == DeploymentConfig("phantom-resnet10t", app=f"https://huggingface.co/spaces/{SPACE}")
 
 
 def test_a_model_on_the_hub_is_pinned_and_preloaded(hub: Hub, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_model_on_the_hub_is_pinned_and_preloaded(hub: Hub, tmp_path: Path) ->
     hub.add(REPO, {"README.md": b"newer", "notes.txt": b"-"})
     folder = written(tmp_path / "space", model=f"{REPO}@v1")
     assert not (folder / "assets" / "models").exists()
-    assert Deployed.from_json((folder / "deployed.json").read_text()).model == f"{REPO}@{sha}"
+    assert DeploymentConfig.from_json((folder / "deployed.json").read_text()).model == f"{REPO}@{sha}"
     data = front(folder)
     assert data.models == [REPO]
     repo, files, commit = data["preload_from_hub"][0].split(" ")
@@ -235,18 +235,18 @@ def test_another_model_is_an_update_and_takes_the_old_ones_files_away(hub: Hub) 
     deploy_space(planned(model=REPO), say=said.append)
     files = hub.files(SPACE, "spaces")
     assert not [path for path in files if path.startswith("assets/models/")]
-    assert Deployed.from_json(files["deployed.json"].decode()).model == f"{REPO}@{sha}"
+    assert DeploymentConfig.from_json(files["deployed.json"].decode()).model == f"{REPO}@{sha}"
     assert len(hub.repos["spaces", SPACE].commits) == 3
     assert "removing assets/models/phantom-resnet10t/config.json, which is no part of it" in said
     assert any(line.startswith("sending 2 files (0.0 MB)") for line in said)
 
 
 def test_the_second_screen_links_to_the_first_and_the_first_to_it(hub: Hub) -> None:
-    def told(space: str) -> Deployed:
-        return Deployed.from_json(hub.files(space, "spaces")["deployed.json"].decode())
+    def told(space: str) -> DeploymentConfig:
+        return DeploymentConfig.from_json(hub.files(space, "spaces")["deployed.json"].decode())
 
     deploy_space(planned(), say=quiet)
-    assert told(SPACE) == Deployed("phantom-resnet10t")
+    assert told(SPACE) == DeploymentConfig("phantom-resnet10t")
     said: list[str] = []
     deploy_space(planned("dashboard"), say=said.append)
     assert hub.repos["spaces", OTHER].sdk == "docker"
@@ -266,7 +266,7 @@ def test_a_screen_elsewhere_is_linked_by_name_alone(hub: Hub) -> None:
     deploy_space(planned(), say=quiet)
     assert "dashboard" not in hub.files(SPACE, "spaces")["deployed.json"].decode()
     deploy_space(planned(other="tester/later"), say=quiet)
-    told = Deployed.from_json(hub.files(SPACE, "spaces")["deployed.json"].decode())
+    told = DeploymentConfig.from_json(hub.files(SPACE, "spaces")["deployed.json"].decode())
     assert told.dashboard == address("tester/later")
     assert len(hub.repos["spaces", OTHER].commits) == 2
 
@@ -355,11 +355,11 @@ def test_without_a_token_nothing_is_sent(hub: Hub, monkeypatch: pytest.MonkeyPat
 
 def test_what_a_deployed_screen_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CXR_DEPLOYED", raising=False)
-    assert deployed() == Deployed()
-    told = Deployed("user/repo@v1", dashboard="https://example.org/x")
+    assert read_deployment() == DeploymentConfig()
+    told = DeploymentConfig("user/repo@v1", dashboard="https://example.org/x")
     (tmp_path / "told.json").write_text(told.to_json())
     monkeypatch.setenv("CXR_DEPLOYED", str(tmp_path / "told.json"))
-    assert deployed() == told
+    assert read_deployment() == told
 
 
 @pytest.mark.parametrize(
@@ -378,5 +378,5 @@ def test_a_malformed_deployment_is_one_sentence(monkeypatch, tmp_path: Path, tex
         place.write_text(text)
     monkeypatch.setenv("CXR_DEPLOYED", str(place))
     with pytest.raises(CxrError, match=why) as caught:
-        deployed()
+        read_deployment()
     assert str(tmp_path) not in str(caught.value)

@@ -18,7 +18,7 @@ import cxrcore
 from cxrcore.errors import CxrError, HubError, InvalidDataset, UnreadableImage
 from cxrcore.hub.client import cache_folder
 from cxrcore.serving import example_films as module
-from cxrcore.serving.example_films import fetch, public_films
+from cxrcore.serving.example_films import fetch_example_film, list_example_films
 from tests.hub import Hub
 from tests.hub.fixtures import unreachable
 
@@ -64,7 +64,7 @@ def entry(file: str = "films/a.png", **more: object) -> dict[str, object]:
 
 
 def test_the_offer_needs_no_network_and_names_source_and_licence(monkeypatch, hub):
-    films = public_films()
+    films = list_example_films()
     assert [film.id for film in films] == [f"kermany-{label}-{n}" for label in ("normal", "pneumonia") for n in (1, 2)]
     assert {(film.repo, film.licence) for film in films} == {(KERMANY, "CC BY 4.0")}
     assert all("Kermany" in film.credit for film in films)
@@ -72,21 +72,24 @@ def test_the_offer_needs_no_network_and_names_source_and_licence(monkeypatch, hu
 
 
 def test_a_film_is_fetched_on_the_first_call_and_kept(kermany: Hub, monkeypatch):
-    greys = {film.id: cxrcore.read_radiograph(fetch(film.id)).pixels.mean() * 255 for film in public_films()}
+    greys = {
+        film.id: cxrcore.read_radiograph(fetch_example_film(film.id)).pixels.mean() * 255
+        for film in list_example_films()
+    }
     expected = {"kermany-normal-1": 50, "kermany-normal-2": 51, "kermany-pneumonia-1": 200, "kermany-pneumonia-2": 201}
     assert greys == pytest.approx(expected, abs=1.5)
     assert not [request for request in kermany.requests if "train-" in request]
     asked = len(kermany.requests)
-    path = fetch(NORMAL)
+    path = fetch_example_film(NORMAL)
     unreachable(kermany, monkeypatch)
-    assert fetch(NORMAL) == path
+    assert fetch_example_film(NORMAL) == path
     assert len(kermany.requests) == asked
     assert path.is_relative_to(cache_folder())
     assert path.read_bytes() == jpeg(50)  # as its source has it
 
 
 def test_a_films_own_name_stays_behind(kermany: Hub):
-    assert not re.search(r"IM-|person", str(fetch(NORMAL).relative_to(cache_folder())))
+    assert not re.search(r"IM-|person", str(fetch_example_film(NORMAL).relative_to(cache_folder())))
 
 
 def test_another_dataset_brings_its_own_list(ours: Hub):
@@ -96,17 +99,17 @@ def test_another_dataset_brings_its_own_list(ours: Hub):
         entry("b.jpeg", title="Another", credit="A clinic"),
         **{"films/a.png": jpeg(9), "b.jpeg": jpeg(90)},
     )
-    assert public_films() == ()
+    assert list_example_films() == ()
     assert not ours.requests
-    films = public_films(ask=True)
+    films = list_example_films(refresh=True)
     assert [(film.id, film.title, film.licence, film.credit) for film in films] == [
         ("example-1", "A film", "CC0", OURS),
         ("example-2", "Another", "CC0", "A clinic"),
     ]
     asked = len(ours.requests)
-    assert public_films() == films
+    assert list_example_films() == films
     assert len(ours.requests) == asked
-    assert fetch("example-2").read_bytes() == jpeg(90)
+    assert fetch_example_film("example-2").read_bytes() == jpeg(90)
 
 
 @pytest.mark.parametrize(
@@ -125,28 +128,28 @@ def test_another_dataset_brings_its_own_list(ours: Hub):
 def test_a_list_of_something_else_is_refused(ours: Hub, entries):
     ours.add(OURS, {"examples.json": json.dumps(entries).encode()}, "datasets")
     with pytest.raises(InvalidDataset, match=f"the examples.json of {OURS} is no list of films"):
-        public_films(ask=True)
-    assert public_films() == ()
+        list_example_films(refresh=True)
+    assert list_example_films() == ()
 
 
 def test_a_list_without_end_is_refused(ours: Hub):
     add_ours(ours, *[entry()] * 51)
     with pytest.raises(InvalidDataset, match="lists 51 films, and 50 is the most offered"):
-        public_films(ask=True)
+        list_example_films(refresh=True)
 
 
 def test_what_is_no_film_is_refused_and_not_kept(ours: Hub):
     add_ours(ours, entry(), **{"films/a.png": b"<html>"})
-    public_films(ask=True)
+    list_example_films(refresh=True)
     for _ in range(2):
         with pytest.raises(UnreadableImage):
-            fetch("example-1")
+            fetch_example_film("example-1")
 
 
 def test_a_file_too_large_for_an_example_is_not_fetched(hub: Hub):
     hub.add(KERMANY, {VALIDATION: bytes(30_000_001)}, "datasets")
     with pytest.raises(HubError, match="has 30 MB, too much for an example"):
-        fetch(NORMAL)
+        fetch_example_film(NORMAL)
     assert not [request for request in hub.requests if "/resolve/" in request]
 
 
@@ -158,38 +161,38 @@ def test_a_file_too_large_for_an_example_is_not_fetched(hub: Hub):
 def test_a_copy_that_changed_is_said(hub: Hub, content: bytes):
     hub.add(KERMANY, {VALIDATION: content}, "datasets")
     with pytest.raises(InvalidDataset, match="has changed"):
-        fetch(NORMAL)
+        fetch_example_film(NORMAL)
 
 
 def test_a_copy_without_the_file_is_said(hub: Hub):
     hub.add(KERMANY, {"README.md": b"moved"}, "datasets")
     with pytest.raises(InvalidDataset, match=r"has no data/validation-\*"):
-        fetch(NORMAL)
+        fetch_example_film(NORMAL)
 
 
 def test_a_film_that_arrives_damaged_is_not_kept(kermany: Hub):
     kermany.faults.corrupt = {VALIDATION}
     with pytest.raises(HubError, match="arrived damaged"):
-        fetch(NORMAL)
+        fetch_example_film(NORMAL)
     kermany.faults.corrupt = set()
-    assert fetch(NORMAL).read_bytes() == jpeg(50)
+    assert fetch_example_film(NORMAL).read_bytes() == jpeg(50)
 
 
 def test_no_such_dataset_film_or_name(hub: Hub, monkeypatch):
     with pytest.raises(HubError, match=f"there is no dataset {KERMANY} on the Hub, or it is not public"):
-        fetch(NORMAL)
+        fetch_example_film(NORMAL)
     with pytest.raises(InvalidDataset, match="no public film 'mars'; there are: kermany-normal-1,"):
-        fetch("mars")
+        fetch_example_film("mars")
     monkeypatch.setenv("CXR_EXAMPLES", "../films")
     with pytest.raises(InvalidDataset, match=r"CXR_EXAMPLES is '\.\./films', which names no dataset"):
-        public_films()
+        list_example_films()
 
 
 def test_a_private_dataset_is_not_offered_with_the_hosts_token(ours: Hub):
     add_ours(ours, entry(), **{"films/a.png": jpeg(9)})
     ours.repos["datasets", OURS].private = True
     with pytest.raises(HubError, match="or it is not public"):
-        public_films(ask=True)
+        list_example_films(refresh=True)
 
 
 def test_a_hub_that_does_not_answer_is_said_in_time(kermany: Hub, monkeypatch):
@@ -197,7 +200,7 @@ def test_a_hub_that_does_not_answer_is_said_in_time(kermany: Hub, monkeypatch):
     kermany.faults.silent = 30.0
     started = time.monotonic()
     with pytest.raises(HubError, match="cannot be reached, or the line broke; the drawn films are here as ever"):
-        fetch(NORMAL)
+        fetch_example_film(NORMAL)
     assert time.monotonic() - started < 2
 
 
@@ -205,7 +208,7 @@ def test_a_cache_that_cannot_be_written_to_is_said(kermany: Hub, monkeypatch, tm
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
     with pytest.raises(CxrError, match="set HF_HOME to a folder"):
-        fetch(NORMAL)
+        fetch_example_film(NORMAL)
 
 
 def test_the_films_of_the_real_collection_are_read(kermany_dir: Path, hub: Hub):
@@ -213,6 +216,6 @@ def test_the_films_of_the_real_collection_are_read(kermany_dir: Path, hub: Hub):
     chosen = [*sorted(kermany_dir.rglob("NORMAL/*.jpeg"))[:2], *sorted(kermany_dir.rglob("PNEUMONIA/*.jpeg"))[:2]]
     rows = [(path.name, int(path.parent.name == "PNEUMONIA"), path.read_bytes()) for path in chosen]
     hub.add(KERMANY, {VALIDATION: copy_of(rows)}, "datasets")
-    for film, path in zip(public_films(), chosen, strict=True):
-        found = cxrcore.read_radiograph(fetch(film.id))
+    for film, path in zip(list_example_films(), chosen, strict=True):
+        found = cxrcore.read_radiograph(fetch_example_film(film.id))
         np.testing.assert_array_equal(found.pixels, cxrcore.read_radiograph(path).pixels)

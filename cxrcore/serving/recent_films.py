@@ -1,0 +1,53 @@
+"""The films of the last few minutes, in memory only, so that another method or model needs no second upload."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+
+from cxrcore.errors import CxrError
+from cxrcore.films.radiograph import Radiograph
+
+
+class RecentFilms:
+    """Films by a token that only the visitor's page knows.
+
+    A film is deleted after ``seconds``, when its visitor asks for it, or, the oldest first, when all together exceed
+    ``max_pixels``.
+    """
+
+    def __init__(self, seconds: float = 900, max_pixels: int = 100_000_000) -> None:
+        self.seconds, self.max_pixels = seconds, max_pixels
+        self._films: OrderedDict[str, tuple[Radiograph, threading.Timer]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, film: Radiograph) -> str:
+        """Store a film, without its values before windowing. Returns its token."""
+        token = secrets.token_urlsafe(16)
+        timer = threading.Timer(self.seconds, self.delete, [token])
+        timer.daemon = True
+        with self._lock:
+            self._films[token] = (replace(film, stored=None), timer)
+            while len(self._films) > 1 and sum(f.pixels.size for f, _ in self._films.values()) > self.max_pixels:
+                _, (_, oldest) = self._films.popitem(last=False)
+                oldest.cancel()
+            timer.start()
+        return token
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._films
+
+    def __getitem__(self, token: str) -> Radiograph:
+        """The film. Raises CxrError when it was deleted."""
+        with self._lock:
+            if token not in self._films:
+                raise CxrError("This film was already deleted from memory; please open it again.")
+            return self._films[token][0]
+
+    def delete(self, token: str) -> None:
+        """Delete a film; an unknown token is ignored."""
+        with self._lock:
+            if token in self._films:
+                self._films.pop(token)[1].cancel()
