@@ -137,10 +137,10 @@ class BundleConfig:
 
         Raises InvalidBundle when timm does not know it.
         """
-        import timm
+        from cxrcore.bundle.architectures import create_network
 
         try:
-            return timm.create_model(
+            return create_network(
                 self.architecture,
                 pretrained=False,
                 num_classes=len(self.labels),

@@ -97,9 +97,11 @@ def read_network(folder: Path, config: BundleConfig) -> nn.Module:
 
 def check_weights(folder: Path, config: BundleConfig) -> None:
     """Raise InvalidBundle where ``read_network`` would, sooner: no tensor is made only to be filled."""
-    import timm  # noqa: F401  # before the context below, which an import must not see
     import torch
 
+    from cxrcore.bundle.architectures import import_family
+
+    import_family(config.architecture)  # before the context below, which an import must not see
     with torch.device("meta"):  # shapes and nothing else
         network = config.build_network()
     _refuse_misfit(network, _read_tensors(folder), config, folder.name)
