@@ -19,7 +19,7 @@ def lazy_packages(*names: str) -> Iterator[None]:
     """Within the block, importing one of these packages (parents before children) leaves its own code for later.
 
     Its submodules import as usual, each once. The package's code runs at the first attribute that it lacks, in the same
-    module object, so whoever imports the package for itself notices nothing. Packages already imported stay as they are.
+    module object, so whoever imports the package itself notices nothing. Packages already imported stay as they are.
     """
     finder = _LazyFinder(names)
     with _lock:
