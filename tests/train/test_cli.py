@@ -193,12 +193,15 @@ def test_models_are_listed_with_their_label_sets(capsys):
     assert [line.split()[0] for line in out.splitlines()] == list(models)
 
 
-def test_version_and_completion(capsys):
+def test_version_and_completion(capsys, monkeypatch):
     assert run(capsys, "--version") == (0, f"cxr {cxrcore.__version__}\n", "")
+    assert "--install-completion" in run(capsys, "--help")[1]
+    for name, value in (("_CXR_COMPLETE", "complete_bash"), ("COMP_WORDS", "cxr ev"), ("COMP_CWORD", "1")):
+        monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as done:
-        main(["--show-completion", "bash"])
+        main([])
     assert done.value.code == 0
-    assert "_CXR_COMPLETE=complete_bash" in capsys.readouterr().out
+    assert capsys.readouterr().out.split() == ["evaluate"]
 
 
 def test_the_screens_get_model_host_and_port(capsys, monkeypatch):
