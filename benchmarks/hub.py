@@ -95,7 +95,8 @@ def measure_copies(bundle: Path, scratch: Path) -> tuple[str, str, str]:
     """The table's rows on push and pull, and the bundle's size in words."""
     from huggingface_hub import HfApi, snapshot_download
 
-    from cxrcore.publishing.push import prepare_push, pull_bundle, push_bundle
+    from cxrcore.hub.pull import pull_bundle
+    from cxrcore.publishing.push import prepare_push, push_bundle
 
     ready = scratch / "ready"
     prepare_push(bundle, ready, REPO)
@@ -133,7 +134,8 @@ def measure_copies(bundle: Path, scratch: Path) -> tuple[str, str, str]:
 def measure_openings(bundle: Path, scratch: Path) -> list[str]:
     """Rows: a folder, and the same bundle in the Hub's cache, with the Hub there and gone."""
     import cxrcore
-    from cxrcore.publishing.push import pull_bundle, push_bundle
+    from cxrcore.hub.pull import pull_bundle
+    from cxrcore.publishing.push import push_bundle
 
     home = scratch / "home"
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from cxrcore.bundle.folder import is_ensemble, read_config, read_ensemble
 from cxrcore.bundle.reference import origin
-from cxrcore.publishing.push import pull_bundle
+from cxrcore.hub.pull import pull_bundle
 
 
 def pull(repo: str, out: Path | None = None) -> Path:

@@ -1,7 +1,7 @@
-"""What pushing and pulling share: how a model on the Hub is named, which files it has, what goes wrong on the way.
+"""Access to the Hugging Face Hub for pushes and pulls: cache, timeouts, checksums, and errors in one sentence.
 
-The client is patient (23 s of retries before it says that nobody answers) and reads its environment only when it is
-imported. Here the first answer is waited for ``TIMEOUT_S`` seconds, and the environment is read at each call.
+The client retries for 23 s before it reports that the Hub is unreachable, and reads its environment only when
+imported. Here the first answer is awaited for ``TIMEOUT_S`` seconds, and the environment is read at each call.
 """
 
 from __future__ import annotations
@@ -13,156 +13,160 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from logging import ERROR
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from cxrcore.bundle.reference import MAIN, Reference
 from cxrcore.errors import HubError
+from cxrcore.storage import FULL
+
+if TYPE_CHECKING:
+    from huggingface_hub import DatasetInfo, HfApi, ModelInfo, RepoFile, SpaceInfo
+    from huggingface_hub.hf_api import RepoSibling
+
+    RepoInfo: TypeAlias = ModelInfo | DatasetInfo | SpaceInfo
+    HubFile: TypeAlias = RepoSibling | RepoFile
 
 T = TypeVar("T")
+Say = Callable[[str], object]  # receives progress messages, one line each
+Token = str | bool | None  # False: anonymous, so only what is public; None: HF_TOKEN's or the login's
 TIMEOUT_S = 5.0  # for the Hub's first answer
 TOKENS = "https://huggingface.co/settings/tokens"
-FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or one's share of it
-VISITOR_BYTES = 2_000_000_000  # what a screen fetches at most of one repository, for whoever asks
-Token = str | bool | None  # False: nobody's, so only what is public; None: HF_TOKEN's or the login's
+VISITOR_BYTES = 2_000_000_000  # the largest repository that a screen downloads for a visitor
 
 
 def endpoint() -> str | None:
-    """Where the Hub is; the client itself looks only once, when imported."""
+    """Address of the Hub from HF_ENDPOINT, read at each call; None for the client's default."""
     return os.environ.get("HF_ENDPOINT") or None
 
 
 def cache_folder() -> Path:
-    """The client's own cache of models, by the variables it reads, at this moment."""
+    """The client's cache of repositories, from HF_HUB_CACHE or HF_HOME, read at each call."""
     from huggingface_hub import constants
 
-    if named := os.environ.get("HF_HUB_CACHE"):
-        return Path(named).expanduser()
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
     if home := os.environ.get("HF_HOME"):
         return Path(home).expanduser() / "hub"
     return Path(constants.HF_HUB_CACHE)
 
 
-def checksum(path: Path, large: bool) -> str:
-    """What the Hub calls this content: the sha256 of a large file (LFS), git's sha1 of a small one."""
-    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-    with open(path, "rb") as opened:
-        while piece := opened.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+def list_files(api: HfApi, info: RepoInfo, repo_type: str = "model") -> dict[str, HubFile]:
+    """Files of a commit by path, each with the Hub's record of it: ``size``, ``blob_id``, ``lfs.sha256`` if large.
 
-
-def list_files(api: Any, info: Any, repo_type: str = "model") -> dict[str, Any]:
-    """The files of a commit by path, each with the Hub's record of it: ``size``, ``blob_id``, ``lfs.sha256`` if large.
-
-    ``info`` is the answer to model_info (dataset_info, space_info) with ``files_metadata``; mirrors and older Hubs
-    name the files there and no more, and are asked for their tree.
+    ``info`` is the answer of model_info, dataset_info or space_info with ``files_metadata``. Mirrors and older Hubs
+    give only names there, so their tree is requested as well.
     """
     from huggingface_hub import RepoFile
 
-    files = {file.rfilename: file for file in info.siblings or ()}
+    files: dict[str, HubFile] = {file.rfilename: file for file in info.siblings or ()}
     if all(file.blob_id and file.size is not None for file in files.values()):
         return files
     tree = api.list_repo_tree(info.id, recursive=True, revision=info.sha, repo_type=repo_type)
     return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
 
 
-def matches_listing(path: Path, file: Any) -> bool:
-    """Whether a file here has the content of one in a ``listing``."""
+def checksum(path: Path, large: bool) -> str:
+    """Checksum by which the Hub knows this content: sha256 of a large file (LFS), git's sha1 of a small one."""
+    with open(path, "rb") as file:
+        if large:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
+        return hashlib.file_digest(file, lambda: blob).hexdigest()
+
+
+def matches_listing(path: Path, file: HubFile) -> bool:
+    """Whether a local file has the content that a ``list_files`` record describes.
+
+    ``HfApi.verify_repo_checksums`` makes the same comparison. It requests the tree again for each call and checks every
+    file of the folder; here the record is at hand, and a file is checked on its own.
+    """
     return checksum(path, bool(file.lfs)) == (file.lfs.sha256 if file.lfs else file.blob_id)
 
 
-def wait_at_most(call: Callable[[], T], seconds: float = TIMEOUT_S) -> T:
-    """The call's answer, or TimeoutError after ``seconds``: names that do not resolve hang longer than any timeout."""
-    answer: list[T] = []
-    problem: list[BaseException] = []
+def wait_at_most(call: Callable[[], T], seconds: float | None = None) -> T:
+    """Return the result of ``call``, or raise TimeoutError after ``seconds`` (``TIMEOUT_S`` if not given).
+
+    The client's own timeout does not cover a host name that does not resolve.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            answer.append(call())
+            results.append(call())
         except BaseException as error:
-            problem.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(seconds)
-    if problem:
-        raise problem[0]
-    if not answer:
+    thread.join(TIMEOUT_S if seconds is None else seconds)
+    if errors:
+        raise errors[0]
+    if not results:
         raise TimeoutError
-    return answer[0]
+    return results[0]
 
 
 @contextmanager
 def quiet_client() -> Iterator[None]:
-    """The client without its warnings, which name folders of this machine, and with bars on a terminal only."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
+    """Silence the client's warnings, which name local folders, and draw progress bars on a terminal only."""
+    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    loud, drawn = logging.get_verbosity(), not (sys.stderr.isatty() or are_progress_bars_disabled())
-    logging.set_verbosity_error()
-    if drawn:
+    verbosity, hide_bars = logging.get_verbosity(), not (sys.stderr.isatty() or are_progress_bars_disabled())
+    logging.set_verbosity(ERROR)
+    if hide_bars:
         disable_progress_bars()
     try:
         yield
     finally:
-        logging.set_verbosity(loud)
-        if drawn:
+        logging.set_verbosity(verbosity)
+        if hide_bars:
             enable_progress_bars()
 
 
 @contextmanager
-def translate_hub_errors(reference: Reference, still_here: Callable[[], str] = str) -> Iterator[None]:
-    """Turn what can go wrong between here and the Hub into one sentence with the next step; never shows a token.
+def translate_hub_errors(reference: Reference, hint: Callable[[], str] = str) -> Iterator[None]:
+    """Turn an error of the client into a HubError: one sentence with the next step, never with a token.
 
-    ``still_here``: what to say after that the Hub cannot be reached.
+    ``hint``: what to say after "the Hub cannot be reached".
     """
-    import httpx2
+    try:
+        yield
+    except Exception as error:
+        sentence = _explain_answer(error, reference) or _explain_transfer(error, reference.repo, hint)
+        if sentence is None:
+            raise
+        raise HubError(sentence) from error
+
+
+def _explain_answer(error: Exception, reference: Reference) -> str | None:
+    """Explain an error that the Hub answered with, or a missing token; None for any other error."""
     from huggingface_hub import errors
 
     repo = reference.repo
-    try:
-        yield
-    except errors.LocalTokenNotFoundError as error:
-        raise HubError(
-            f"there is no Hugging Face token: set HF_TOKEN, or run `hf auth login`; make one that may write at {TOKENS}"
-        ) from error
-    except errors.GatedRepoError as error:
-        raise HubError(
-            f"{repo} is gated: ask for access on its page on the Hub, then set HF_TOKEN and run it again"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise HubError(
-            f"there is no model {repo} on the Hub, or it is private and not shown to you; check the name, or set "
-            "HF_TOKEN"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        whole = " (a commit by all its 40 digits)" if reference.shortened else ""
-        raise HubError(
-            f"{repo} has no revision {reference.revision or MAIN!r}; name one of its branches, tags or commits{whole}"
-        ) from error
-    except errors.HfHubHTTPError as error:
-        raise HubError(_told(error.response.status_code, repo)) from error
-    except (errors.LocalEntryNotFoundError, errors.FileMetadataError, errors.XetDownloadError) as error:
-        if (room := _disk(error)) is not None:
-            raise HubError(room) from error
-        raise HubError(_lost(still_here())) from error
-    except (httpx2.HTTPError, errors.OfflineModeIsEnabled, TimeoutError, ConnectionError) as error:
-        raise HubError(_lost(still_here())) from error
-    except RuntimeError as error:
-        if "Error while uploading" not in str(error):
-            raise
-        raise HubError(f"the upload to {repo} broke off; whole files are kept there: run it again") from error
-    except OSError as error:
-        if "Consistency check failed" in str(error):
-            raise HubError(f"the download of {repo} broke off; run it again") from error
-        if (room := _disk(error)) is not None:
-            raise HubError(room) from error
-        raise
+    full_hash = " (a commit by all its 40 digits)" if reference.shortened else ""
+    sentences = {
+        errors.LocalTokenNotFoundError: "there is no Hugging Face token: set HF_TOKEN, or run `hf auth login`; make "
+        f"one that may write at {TOKENS}",
+        errors.GatedRepoError: f"{repo} is gated: ask for access on its page on the Hub, then set HF_TOKEN and run it "
+        "again",
+        errors.RepositoryNotFoundError: f"there is no model {repo} on the Hub, or it is private and not shown to you; "
+        "check the name, or set HF_TOKEN",
+        errors.RevisionNotFoundError: f"{repo} has no revision {reference.revision or MAIN!r}; name one of its "
+        f"branches, tags or commits{full_hash}",
+    }
+    for kind, sentence in sentences.items():
+        if isinstance(error, kind):
+            return sentence
+    return _explain_status(error.response.status_code, repo) if isinstance(error, errors.HfHubHTTPError) else None
 
 
-def _told(status: int, repo: str) -> str:
+def _explain_status(status: int, repo: str) -> str:
     owner = repo.split("/")[0]
-    known = {
+    sentences = {
         401: f"the Hub refuses the token, which is wrong or has expired: make one that may write at {TOKENS}, "
         "then set HF_TOKEN or run `hf auth login`",
         402: f"the Hub asks for a paid plan for {repo} (402): make it public, or see "
@@ -173,15 +177,29 @@ def _told(status: int, repo: str) -> str:
         416: f"the download of {repo} broke off; run it again",
         429: "the Hub asks to slow down (429); wait a few minutes and run it again",
     }
-    return known.get(status, f"the Hub cannot do this for {repo} just now ({status}); run it again later")
+    return sentences.get(status, f"the Hub cannot do this for {repo} just now ({status}); run it again later")
 
 
-def _lost(still_here: str) -> str:
-    return f"the Hugging Face Hub cannot be reached, or the line broke; {still_here or 'run it again later'}"
+def _explain_transfer(error: Exception, repo: str, hint: Callable[[], str]) -> str | None:
+    """Explain a full disk, a lost connection or a broken transfer; None for any other error."""
+    import httpx2
+    from huggingface_hub import errors
+
+    download_errors = (errors.LocalEntryNotFoundError, errors.FileMetadataError, errors.XetDownloadError)
+    connection_errors = (httpx2.HTTPError, errors.OfflineModeIsEnabled, TimeoutError, ConnectionError)
+    if isinstance(error, download_errors + connection_errors):
+        disk = _explain_disk(error) if isinstance(error, download_errors) else None
+        return disk or (f"the Hugging Face Hub cannot be reached, or the line broke; {hint() or 'run it again later'}")
+    if isinstance(error, RuntimeError) and "Error while uploading" in str(error):
+        return f"the upload to {repo} broke off; whole files are kept there: run it again"
+    if isinstance(error, OSError):
+        broke = "Consistency check failed" in str(error)
+        return f"the download of {repo} broke off; run it again" if broke else _explain_disk(error)
+    return None
 
 
-def _disk(error: BaseException | None) -> str | None:
-    """What to say of a cache that cannot be written, looking through what the client wrapped around the cause."""
+def _explain_disk(error: BaseException | None) -> str | None:
+    """Explain a cache that cannot be written to, from the errors that the client wrapped; None for other causes."""
     while error is not None:
         number = getattr(error, "errno", None)
         if number in FULL:

@@ -25,8 +25,9 @@ from cxrcore.bundle.folder import EMBEDDED, is_bundle_file, is_ensemble, member_
 from cxrcore.bundle.reference import Reference, parse_reference
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import CxrError, HubError
+from cxrcore.hub.cache import cached_snapshot
 from cxrcore.hub.client import TIMEOUT_S, endpoint, translate_hub_errors, wait_at_most
-from cxrcore.hub.pull import cached, pull_bundle
+from cxrcore.hub.pull import pull_bundle
 from cxrcore.models.opening import find_bundle
 from cxrcore.publishing.push import copy_for_others
 from cxrcore.resources import ROOT
@@ -150,7 +151,7 @@ def _pull(reference: Reference, offline: bool, say: Say) -> tuple[Path, bool]:
             about = wait_at_most(lambda: HfApi(endpoint=endpoint()).model_info(reference.repo, timeout=TIMEOUT_S))
         return folder, bool(about.private or about.gated)
     except HubError as error:
-        here = cached(reference) if offline else None
+        here = cached_snapshot(reference) if offline else None
         if here is None:
             raise
         say(f"{error}; {reference.repo} is pinned to {here.name[:12]}, which is here")

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from cxrcore.bundle.folder import is_ensemble, member_folders, read_config, read_ensemble
 from cxrcore.bundle.reference import MAIN, Reference, origin, parse_reference, reference_to
 from cxrcore.errors import HubError, InvalidBundle
+from cxrcore.hub.cache import cached_references, cached_snapshot
 from cxrcore.hub.client import VISITOR_BYTES, Token
-from cxrcore.hub.pull import cached, cached_references, newer_revision, open_reference, pull_bundle
+from cxrcore.hub.pull import newer_revision, open_reference, pull_bundle
 
 if TYPE_CHECKING:
     from cxrcore.models.base import Model
@@ -124,7 +125,7 @@ class HubCatalog:
         if not self.open_to_visitors or self._token is False:
             return {}
         references = {name: parse_reference(name) for name in cached_references(self._token)}
-        folders = {name: cached(reference, self._token) for name, reference in references.items() if reference}
+        folders = {name: cached_snapshot(reference, self._token) for name, reference in references.items() if reference}
         return {name: folder for name, folder in folders.items() if folder}
 
     def newer(self, name: str) -> NewerRevision | None:
@@ -154,7 +155,7 @@ class HubCatalog:
         token = self._token_for(here)
         branch = self._branches.get(name)
         if branch is None:
-            main = cached(Reference(here.repo), token)
+            main = cached_snapshot(Reference(here.repo), token)
             if origin(main) != name:
                 return None  # an older commit, chosen on purpose
             branch = Reference(here.repo)
@@ -165,7 +166,7 @@ class HubCatalog:
         """The name of a model and its folder, fetched if need be; nothing is loaded. Raises as ``open``."""
         reference = _read(text)
         token = self._token_for(reference)
-        folder = None if newest else cached(reference, token)
+        folder = None if newest else cached_snapshot(reference, token)
         if folder is None:
             folder = self._fetch(reference, token, newest)
         name = str(origin(folder))

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from cxrcore.bundle.folder import EMBEDDED, embedded_models, read_config, read_metrics
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
 from cxrcore.evaluation.summary import summarise
+from cxrcore.hub.pull import pull_bundle
 from cxrcore.predictions.record import Predictions
-from cxrcore.publishing.push import check_push, prepare_push, pull_bundle, push_bundle
+from cxrcore.publishing.push import check_push, prepare_push, push_bundle
 from tests.hub import TOKEN, Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet, run_on, unreachable
 
