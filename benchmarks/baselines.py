@@ -37,12 +37,13 @@ from cxrcore.datasets.cache import open_films
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import CxrError, InvalidDataset
 from cxrcore.evaluation.evaluate import BATCH, ScoredFilms, evaluate, splits_of
+from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.summary import summarise
 from cxrcore.films.preprocessing import unpack
 from cxrcore.metrics.discrimination import macro_auroc
 from cxrcore.models.classifier import Classifier
 from cxrcore.predictions.record import Predictions
-from cxrcore.text import with_interval
+from cxrcore.text import NumberFormat
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, the inverse of the penalty on standardised columns
 FEATURES = "pneumonia-resnet18"
@@ -94,8 +95,8 @@ def regress(columns: np.ndarray, table: FilmTable, splits: np.ndarray) -> tuple[
     return max(tried, key=lambda one: macro_auroc(table.targets[val], one[0][val]).value or 0.0)
 
 
-def scores_of(probabilities: np.ndarray, table: FilmTable, splits: np.ndarray, name: str) -> dict:
-    """The content of metrics.json on the test patients."""
+def scores_of(probabilities: np.ndarray, table: FilmTable, splits: np.ndarray, name: str) -> Metrics:
+    """The scores of the test patients."""
     test = np.flatnonzero(splits == "test")
     films = table.select(test)
     predictions = Predictions(
@@ -109,11 +110,11 @@ def scores_of(probabilities: np.ndarray, table: FilmTable, splits: np.ndarray, n
     return summarise(predictions, dataset="nih", split="test", model=name)
 
 
-def model_scores(model: Classifier, data: Path, test_films: int, again: bool) -> tuple[dict, str]:
+def model_scores(model: Classifier, data: Path, test_films: int, again: bool) -> tuple[Metrics, str]:
     """The model's metrics on the test patients, and where they come from."""
     stored = [m for m in model.info["metrics"] if (m["dataset"], m["split"], m["n"]) == ("nih", "test", test_films)]
     if stored and not again:
-        return stored[0], "stored"
+        return Metrics.from_dict(stored[0]), "stored"
     with tempfile.TemporaryDirectory() as folder:
         return evaluate(model, "nih", data, "test", Path(folder)), "measured again"
 
@@ -139,12 +140,12 @@ def compare(reference: str, data: Path, again: bool) -> None:
         print(f"{name}: {values.shape[1]} columns, C = {strength:g} chosen on validation patients")
     told[model.name], origin = model_scores(model, data, int((splits == "test").sum()), again)
     own = told[model.name]
-    print(f"{model.name}: {origin}, {own['split_origin']} split\nfilms: {counts}; test patients: {own['n_patients']}\n")
+    print(f"{model.name}: {origin}, {own.origin.label}\nfilms: {counts}; test patients: {own.n_patients}\n")
     print(f"| finding | with / without | {' | '.join(told)} |\n{'|---' * (len(told) + 2)}|")
-    for finding, scores in own["findings"].items():
-        cells = [with_interval(metrics["findings"][finding]["auroc"]) for metrics in told.values()]
-        print(f"| {finding} | {scores['n_pos']} / {scores['n_neg']} | {' | '.join(cells)} |")
-    print(f"| mean | | {' | '.join(with_interval(metrics['macro']['auroc']) for metrics in told.values())} |")
+    for finding, scores in own.findings.items():
+        cells = [NumberFormat().estimate(metrics.findings[finding].auroc) for metrics in told.values()]
+        print(f"| {finding} | {scores.n_pos} / {scores.n_neg} | {' | '.join(cells)} |")
+    print(f"| mean | | {' | '.join(NumberFormat().estimate(metrics.macro.auroc) for metrics in told.values())} |")
 
 
 def main() -> int:

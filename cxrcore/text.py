@@ -1,50 +1,85 @@
-"""Scores told: a few lines for a terminal, and JSON that refuses NaN. Loads no torch."""
+"""Numbers, intervals and sizes as text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
-
-UNDEFINED = "- (undefined)"
-
-
-def as_table(metrics: dict) -> str:
-    """The scores of a split in a few lines for a terminal."""
-    names = list(metrics["findings"])
-    width = max(map(len, [*names, "mean"]))
-    lines = [
-        f"{metrics['dataset']}, {metrics['split']} ({metrics['split_origin']} split): "
-        f"{metrics['n']} films of {metrics['n_patients']} patients",
-        f"{'':{width}}  with  without  AUROC (95 %)          sensitivity  specificity",
-    ]
-    for name, scores in metrics["findings"].items():
-        rates = "".join(f"{_short(scores[key]):>13}" for key in ("sensitivity", "specificity"))
-        area = with_interval(scores["auroc"], undefined=UNDEFINED)
-        lines.append(f"{name:{width}}  {scores['n_pos']:4}  {scores['n_neg']:7}  {area:20}{rates}")
-    mean = with_interval(metrics["macro"]["auroc"], undefined=UNDEFINED)
-    lines.append(f"{'mean':{width}}  {'':4}  {'':7}  {mean}")
-    if metrics.get("accuracy") is not None:
-        lines.append(f"accuracy {metrics['accuracy']:.3f}")
-    return "\n".join(lines)
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 
-def with_interval(estimate: Mapping[str, Any], signed: bool = False, undefined: str = "-") -> str:
-    """``0.871 (0.852-0.890)``, or the bare value where there is no interval; ``signed``: ``+0.012 (-0.003 to +0.027)``.
+class HasInterval(Protocol):
+    """Anything with a value and the ends of its interval, such as ``metrics.intervals.Estimate``."""
 
-    ``estimate`` has value, low and high, as in metrics.json; ``undefined`` is said where the value is null.
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How a number and its interval are written; ``None`` is an undefined number.
+
+    >>> NumberFormat().estimate({"value": 0.8712, "low": 0.852, "high": 0.89})
+    '0.871 (0.852-0.890)'
+    >>> NumberFormat(digits=1, factor=100, unit=" %").estimate({"value": 0.8712, "low": 0.852, "high": 0.89})
+    '87.1 % (85.2-89.0 %)'
+    >>> NumberFormat(signed=True).estimate({"value": 0.012, "low": -0.003, "high": 0.027})
+    '+0.012 (-0.003 to +0.027)'
     """
-    value, low, high = (estimate[part] for part in ("value", "low", "high"))
-    if value is None:
-        return undefined
-    sign, between = ("+", " to ") if signed else ("", "-")
-    return f"{value:{sign}.3f}" + ("" if low is None else f" ({low:{sign}.3f}{between}{high:{sign}.3f})")
+
+    digits: int = 3
+    factor: float = 1
+    unit: str = ""
+    signed: bool = False  # a plus before positive numbers
+    leading_zero: bool = True  # False: .871, as journals print numbers that cannot pass 1
+    minus: str = "-"
+    between: str = "-"  # between the ends of an interval; " to " where an end has a sign
+    undefined: str = "-"
+
+    def number(self, value: float | None) -> str:
+        """One number with its unit, e.g. ``0.871`` or ``87.1 %``."""
+        return self.undefined if value is None else self._digits(value) + self.unit
+
+    def interval(self, low: float | None, high: float | None) -> str:
+        """The ends of an interval without their unit, e.g. ``0.852-0.890``; empty where undefined."""
+        if low is None or high is None:
+            return ""
+        ends = self._digits(low), self._digits(high)
+        signs = (self.minus, "+")
+        return (" to " if any(end.startswith(signs) for end in ends) else self.between).join(ends)
+
+    def estimate(self, estimate: HasInterval | Mapping[str, Any] | None) -> str:
+        """A number and its interval, e.g. ``0.871 (0.852-0.890)``; the number alone where it has no interval."""
+        value, low, high = ends(estimate)
+        interval = self.interval(low, high)
+        return self.number(value) + (f" ({interval}{self.unit})" if value is not None and interval else "")
+
+    def _digits(self, value: float) -> str:
+        text = f"{value * self.factor:{'+' if self.signed else ''}.{self.digits}f}"
+        if not self.leading_zero:
+            text = re.sub(r"^([+-]?)0\.", r"\1.", text)
+        return text.replace("-", self.minus)
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def ends(estimate: HasInterval | Mapping[str, Any] | None) -> tuple[float | None, float | None, float | None]:
+    """Value, low and high of a record or of its JSON; three times None for None."""
+    if estimate is None:
+        return None, None, None
+    if isinstance(estimate, Mapping):
+        return estimate.get("value"), estimate.get("low"), estimate.get("high")
+    return estimate.value, estimate.low, estimate.high
 
 
 def size_text(count: int) -> str:
+    """A number of bytes for a reader.
+
+    >>> size_text(4_200_000), size_text(812)
+    ('4.2 MB', '1 kB')
+    """
     if count < 1_000_000:
         return f"{max(count // 1000, 1)} kB"
     if count < 1_000_000_000:

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cxrcore.evaluation.score import ORIGINS
+from cxrcore.evaluation.split_origin import split_origin
 from cxrcore.metrics.intervals import Estimate
 from dashboard import state
 from dashboard.host import may_type_folders
@@ -18,12 +18,7 @@ from dashboard.sources.source import Source
 NOTE = "For research and teaching only, never for diagnosis."
 SOURCE = "source"  # where app.py leaves the open source for the page
 FORMAT = "picture-format"
-_BADGES = {  # of a split: what it is worth, and Streamlit's colour for it
-    "official": ("green", "the data's own test list: comparable with other work on it"),
-    "own": ("blue", "patients that this model's training held out: not comparable with official test lists"),
-    "random": ("orange", "films drawn at random: scores run higher than on the official list"),
-    "unknown": ("gray", "nobody says how these films were chosen, or whether the model was trained on them"),
-}
+_BADGES = {"official": "green", "own": "blue", "random": "orange", "unknown": "gray"}
 
 
 def current_source() -> Source:
@@ -53,14 +48,14 @@ def show_caveats(source: Source, whole: bool = True) -> None:
 
 def badge(source: Source) -> None:
     """Whose numbers, on which films, and what kind of split; the split's word is never left out."""
-    colour, worth = _BADGES[source.badge]
+    origin = split_origin(source.badge)
     patients = source.metrics["n_patients"]
     counts = f"{source.metrics['n']:,} films of {patients:,} patient{'' if patients == 1 else 's'}"
     films = " ".join(part for part in (source.dataset, source.split) if part)
     told = f" `{source.origin}`" if source.origin else ""
     st.markdown(
-        f"**{escape(source.name)}**{told} on {escape(films)} · {counts} · :{colour}-badge[{ORIGINS[source.badge]}]",
-        help=f"{ORIGINS[source.badge].capitalize()}: {worth}.",
+        f"**{escape(source.name)}**{told} on {escape(films)} · {counts} · :{_BADGES[origin.key]}-badge[{origin.label}]",
+        help=f"{origin.label.capitalize()}. {origin.explanation}",
     )
 
 

@@ -9,12 +9,14 @@ from tqdm import tqdm
 
 from cxrcore.errors import CxrError
 from cxrcore.evaluation.compare import compare_tables, same_films
-from cxrcore.evaluation.score import choose_split, told_beside
+from cxrcore.evaluation.score import choose_split, metrics_beside
 from cxrcore.evaluation.thresholds import read_thresholds, validation_points
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.predictions.record import Predictions
-from cxrcore.text import UNDEFINED, with_interval
+from cxrcore.text import NumberFormat
+
+_GAP = NumberFormat(signed=True, undefined="- (undefined)")
 
 
 def compare(
@@ -46,7 +48,7 @@ def as_text(result: dict) -> str:
         lines.append(f"only in one table, left out: {', '.join(result['findings_left_out'])}")
     lines += ["", f"{'AUROC':{width}}   with   first  second  first - second (95 %)        p  p (Holm)"]
     for name, entry in (*result["findings"].items(), ("mean", result["macro"])):
-        gap = with_interval(entry["difference"], signed=True, undefined=UNDEFINED)
+        gap = _GAP.estimate(entry["difference"])
         films = "" if name == "mean" else str(entry["first"]["n_pos"])
         areas = "  ".join(f"{_number(entry[side]['value']):>6}" for side in ("first", "second"))
         p = f"{_p(entry['p']):>7}  {_p(entry['p_holm']) if name != 'mean' else '':>8}"
@@ -71,7 +73,7 @@ def _points(path: Path, table: Predictions) -> OperatingPoints | None:
     own = validation_points(table)
     if own is not None:
         return own
-    if told_beside(path):
+    if metrics_beside(path):
         try:
             return read_thresholds(str(path.parent / "metrics.json"), table.labels)
         except CxrError:

@@ -9,9 +9,9 @@ from tqdm import tqdm
 import cxrcore
 from cxrcore.errors import CxrError
 from cxrcore.evaluation.evaluate import evaluate
+from cxrcore.evaluation.record import as_table
 from cxrcore.models.distributed import join_processes
 from cxrcore.models.golden import self_test
-from cxrcore.text import as_table
 
 
 def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Path) -> dict:
@@ -30,4 +30,4 @@ def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Pa
     metrics = evaluate(model, dataset, data, split, out, progress=bar, say=say)
     say(as_table(metrics))
     say(f"scores written to {out}")
-    return metrics
+    return metrics.to_dict()

@@ -7,11 +7,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxrcore.errors import CxrError
+from cxrcore.evaluation.record import as_table
 from cxrcore.evaluation.score import score_file
 from cxrcore.evaluation.thresholds import read_thresholds
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.storage import write_json
-from cxrcore.text import as_table
 
 CURVES = "curves.json"
 
@@ -34,12 +34,12 @@ def measure(
     scored = score_file(predictions, table, split=split, points=given, tune_fraction=tune_fraction)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, scored.metrics)
+        write_json(out, scored.metrics.to_dict())
         write_json(out.parent / CURVES, scored.curves)
     except OSError:
         raise CxrError(f"cannot write {out.name!r}; choose another --out") from None
     tqdm.write(as_table(scored.metrics))
-    if scored.points is None and (why := next(iter(scored.metrics["findings"].values())).get("why")):
+    if scored.points is None and (why := next(iter(scored.metrics.findings.values())).why):
         tqdm.write(f"no thresholds: {why.split(': ', 1)[-1]}")
     tqdm.write(f"scores written to {out}")
-    return scored.metrics
+    return scored.metrics.to_dict()

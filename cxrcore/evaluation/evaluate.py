@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cxrcore.datasets.cache import open_films
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
+from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.summary import curves, summarise
 from cxrcore.films.preprocessing import unpack
 from cxrcore.models.base import Model
@@ -54,7 +55,7 @@ def evaluate(
     out: Path,
     progress: Callable = iter,
     say: Callable[[str], None] = lambda text: None,
-) -> dict:
+) -> Metrics:
     """Score ``model`` on a split of a known dataset; ``out`` gets predictions.parquet, metrics.json and curves.json.
 
     ``split``: ``test`` is the source's official list where there is one, else (and for ``train`` and ``val``) the
@@ -88,7 +89,7 @@ def score_split(
     out: Path,
     origin: str,
     accelerator: Accelerator | None = None,
-) -> dict:
+) -> Metrics:
     """Predict films, write predictions, metrics and curves into ``out``, and return the metrics.
 
     ``sizes``: the films at the size of each network of the model, one for all but ensembles; ``origin``: ``official``
@@ -110,11 +111,11 @@ def score_split(
         metadata={name: np.array(column) for name, column in table.metadata.items()},
     )
     metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)
-    metrics["split_origin"] = origin
+    metrics = replace(metrics, split_origin=origin)
     if accelerator is None or accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         predictions.write(out / "predictions.parquet")
-        write_json(out / "metrics.json", metrics)
+        write_json(out / "metrics.json", metrics.to_dict())
         write_json(out / "curves.json", curves(predictions, split=split))
     return metrics
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,19 @@ class Estimate:
         if None in numbers and not self.why:
             raise ValueError("an estimate with a missing part says why")
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: null where undefined, and a ``why`` only then."""
         data = asdict(self)
         if self.why is None:
             del data["why"]
         return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
+        """Read what ``to_dict`` wrote; a missing part that says no why was not recorded."""
+        value, low, high = (data.get(name) for name in ("value", "low", "high"))
+        why = data.get("why") or ("not recorded" if None in (value, low, high) else None)
+        return cls(value, low, high, data.get("method", "none"), data.get("n_pos", 0), data.get("n_neg", 0), why)
 
     @property
     def triple(self) -> tuple[float, float, float] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +27,14 @@ class Recalibration:
     intercept: Estimate  # of the same line, in logits
     in_the_large: Estimate  # intercept with the slope held at 1: above 0, the finding is commoner than predicted
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {name: getattr(self, name).to_dict() for name in ("slope", "intercept", "in_the_large")}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recalibration:
+        """Read what ``to_dict`` wrote. Raises KeyError where a part is missing."""
+        return cls(*(Estimate.from_dict(data[name]) for name in ("slope", "intercept", "in_the_large")))
 
 
 def recalibration(

@@ -24,7 +24,7 @@ from cxrcore.errors import InvalidDataset, InvalidPredictions
 from cxrcore.findings import LABEL_SETS, NIH15, Finding, Kind, LabelSet
 from cxrcore.predictions.column_names import MEANINGS, findings_of, guess_columns, known_finding
 from cxrcore.predictions.record import Predictions, check_each_once, check_probabilities, sums_to_one
-from cxrcore.predictions.table_reader import MAX_BYTES, Source, TableFile, plain_name
+from cxrcore.predictions.table_reader import MAX_BYTES, TableFile, TableSource, table_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,10 @@ _MAX_CLASSES = 100  # names in a column of them
 
 
 def read_predictions(
-    source: Source, labels: Source | None = None, mapping: Mapping[str, str] | None = None, split: str = "test"
+    source: TableSource,
+    labels: TableSource | None = None,
+    mapping: Mapping[str, str] | None = None,
+    split: str = "test",
 ) -> Predictions:
     """The predictions in a CSV (plain or gzipped) or Parquet file, beside what was true; ``notes`` tell what to say.
 
@@ -104,7 +107,7 @@ class Labels:
         return findings_of(self.frame.columns, "target")
 
 
-def read_labels(source: Source) -> Labels:
+def read_labels(source: TableSource) -> Labels:
     """A label file: NIH's, or a table with a column of films and one a finding (0, 1, -1 or empty for unknown).
 
     In place of those, one column of class names will do (``Normal``, ``Effusion|Mass``, empty for unknown).
@@ -137,7 +140,7 @@ def _labels_of(file: TableFile, columns: Mapping[str, str]) -> Labels:
     frame = file.read(kept)
     labels = _labels_in(frame, findings) if findings else _classes_in(frame, columns["class"], file)
     truth = labels.frame.assign(image=_images(frame["image"], file))
-    return replace(labels, frame=truth, dataset=plain_name(file.name))
+    return replace(labels, frame=truth, dataset=table_name(file.name))
 
 
 def _relabelled(own: Predictions, known: Labels) -> Predictions:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyarrow import NativeFile
 
 SCHEMA = 1
+PREDICTIONS = "predictions.parquet"
 _KEY = b"cxrcore"
 _IDENTITY = ("image", "patient_id", "split")
 _SUM_TOLERANCE = 1e-3  # of multiclass rows, for tables rounded by others

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Source = str | os.PathLike | bytes | BinaryIO  # a path, a file's bytes, or an open binary file such as an upload
+TableSource = str | os.PathLike | bytes | BinaryIO  # a path, a file's bytes, or an open binary file such as an upload
 
 MAX_ROWS = 1_000_000  # films; the largest public collection has fewer
 MAX_BYTES = 400_000_000  # of the columns kept
@@ -38,7 +38,7 @@ class TableFile:
     content: Path | bytes
 
     @classmethod
-    def of(cls, source: Source, name: str = "") -> TableFile:
+    def of(cls, source: TableSource, name: str = "") -> TableFile:
         """From a path, bytes, or an open binary file. Raises InvalidPredictions where there is no such file."""
         if isinstance(source, bytes):
             return cls(name or "this table", source)
@@ -227,7 +227,7 @@ class _Dialect:
     header: list[str]
 
 
-def plain_name(name: str) -> str:
+def table_name(name: str) -> str:
     """A table's file name without what says how it is packed: ``mine`` for ``mine.csv.gz``."""
     return re.sub(r"(\.(csv|parquet|gz))+$", "", name, flags=re.IGNORECASE)
 

@@ -16,7 +16,8 @@ import numpy as np
 from cxrcore.bundle.folder import is_ensemble, read_config, read_ensemble
 from cxrcore.errors import InvalidBundle
 from cxrcore.evaluation.literature import published
-from cxrcore.evaluation.score import ORIGINS, UNKNOWN, Scored
+from cxrcore.evaluation.score import Scored
+from cxrcore.evaluation.split_origin import split_origin
 from cxrcore.evaluation.subgroups import RULE, Gap, groups_of, subgroup_gaps
 from cxrcore.findings import Finding
 from cxrcore.metrics.decision_curves import decision_curve
@@ -27,14 +28,8 @@ from cxrcore.reporting import charts as figures
 from cxrcore.resources import ASSETS
 
 FOLDER = ASSETS / "report"
-_BADGES = {
-    "official": "The test list that the data's makers published: comparable with other work that keeps to it.",
-    "own": "Patients that this project held out, as the source has no official list: not comparable with other splits.",
-    "random": "A random split: scores on one are usually higher than on an official list, so never compare the two.",
-    UNKNOWN: "Nobody here vouches that these patients were not learned from: read every score as an upper bound.",
-}
 RULES = {"youden": "greatest sensitivity + specificity (Youden)", "best_f1": "best F1"}
-_CHOSEN = {"val": "validation patients", GIVEN: "films that nobody names", UNKNOWN: "films that nobody names"}
+_CHOSEN = {"val": "validation patients", GIVEN: "films that nobody names", "unknown": "films that nobody names"}
 _RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
 
 
@@ -77,7 +72,7 @@ def remarks_of(reference: str) -> list[str]:
 
 def from_scored(scored: Scored) -> Evaluation:
     """The evaluation of a table that was just scored."""
-    return Evaluation(scored.metrics, scored.curves, scored.films, scored.films.notes)
+    return Evaluation(scored.metrics.to_dict(), scored.curves, scored.films, scored.films.notes)
 
 
 def render(evaluations: Sequence[Evaluation], remarks: Sequence[str] = ()) -> str:
@@ -110,8 +105,7 @@ def render(evaluations: Sequence[Evaluation], remarks: Sequence[str] = ()) -> st
 def _page(evaluation: Evaluation, anchor: str) -> dict[str, Any]:
     """Everything that the template says about one evaluation."""
     metrics = evaluation.metrics
-    origin = metrics.get("split_origin", UNKNOWN)
-    origin = origin if origin in ORIGINS else UNKNOWN
+    origin = split_origin(metrics.get("split_origin"))
     rows = [
         _finding(name, scores, evaluation, f"{anchor}-{k}")
         for k, (name, scores) in enumerate(metrics["findings"].items())
@@ -127,9 +121,9 @@ def _page(evaluation: Evaluation, anchor: str) -> dict[str, Any]:
     return {
         "anchor": anchor,
         "metrics": metrics,
-        "origin": origin,
-        "badge": ORIGINS[origin],
-        "badge_means": _BADGES[origin],
+        "origin": origin.key,
+        "badge": origin.label,
+        "badge_means": origin.explanation,
         "validation": metrics["split"] == "val",
         "rows": rows,
         "ranked": ranked,

@@ -30,6 +30,7 @@ from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import TrainingStopped
 from cxrcore.evaluation.evaluate import ScoredFilms, forward_films, score_split, split_csv, split_digest
+from cxrcore.evaluation.record import as_table
 from cxrcore.explain.heatmap import evidence_levels, map_ceilings, strengths
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.preprocessing import unpack
@@ -40,7 +41,6 @@ from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
 from cxrcore.models.golden import write_golden
 from cxrcore.publishing.model_card import write_model_card
-from cxrcore.text import as_table
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import Recipe, read_recipe
 from cxrcore.training.heads import fold_training_head, put_training_head

@@ -28,7 +28,8 @@ from cxrcore.bundle.reference import origin
 from cxrcore.datasets.boxes import BOXES, Box, read_boxes
 from cxrcore.datasets.files import first_ten
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle, InvalidPredictions
-from cxrcore.evaluation.score import ORIGINS, score_table
+from cxrcore.evaluation.score import score_table
+from cxrcore.evaluation.split_origin import SPLIT_ORIGINS
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.operating_points import OperatingPoints, disease_of
@@ -83,7 +84,7 @@ class Source:
     def badge(self) -> Badge:
         """Where the split comes from."""
         origin = self.metrics.get("split_origin")
-        known: Badge = origin if origin in ORIGINS else "unknown"  # type: ignore[assignment]
+        known: Badge = origin if origin in SPLIT_ORIGINS else "unknown"  # type: ignore[assignment]
         return known
 
     @property
@@ -215,7 +216,7 @@ def _bundle_source(reference: str, place: Path, folder: Path) -> Source:
             metrics = curves = None
     if films is not None and (metrics is None or curves is None):
         scored = score_table(films, points=points, dataset=folder.name.rpartition("-")[0], model=name)
-        metrics, curves, films = metrics or scored.metrics, curves or scored.curves, scored.films
+        metrics, curves, films = metrics or scored.metrics.to_dict(), curves or scored.curves, scored.films
     if metrics is None or curves is None:
         raise InvalidBundle(f"evaluation {folder.name!r} lacks its metrics or curves; run cxr evaluate again")
     labels = _labels_of(bundle, config, films, metrics)
@@ -267,7 +268,7 @@ def _scored_source(reference: str, name: str, table: Predictions, split: str) ->
         name=name,
         evaluation=split,
         labels=table.labels,
-        metrics=scored.metrics,
+        metrics=scored.metrics.to_dict(),
         curves_of=lambda: scored.curves,
         predictions=scored.films,
         points=scored.points,

@@ -56,7 +56,7 @@ def test_a_broken_upload_gets_a_sentence_and_the_next_one_works(case: str) -> No
     checked(at.file_uploader(key="upload").set_value(("mine.csv", table(), "text/csv")).run())
     assert not at.error
     assert "80 films of 40 patients" in words(at)
-    assert "split of unknown origin" in words(at)
+    assert "unknown whether the model saw these patients" in words(at)
 
 
 def test_an_upload_with_one_class_says_what_is_undefined() -> None:
@@ -142,12 +142,12 @@ def test_scores_that_are_not_of_the_films_beside_them_are_noticed(tmp_path: Path
     at = open_page("overview", model=str(tmp_path))
     assert "metrics.json beside predictions.parquet is not of these films" in words(at).replace("\\", "")
     assert cards(at)["Mean AUROC"] == f"{stored(PHANTOM, 'phantom-test')['macro']['auroc']['value']:.3f}"
-    assert "split of unknown origin" in words(at)
+    assert "unknown whether the model saw these patients" in words(at)
     for name in ("metrics.json", "curves.json"):
         (tmp_path / name).write_bytes((own / name).read_bytes())
     at = open_page("overview", model=str(tmp_path))
     assert "not of these films" not in words(at)
-    assert "split of unknown origin" not in words(at)
+    assert "unknown whether the model saw these patients" not in words(at)
 
 
 def kept_of(film: str) -> set[str]:

@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
 from cxrcore.bundle.folder import embedded_models
-from cxrcore.evaluation.score import ORIGINS
+from cxrcore.evaluation.split_origin import split_origin
 from cxrcore.predictions.record import Predictions
 from dashboard.sources.source import open_source
 from tests.dashboard.opening import (
@@ -53,7 +53,7 @@ def chexnet(data_dir: Path) -> dict[str, str]:
 def test_every_page_asks_a_question_and_names_model_and_split(page: str, model: str) -> None:
     at = open_page(page, model=model)
     assert at.header[0].value.endswith("?")
-    assert ORIGINS[open_source(model).badge] in words(at)
+    assert split_origin(open_source(model).badge).label in words(at)
     assert model in words(at)
     assert "never for diagnosis" in words(at)
     assert charts(at)
@@ -214,7 +214,7 @@ def test_published_table_has_scikit_learns_areas_and_references(chexnet: dict[st
     for name, row in table.iterrows():
         finding = str(name).replace(" ", "_")
         assert row["auroc"] == pytest.approx(roc_auc_score(y.str.contains(finding), p[f"prob_{finding}"]), abs=1e-9)
-    assert "split of unknown origin" in words(at)
+    assert "unknown whether the model saw these patients" in words(at)
     assert "Wang 2017, official split 0.799; CheXNet 2017, random split 0.889" in words(at)
 
 

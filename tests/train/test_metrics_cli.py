@@ -16,7 +16,7 @@ from cxrcore.evaluation import score as scoring
 from cxrcore.evaluation.compare import compare_calls, mcnemar
 from cxrcore.findings import NIH14
 from cxrcore.predictions.import_table import read_predictions
-from cxrcore.text import with_interval
+from cxrcore.text import NumberFormat
 from train.compare import compare
 from train.metrics import measure
 
@@ -278,8 +278,9 @@ def test_mcnemar_is_exact_for_single_films_and_durkalskis_where_patients_repeat(
         ((None, None, None), False, "-"),
     ],
 )
-def test_an_interval_is_told_in_one_way(numbers, signed, text):
-    assert with_interval(dict(zip(("value", "low", "high"), numbers, strict=True)), signed) == text
+def test_an_estimate_is_written_in_one_way(numbers, signed, text):
+    estimate = dict(zip(("value", "low", "high"), numbers, strict=True))
+    assert NumberFormat(signed=signed).estimate(estimate) == text
 
 
 def test_curves_are_drawn_only_when_asked_for(table, monkeypatch):

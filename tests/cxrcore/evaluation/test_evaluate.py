@@ -80,7 +80,7 @@ def test_the_run_s_own_scores_come_out_again(toy_run, again):
 
 @pytest.mark.parametrize("split", ["val", "train"])
 def test_every_split_is_told_again_from_the_recipe(split, toy_run, kermany_like, tmp_path):
-    metrics = evaluate(cxrcore.load(toy_run), "kermany", kermany_like, split, tmp_path)
+    metrics = evaluate(cxrcore.load(toy_run), "kermany", kermany_like, split, tmp_path).to_dict()
     with (toy_run / "training/split.csv").open() as file:
         expected = {row["image"] for row in csv.DictReader(file) if row["split"] == split}
     assert set(Predictions.read(tmp_path / "predictions.parquet").images) == expected
@@ -165,7 +165,7 @@ def test_all_scores_films_of_another_source(toy_run, tmp_path):
         rows.append(f"{n}.png,{n // 2},{int(n % 3 == 0)},{int(n % 3 != 0)}")
     (films / "labels.csv").write_text("\n".join(rows) + "\n")
     model = cxrcore.load(toy_run)
-    metrics = evaluate(model, "csv", films, "all", tmp_path / "out")
+    metrics = evaluate(model, "csv", films, "all", tmp_path / "out").to_dict()
     assert (metrics["n"], metrics["n_patients"], metrics["dataset"], metrics["split"]) == (12, 6, "csv", "all")
     assert metrics["findings"]["Pneumonia"]["n_pos"] == 8
     table = Predictions.read(tmp_path / "out/predictions.parquet")
@@ -179,10 +179,10 @@ def test_all_scores_films_of_another_source(toy_run, tmp_path):
 
 def test_an_official_list_is_kept_and_badged(make_bundle, nih_like, tmp_path):
     model = cxrcore.load(make_bundle("resnet10t", NIH14, size=32))
-    metrics = evaluate(model, "nih", nih_like, "test", tmp_path / "test")
+    metrics = evaluate(model, "nih", nih_like, "test", tmp_path / "test").to_dict()
     assert (metrics["split_origin"], metrics["n"], metrics["n_patients"]) == ("official", 6, 2)
     assert set(Predictions.read(tmp_path / "test/predictions.parquet").patient_ids) == {"0", "1"}
-    assert evaluate(model, "nih", nih_like, "all", tmp_path / "all")["split_origin"] == "own"
+    assert evaluate(model, "nih", nih_like, "all", tmp_path / "all").split_origin == "own"
     with pytest.raises(InvalidDataset, match="no official val list"):
         evaluate(model, "nih", nih_like, "val", tmp_path / "val")
 
@@ -199,7 +199,7 @@ def test_a_model_that_learned_from_the_official_test_list_is_held_to_its_own_spl
 
 def test_an_ensemble_scores_the_mean_of_its_members_probabilities(again, toy_run, sibling, kermany_like, tmp_path):
     make_ensemble([toy_run, sibling], tmp_path / "pair")
-    metrics = evaluate(cxrcore.load(tmp_path / "pair"), "kermany", kermany_like, "test", tmp_path / "out")
+    metrics = evaluate(cxrcore.load(tmp_path / "pair"), "kermany", kermany_like, "test", tmp_path / "out").to_dict()
     parts = [Predictions.read(again / "predictions.parquet")]
     parts.append(Predictions.read(sibling / "evaluation/kermany-test/predictions.parquet"))
     both = Predictions.read(tmp_path / "out/predictions.parquet")

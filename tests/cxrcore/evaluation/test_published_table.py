@@ -53,12 +53,12 @@ def test_every_score_equals_scikit_learns_and_its_definition(data_dir):
     scored = score_table(table(data_dir), tune_fraction=0.2)
     for column, name in enumerate(NIH14):
         y, p = scored.films.targets[:, column] == 1, scored.films.probabilities[:, column]
-        scores = scored.metrics["findings"][name]
-        assert scores["auroc"]["value"] == pytest.approx(roc_auc_score(y, p), abs=1e-9)
-        assert scores["auprc"]["value"] == pytest.approx(average_precision_score(y, p), abs=1e-9)
-        assert scores["brier"] == pytest.approx(brier_score_loss(y, p), abs=1e-12)
-        assert scores["f1"] == pytest.approx(f1_score(y, p >= scores["threshold"]), abs=1e-12)
-        assert scores["ece"] == pytest.approx(ece_by_definition(y, p), abs=1e-12)
+        scores = scored.metrics.findings[name]
+        assert scores.auroc.value == pytest.approx(roc_auc_score(y, p), abs=1e-9)
+        assert scores.auprc.value == pytest.approx(average_precision_score(y, p), abs=1e-9)
+        assert scores.brier == pytest.approx(brier_score_loss(y, p), abs=1e-12)
+        assert scores.f1 == pytest.approx(f1_score(y, p >= scores.threshold), abs=1e-12)
+        assert scores.ece == pytest.approx(ece_by_definition(y, p), abs=1e-12)
 
 
 def test_plain_error_is_delongs_for_all_findings(data_dir):

@@ -43,7 +43,7 @@ def table(labels: LabelSet, n=900, seed=0) -> Predictions:
 
 
 def score(predictions, points=None, **kwargs):
-    result = summarise(predictions, points, dataset="made", split="test", model="m", **kwargs)
+    result = summarise(predictions, points, dataset="made", split="test", model="m", **kwargs).to_dict()
     assert json.loads(json.dumps(result, allow_nan=False)) == result  # plain types, no NaN
     no_silent_nulls(result)
     return result

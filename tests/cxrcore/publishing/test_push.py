@@ -89,11 +89,9 @@ def test_ids_that_are_not_public_leave_as_hashes(hub: Hub, tmp_path: Path) -> No
     assert theirs.n_patients == ours.n_patients < len(ours)
     assert set(theirs.metadata) == {"age_years"}
     assert max(theirs.metadata["age_years"]) == 90
-    scores = [
-        summarise(table, None, dataset="csv", split="test", model="m")["macro"]["auroc"] for table in (ours, theirs)
-    ]
-    assert scores[0]["value"] == pytest.approx(scores[1]["value"])
-    assert scores[0]["low"] == pytest.approx(scores[1]["low"])
+    scores = [summarise(table, None, dataset="csv", split="test", model="m").macro.auroc for table in (ours, theirs)]
+    assert scores[0].value == pytest.approx(scores[1].value)
+    assert scores[0].low == pytest.approx(scores[1].low)
     assert b"," + b"mueller" not in sent["evaluation/phantom-test/boxes.csv"]
     boxed = {line.split(",")[0] for line in sent["evaluation/phantom-test/boxes.csv"].decode().splitlines()[1:]}
     assert boxed <= set(theirs.images)  # they still find their films

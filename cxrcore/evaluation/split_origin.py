@@ -1,0 +1,52 @@
+"""Where a split comes from: the badge that every score carries on the command line, the screens, reports and cards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SplitOrigin:
+    """One kind of split and what its scores are worth."""
+
+    key: str  # ``split_origin`` in metrics.json
+    label: str
+    patients: str  # who was scored, for a sentence
+    explanation: str
+
+
+OFFICIAL = SplitOrigin(
+    "official",
+    "official split",
+    "official test list",
+    "The test list that the data's makers published: comparable with other work that uses it.",
+)
+OWN = SplitOrigin(
+    "own",
+    "own split",
+    "held-out patients",
+    "Patients that this model's training held out: not comparable with official test lists.",
+)
+RANDOM = SplitOrigin(
+    "random",
+    "random split",
+    "films drawn at random",
+    "Films drawn at random: scores are usually higher than on an official list, so never compare the two.",
+)
+UNKNOWN = SplitOrigin(
+    "unknown",
+    "unknown whether the model saw these patients",
+    "patients of unknown origin",
+    "Nothing records how these films were chosen, or whether the model was trained on them: read every score as an "
+    "upper bound.",
+)
+SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, OWN, RANDOM, UNKNOWN)}
+
+
+def split_origin(key: str | None) -> SplitOrigin:
+    """The origin of that key; ``UNKNOWN`` for any other.
+
+    >>> split_origin("own").label
+    'own split'
+    """
+    return SPLIT_ORIGINS.get(key or "", UNKNOWN)
