@@ -33,13 +33,13 @@ from tqdm import tqdm
 
 import cxrcore
 from cxrcore.datasets import read_dataset
-from cxrcore.datasets.cache import open_films
+from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import CxrError, InvalidDataset
-from cxrcore.evaluation.evaluate import BATCH, ScoredFilms, evaluate, splits_of
+from cxrcore.evaluation.evaluate import evaluate, splits_of
+from cxrcore.evaluation.forward import forward_films
 from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.summary import summarise
-from cxrcore.films.preprocessing import unpack
 from cxrcore.metrics.discrimination import macro_auroc
 from cxrcore.models.classifier import Classifier
 from cxrcore.predictions.record import Predictions
@@ -49,15 +49,14 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, the inverse of th
 FEATURES = "pneumonia-resnet18"
 
 
-def read_films(model: Classifier, data: Path) -> ScoredFilms:
+def read_films(model: Classifier, data: Path) -> DecodedFilms:
     """The NIH films in ``data``, with the labels of one model and at its size."""
     table = read_dataset("nih", data, model.labels)
-    decoded = open_films(
+    return open_films(
         table,
         model.preprocessing,
         progress=lambda films: tqdm(films, total=len(table), unit="film", desc="reading", disable=None, leave=False),
     )
-    return ScoredFilms(decoded.table, decoded.pixels, decoded.rows)
 
 
 def person(table: FilmTable) -> np.ndarray:
@@ -67,15 +66,14 @@ def person(table: FilmTable) -> np.ndarray:
     return np.column_stack([np.nan_to_num(age, nan=np.nanmean(age)), sex == "M", sex == "F", view == "AP"])
 
 
-def pooled(model: Classifier, films: ScoredFilms) -> np.ndarray:
+def pooled(model: Classifier, films: DecodedFilms) -> np.ndarray:
     """What the head of a network sees of each film, float32 (N, D)."""
-    parts = []
-    for start in tqdm(range(0, len(films.rows), BATCH), unit="batch", desc="features", disable=None, leave=False):
-        batch = torch.from_numpy(unpack(films.pixels[films.rows[start : start + BATCH]])).unsqueeze(1)
-        with torch.inference_mode():
-            features = model.network.forward_features(model.preprocessing.normalise(batch))
-            parts.append(model.network.forward_head(features, pre_logits=True).numpy())
-    return np.concatenate(parts)
+
+    def forward(batch: torch.Tensor) -> list[torch.Tensor]:
+        features = model.network.forward_features(model.preprocessing.normalise(batch))
+        return [model.network.forward_head(features, pre_logits=True)]
+
+    return forward_films(films, forward, model.device)[0]
 
 
 def regress(columns: np.ndarray, table: FilmTable, splits: np.ndarray) -> tuple[np.ndarray, float]:
@@ -130,7 +128,7 @@ def compare(reference: str, data: Path, again: bool) -> None:
     small = open_films(films.table, frozen.preprocessing)
     columns = {
         "age, sex, view": person(films.table),
-        "frozen features": pooled(frozen, ScoredFilms(small.table, small.pixels, small.rows)),
+        "frozen features": pooled(frozen, small),
     }
     counts = ", ".join(f"{name} {int((splits == name).sum())}" for name in ("train", "val", "test"))
     told = {}

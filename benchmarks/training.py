@@ -35,7 +35,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torchvision import datasets, transforms
 
-from cxrcore.datasets.cache import Decoded, open_films
+from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.table import FilmTable
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import PNEUMONIA2
@@ -43,8 +43,8 @@ from cxrcore.phantom import draw_phantom
 from cxrcore.training import loop
 from cxrcore.training.augmentation import Augmentation
 from cxrcore.training.config import ModelConfig, OptimizerConfig, Recipe
-from cxrcore.training.loop import Films, train_network
-from cxrcore.training.reporters import Watcher
+from cxrcore.training.loop import train_network
+from cxrcore.training.reporters import EpochRow, Reporter
 
 SIDE = 224
 CLASSES = PNEUMONIA2.names
@@ -124,7 +124,7 @@ def same_batch_again(*arguments: Any) -> Iterator[Any]:
         yield replace(first, step=step, parts=parts)
 
 
-_real_batches = loop._batches
+_real_batches = loop.batches_of
 
 
 def table_of(folder: Path) -> FilmTable:
@@ -135,7 +135,7 @@ def table_of(folder: Path) -> FilmTable:
     return FilmTable("benchmark", PNEUMONIA2, paths, names, names, targets, (None,) * len(paths))
 
 
-def ours(architecture: str, decoded: Decoded, batch: int, device: torch.device, repeats: int) -> Epoch:
+def ours(architecture: str, decoded: DecodedFilms, batch: int, device: torch.device, repeats: int) -> Epoch:
     """The second epoch of ``train_network`` on films that each come ``repeats`` times."""
     recipe = Recipe(
         name="benchmark",
@@ -145,21 +145,18 @@ def ours(architecture: str, decoded: Decoded, batch: int, device: torch.device, 
         augmentation=Augmentation(flip=0.5, rotation=10, contrast=0.2, brightness=0.2),
         optimizer=OptimizerConfig(epochs=2, batch_size=batch, name="adam", weight_decay=0, lr=1e-4, clip=0),
     )
-    rows = np.tile(np.arange(len(decoded.table)), repeats)
-    train = Films(
-        decoded.pixels, decoded.rows[rows], decoded.table.targets[rows], tuple(decoded.table.images[i] for i in rows)
-    )
-    val = Films(decoded.pixels, decoded.rows[:8], decoded.table.targets[:8], decoded.table.images[:8])
-    lines: list[dict] = []
+    train = decoded.select(np.tile(np.arange(len(decoded)), repeats))
+    val = decoded.select(np.arange(8))
+    lines: list[EpochRow] = []
 
-    class Listener(Watcher):
-        def epoch_ended(self, row: dict, network: object, best: bool) -> None:
+    class Listener(Reporter):
+        def epoch_ended(self, row: EpochRow, network: object, best: bool) -> None:
             lines.append(row)
 
     network = timm.create_model(architecture, num_classes=2)
     accelerator = Accelerator(mixed_precision="no", cpu=device.type == "cpu")
     with tempfile.TemporaryDirectory() as folder:
-        train_network(network, recipe, train, val, Path(folder), accelerator=accelerator, watcher=Listener())
+        train_network(network, recipe, train, val, Path(folder), accelerator=accelerator, reporter=Listener())
     return Epoch(lines[-1]["images_per_second"], lines[-1]["data_wait"])
 
 
@@ -207,7 +204,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 found["plain"].append(next(plain))
                 found["ours"].append(ours(architecture, decoded, options.batch, device, repeats))
-                with patch.object(loop, "_batches", same_batch_again):
+                with patch.object(loop, "batches_of", same_batch_again):
                     found["memory"].append(ours(architecture, decoded, options.batch, device, repeats))
             (p, p_wait), (o, o_wait), (m, _) = (middle(epochs) for epochs in found.values())
             ratio, share = (ratio_of(found["ours"], found[other]) for other in ("plain", "memory"))

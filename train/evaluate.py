@@ -27,7 +27,7 @@ def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Pa
     except OSError:
         raise CxrError(f"cannot write into {out.name!r}; choose another --out") from None
     bar = (lambda films: tqdm(films, unit="film", desc="reading", disable=None, leave=False)) if first else iter
-    metrics = evaluate(model, dataset, data, split, out, progress=bar, say=say)
+    metrics = evaluate(model, dataset, data, split, out, progress=bar, log=say)
     say(as_table(metrics))
     say(f"scores written to {out}")
     return metrics.to_dict()

@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ Identity = tuple[str, int, int]  # image id, bytes, time of modification in ns
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedFilms:
     """The readable films of a dataset, at the network's size."""
 
     table: FilmTable  # readable films only, length N
@@ -57,6 +57,14 @@ class Decoded:
     rows: np.ndarray  # int64 (N,): film i of the table is pixels[rows[i]]
     skipped: tuple[str, ...]  # "image: why", a line for each unreadable film
     fresh: bool  # decoded by this call, not found in the cache
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select(self, films: np.ndarray) -> DecodedFilms:
+        """Only these films: a bool mask (N,), or their indices in any order."""
+        index = np.arange(len(self))[films]
+        return replace(self, table=self.table.select(index), rows=self.rows[index])
 
     def take(self, films: np.ndarray | slice) -> np.ndarray:
         """These films of the table, float32 (n, h, w) in [0, 1]."""
@@ -76,7 +84,7 @@ def open_films(
     preprocessing: Preprocessing,
     cache: Path | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
-) -> Decoded:
+) -> DecodedFilms:
     """A dataset's films from the cache, decoded into it first where they are not there yet.
 
     Several processes may call this at once: one decodes, the others wait and open what it made. An interrupted decoding
@@ -125,7 +133,7 @@ def _decode(path: Path, preprocessing: Preprocessing) -> np.ndarray | str:
 
 def _find(
     folder: Path, table: FilmTable, films: list[Identity], preprocessing: Preprocessing, drop_changed: bool = False
-) -> Decoded | None:
+) -> DecodedFilms | None:
     """An entry that holds all of these films as they would be decoded today."""
     for entry in _entries(folder):
         decoded = _open(entry, table, films, fresh=False)
@@ -142,7 +150,7 @@ def _entries(folder: Path) -> list[Path]:
     return [facts.parent for facts in sorted(folder.glob(f"*/{_FILMS}")) if facts.parent.suffix != _PART]
 
 
-def _open(entry: Path, table: FilmTable, films: list[Identity], fresh: bool) -> Decoded | None:
+def _open(entry: Path, table: FilmTable, films: list[Identity], fresh: bool) -> DecodedFilms | None:
     """The entry's films of this table; None where it is damaged or lacks some."""
     try:
         facts = json.loads((entry / _FILMS).read_text("utf-8"))
@@ -157,10 +165,10 @@ def _open(entry: Path, table: FilmTable, films: list[Identity], fresh: bool) -> 
     skipped = [f"{table.images[i]}: {unreadable[row]}" for i, row in enumerate(rows) if row in unreadable]
     _refuse_many(skipped, len(films), len(films))
     kept = np.array([row not in unreadable for row in rows])
-    return Decoded(table.select(np.flatnonzero(kept)), pixels, rows[kept], tuple(skipped), fresh)
+    return DecodedFilms(table.select(np.flatnonzero(kept)), pixels, rows[kept], tuple(skipped), fresh)
 
 
-def _agrees(decoded: Decoded, table: FilmTable, preprocessing: Preprocessing) -> bool:
+def _agrees(decoded: DecodedFilms, table: FilmTable, preprocessing: Preprocessing) -> bool:
     """Whether a few films, decoded again, are what the cache holds: no if a library reads them differently now."""
     for i in np.unique(np.linspace(0, len(decoded.table) - 1, COMPARED).astype(int)):
         if not np.array_equal(_decode(decoded.table.paths[i], preprocessing), decoded.pixels[decoded.rows[i]]):

@@ -1,50 +1,34 @@
-"""How good is a model on these films? The same scores at the end of training, and later from the weights alone."""
+"""Score a model on a split of a dataset, from its weights: at the end of training, and whenever asked later."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 
 from cxrcore.datasets import read_dataset
-from cxrcore.datasets.cache import open_films
+from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
+from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.summary import curves, summarise
-from cxrcore.films.preprocessing import unpack
 from cxrcore.models.base import Model
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
 from cxrcore.predictions.record import Predictions
 from cxrcore.storage import write_json
 
-BATCH = 64  # fixed, so that a film's numbers do not depend on how many processes share the work
-ALL = "all"
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredFilms:
-    """Films of one dataset at a network's size: a table's rows and where their pixels lie."""
-
-    table: FilmTable
-    pixels: np.ndarray  # uint16 (M, h, w), see preprocessing.pack
-    rows: np.ndarray  # int (N,), a row of pixels for each row of the table
-
-    def select(self, mask: np.ndarray) -> ScoredFilms:
-        """Only the films that a bool mask (N,) picks."""
-        index = np.flatnonzero(mask)
-        return ScoredFilms(self.table.select(index), self.pixels, self.rows[index])
+ALL = "all"  # the split that holds every film
 
 
 def evaluate(
@@ -53,29 +37,29 @@ def evaluate(
     data: Path,
     split: str,
     out: Path,
-    progress: Callable = iter,
-    say: Callable[[str], None] = lambda text: None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    log: Callable[[str], None] = lambda text: None,
 ) -> Metrics:
     """Score ``model`` on a split of a known dataset; ``out`` gets predictions.parquet, metrics.json and curves.json.
 
-    ``split``: ``test`` is the source's official list where there is one, else (and for ``train`` and ``val``) the
-    patients held out when the model was trained, told by its recipe and checked against the split's stored hash;
-    ``all`` is every film, for films it has not been trained on. Returns the metrics. Raises InvalidDataset where the
-    split cannot be told. Under ``torchrun`` or ``accelerate launch`` the processes share the films.
+    ``split``: ``test`` is the source's official list where there is one. Otherwise, and for ``train`` and ``val``, the
+    patients are those that the model's recipe held out, checked against the stored hash of its split. ``all`` is every
+    film, for films that the model was not trained on. Returns the metrics. Raises InvalidDataset where the split is
+    unknown. Under ``torchrun`` or ``accelerate launch`` the processes share the films.
     """
     accelerator = join_processes()
     table = read_dataset(dataset, data, model.labels)
     for note in table.notes:
-        say(note)
+        log(note)
     sizes = []
     for member in members_of(model):
         with accelerator.main_process_first():
-            decoded = open_films(table, member.preprocessing, progress=progress)
-        sizes.append(ScoredFilms(decoded.table, decoded.pixels, decoded.rows))
-    if decoded.skipped:
-        say(f"{len(decoded.skipped)} of {len(table)} films cannot be read and are left out:")
-    for line in decoded.skipped:
-        say(f"skipped {line}")
+            sizes.append(open_films(table, member.preprocessing, progress=progress))
+    skipped = sizes[-1].skipped
+    if skipped:
+        log(f"{len(skipped)} of {len(table)} films cannot be read and are left out:")
+    for line in skipped:
+        log(f"skipped {line}")
     where, origin = splits_of(model, sizes[0].table, split, listed=table)
     if not (where == split).any():
         raise InvalidDataset(f"no film of {dataset} is in split {split!r}")
@@ -84,7 +68,7 @@ def evaluate(
 
 def score_split(
     model: Model,
-    sizes: Sequence[ScoredFilms],
+    sizes: Sequence[DecodedFilms],
     split: str,
     out: Path,
     origin: str,
@@ -92,22 +76,23 @@ def score_split(
 ) -> Metrics:
     """Predict films, write predictions, metrics and curves into ``out``, and return the metrics.
 
-    ``sizes``: the films at the size of each network of the model, one for all but ensembles; ``origin``: ``official``
-    or ``own``, the badge that every score travels with.
+    ``sizes``: the films at the size of each network of the model (several for an ensemble only). ``origin``:
+    ``official`` or ``own``, shown with every score.
     """
     table = sizes[0].table
-    scores = []
-    for member, films in zip(members_of(model), sizes, strict=True):
-        logits, _ = forward_films(member, films, accelerator, maps=False)
-        scores.append((logits, member.probabilities(logits)))
+    members = members_of(model)
+    logits = [
+        logits_and_maps(member, films, accelerator, maps=False)[0] for member, films in zip(members, sizes, strict=True)
+    ]
+    probabilities = [member.probabilities(values) for member, values in zip(members, logits, strict=True)]
     predictions = Predictions(
         labels=table.labels,
         images=np.array(table.images),
         patient_ids=np.array(table.patient_ids),
         split=np.full(len(table), split),
         targets=table.targets,
-        probabilities=np.mean([found for _, found in scores], axis=0).astype(np.float32),
-        logits=np.mean([found for found, _ in scores], axis=0),
+        probabilities=np.mean(probabilities, axis=0).astype(np.float32),
+        logits=np.mean(logits, axis=0),
         metadata={name: np.array(column) for name, column in table.metadata.items()},
     )
     metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)
@@ -120,33 +105,13 @@ def score_split(
     return metrics
 
 
-def forward_films(
-    model: Classifier, films: ScoredFilms, accelerator: Accelerator | None = None, maps: bool = True
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Logits (N, C) and, where wanted and had, maps (N, C, h, w); each film once and in order."""
-    rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    found: list[tuple[int, np.ndarray, np.ndarray | None]] = []
-    for start in list(range(0, len(films.rows), BATCH))[rank::world]:
-        batch = torch.from_numpy(unpack(films.pixels[films.rows[start : start + BATCH]])).unsqueeze(1)
-        logits, places = model.forward(model.preprocessing.normalise(batch.to(model.device)))
-        kept = places.cpu().numpy() if maps and places is not None else None
-        found.append((start, logits.cpu().numpy(), kept))
-    if world > 1:
-        found = gather_object(found)
-    found.sort(key=lambda item: item[0])
-    all_maps = [places for _, _, places in found if places is not None]
-    return np.concatenate([logits for _, logits, _ in found]), np.concatenate(all_maps) if all_maps else None
-
-
 def split_digest(table: FilmTable, splits: np.ndarray) -> str:
-    """SHA-256 of split.csv: which film of which patient went where."""
+    """SHA-256 of ``split_csv``, hexadecimal: identifies which film of which patient is in which split."""
     return hashlib.sha256(split_csv(table, splits).encode()).hexdigest()
 
 
 def split_csv(table: FilmTable, splits: np.ndarray) -> str:
-    """The text of training/split.csv."""
-    import csv
-
+    """The text of training/split.csv: image, patient_id and split of every film."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "patient_id", "split"))
@@ -156,44 +121,44 @@ def split_csv(table: FilmTable, splits: np.ndarray) -> str:
 
 def members_of(model: Model) -> tuple[Classifier, ...]:
     """The networks behind a model: itself, or an ensemble's members."""
-    found: tuple[Any, ...] = getattr(model, "members", (model,))
-    return found
+    members: Any = getattr(model, "members", (model,))
+    return tuple(members)
 
 
 def splits_of(model: Model, table: FilmTable, split: str, listed: FilmTable | None = None) -> tuple[np.ndarray, str]:
-    """A split per film as ``evaluate`` tells it, (N,) str, empty for films in none, and where it comes from.
+    """The split of each film as ``evaluate`` defines it, str (N,), empty for films in none, and its origin.
 
     ``listed``: the dataset before unreadable films were left out, where that differs. Raises InvalidDataset where the
-    split cannot be told.
+    split is unknown.
     """
     if split not in (*SPLITS, ALL):
         raise InvalidDataset(f"no split {split!r}; choose one of: {', '.join((*SPLITS, ALL))}")
     if split == ALL:
         return np.full(len(table), ALL), "own"
     members = members_of(model)
-    learned = [member.config.provenance for member in members if member.config.provenance.get("dataset") == table.name]
-    if split == "test" and "test" in table.splits and all(facts.get("split_origin") != "own" for facts in learned):
+    trained = [member.config.provenance for member in members if member.config.provenance.get("dataset") == table.name]
+    if split == "test" and "test" in table.splits and all(facts.get("split_origin") != "own" for facts in trained):
         return np.array([name or "" for name in table.splits]), "official"
-    if len(learned) < len(members):
+    if len(trained) < len(members):
         raise InvalidDataset(
             f"{table.name} has no official {split} list, and {model.name} was not trained on it; use --split all"
         )
-    found = [_carved_again(member, table, listed or table, split) for member in members]
-    if any((splits != found[0]).any() for splits in found):
+    carved = [_carve_again(member, table, listed or table, split) for member in members]
+    if any((splits != carved[0]).any() for splits in carved):
         raise InvalidDataset(
             f"the members of {model.name} were trained on different patients; none are held out by all"
         )
-    return found[0], "official" if split in table.splits else "own"
+    return carved[0], "official" if split in table.splits else "own"
 
 
-def _carved_again(model: Classifier, table: FilmTable, listed: FilmTable, split: str) -> np.ndarray:
-    """The split a model was trained with, carved again as its recipe says and checked against its stored hash."""
+def _carve_again(model: Classifier, table: FilmTable, listed: FilmTable, split: str) -> np.ndarray:
+    """The split that a model was trained with, from its recipe, checked against its stored hash."""
     try:
         recipe: Any = yaml.safe_load((model.folder / "recipe.yaml").read_text("utf-8")) if model.folder else None
         data = recipe["data"]
         official, fractions = data.get("official_split", True), (data["val_fraction"], data["test_fraction"])
-        learned = set(limited(listed, data.get("limit", 0), recipe["seed"]).images)
-        rows = np.flatnonzero([image in learned for image in table.images])
+        used = set(limited(listed, data.get("limit", 0), recipe["seed"]).images)
+        rows = np.flatnonzero([image in used for image in table.images])
         splits = np.full(len(table), "", dtype="<U5")
         splits[rows] = carve(table.select(rows), official, *fractions, recipe["seed"])
     except (OSError, yaml.YAMLError, KeyError, TypeError):

@@ -1,13 +1,12 @@
-"""A run's state in one safetensors file, written whole or not at all, so that a killed run goes on where it was.
+"""A run's state in one safetensors file, written atomically, so that a killed run can resume.
 
-No pickle: tensors go in by name, numbers as JSON in the header. Random numbers need no state, since every step draws
-from a generator seeded by (run, epoch, step); the loader's position is the epoch and step.
+No pickle: tensors are stored by name, numbers as JSON in the header. Random numbers need no state, since every step
+draws from a generator seeded by (seed, epoch, step).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +16,33 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cxrcore.errors import CxrError, TrainingStopped
+from cxrcore.storage import atomic_write
 from cxrcore.training.config import Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
-BEST = "best.safetensors"  # the weights of the best epoch alone
+BEST = "best.safetensors"  # only the weights of the best epoch
 
 
 def save_tensors(
     path: Path, modules: dict[str, nn.Module], facts: dict[str, Any], extra: dict[str, torch.Tensor] | None = None
 ) -> None:
-    """Write modules, further tensors and JSON-able facts. Raises TrainingStopped when the disk does not take them; the
-    file before then stays whole.
-    """
-    tensors = {
-        f"{name}/{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()
-    }
-    part = path.with_suffix(".part")
+    """Write modules, further tensors and facts (JSON), atomically. Raises TrainingStopped when the disk is full."""
+    tensors = dict(extra or {})
+    for name, module in modules.items():
+        tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in {**tensors, **(extra or {})}.items()},
-            part,
-            metadata={"facts": json.dumps(facts)},
-        )
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        with atomic_write(path) as part:
+            save_file(tensors, part, metadata={"facts": json.dumps(facts)})
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
         raise TrainingStopped(f"the checkpoint could not be written ({error}); the one before it is whole") from None
 
 
 def save_checkpoint(
     path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: dict[str, Any]
 ) -> None:
-    """As ``save_tensors``, with the optimizer's state."""
+    """Write modules, the optimizer's state and facts; see ``save_tensors``."""
     state = {
         f"optimizer/{index}/{key}": torch.as_tensor(value)
         for index, entries in optimizer.state_dict()["state"].items()
@@ -63,7 +54,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> dict[str, Any]:
-    """Put a checkpoint's tensors back and return its facts; an empty dict where there is none.
+    """Restore a checkpoint's tensors and return its facts; an empty dict where there is no checkpoint.
 
     Raises TrainingStopped if it is damaged, of another recipe or of another network.
     """
@@ -74,7 +65,7 @@ def load_checkpoint(
     load_tensors(path, modules)
     try:
         with safe_open(path, framework="pt") as file:
-            entries: dict[int, dict] = {}
+            entries: dict[int, dict[str, torch.Tensor]] = {}
             for name in file.keys():  # noqa: SIM118 (no mapping)
                 if name.startswith("optimizer/"):
                     _, index, key = name.split("/")
@@ -86,7 +77,10 @@ def load_checkpoint(
 
 
 def load_tensors(path: Path, modules: dict[str, nn.Module]) -> dict[str, Any]:
-    """Put a file's tensors into modules and return its facts. Raises TrainingStopped if damaged or of others."""
+    """Load a file's tensors into modules and return its facts.
+
+    Raises TrainingStopped if it is damaged or of another network.
+    """
     facts = read_facts(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -102,34 +96,34 @@ def load_tensors(path: Path, modules: dict[str, nn.Module]) -> dict[str, Any]:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """A checkpoint's facts alone. Raises TrainingStopped when it is damaged."""
+    """A checkpoint's facts, without its tensors. Raises TrainingStopped if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()["facts"])
+            facts: dict[str, Any] = json.loads(file.metadata()["facts"])
+            return facts
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         raise TrainingStopped(f"{path.name} is damaged; start again without --resume") from None
 
 
-def refuse_other_recipe(before: dict, recipe: Recipe) -> None:
-    """Raises TrainingStopped naming the keys in which ``recipe`` differs from the one a run began with."""
-    if changed := _changed(before, recipe):
+def refuse_other_recipe(before: dict[str, Any], recipe: Recipe) -> None:
+    """Raise TrainingStopped naming the keys in which ``recipe`` differs from the one a run began with."""
+    if changed := _changed_keys(before, recipe):
         raise TrainingStopped(f"cannot resume: the recipe changed in {', '.join(changed)}; choose another --out")
 
 
-def _changed(before: dict, recipe: Recipe) -> list[str]:
-    """Dotted keys in which the recipe of a checkpoint differs; options it did not know yet count as their defaults.
+def _changed_keys(before: dict[str, Any], recipe: Recipe) -> list[str]:
+    """Dotted keys in which two recipes differ; an option that did not exist yet counts as its default.
 
-    Words for people, which change no weight, may differ.
+    Descriptions, which change no weight, may differ.
     """
     try:
         then = Recipe.from_dict(before).to_dict()
     except CxrError:
         return ["ways this version does not know"]
-    now = recipe.to_dict()
-    found = []
-    for key, value in now.items():
+    changed = []
+    for key, value in recipe.to_dict().items():
         if isinstance(value, dict):
-            found += [f"{key}.{inner}" for inner in value if value[inner] != then[key][inner]]
+            changed += [f"{key}.{inner}" for inner in value if value[inner] != then[key][inner]]
         elif value != then[key]:
-            found.append(key)
-    return [key for key in found if key not in ("reproduces", "data.note")]
+            changed.append(key)
+    return [key for key in changed if key not in ("reproduces", "data.note")]

@@ -1,4 +1,4 @@
-"""One training run, read top to bottom: set up, an epoch, a checkpoint, again, and the network at the end.
+"""The training loop: an epoch of steps, validation, a checkpoint, until the recipe's last epoch or an early stop.
 
 Deterministic: every random number comes from a generator seeded by (seed, epoch, step), so the same recipe on the same
 films, threads and library gives the same weights, interrupted or not. Several processes share each batch; losses are
@@ -9,284 +9,248 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed import broadcast
 
-from cxrcore.bundle.calibrators import to_probabilities
+from cxrcore.datasets.cache import DecodedFilms
 from cxrcore.errors import InvalidRecipe, TrainingStopped
-from cxrcore.films.preprocessing import Preprocessing
-from cxrcore.metrics.discrimination import auroc
+from cxrcore.evaluation.forward import unpack_on
 from cxrcore.models.distributed import join_processes
 from cxrcore.training.averaging import average_of
+from cxrcore.training.batches import Batch, batches_of
 from cxrcore.training.checkpoint import BEST, CHECKPOINT, load_checkpoint, load_tensors, save_checkpoint, save_tensors
 from cxrcore.training.config import Recipe
-from cxrcore.training.losses import Loss, labels_counted, make_loss
+from cxrcore.training.losses import make_loss
 from cxrcore.training.precision import autocast, scaler_for, training_dtype
-from cxrcore.training.prefetch import Ahead
+from cxrcore.training.prefetch import Prefetcher
 from cxrcore.training.progress import Progress
-from cxrcore.training.reporters import Watcher
+from cxrcore.training.reporters import Reporter
 from cxrcore.training.schedules import rate
 from cxrcore.training.unfreezing import set_trainable, train_mode
+from cxrcore.training.validation import ValidationScores, validate
 
-EVALUATION_BATCH = 64  # fixed, so that a film's numbers do not depend on how many processes share the work
 _OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
-
-
-@dataclass(frozen=True, eq=False)
-class Films:
-    """Films at the network's size with what is known of them; ``pixels`` may be a mapped file of more films."""
-
-    pixels: np.ndarray  # uint16 (M, h, w), see preprocessing.pack
-    rows: np.ndarray  # int (N,), which of them
-    targets: np.ndarray  # float32 (N, C), NaN unknown
-    images: tuple[str, ...]  # ids, length N
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-@dataclass
-class _Batch:
-    """What one process computes of one step: its share of every part of the batch."""
-
-    step: int
-    rows: np.ndarray  # of the whole batch
-    count: int  # labels in the whole batch
-    parts: list[tuple[torch.Tensor, torch.Tensor]]  # packed films and targets, one a part
 
 
 def train_network(
     network: Any,
     recipe: Recipe,
-    train: Films,
-    val: Films,
+    train: DecodedFilms,
+    val: DecodedFilms,
     folder: Path,
     resume: bool = False,
     accelerator: Accelerator | None = None,
-    watcher: Watcher | None = None,
+    reporter: Reporter | None = None,
 ) -> Any:
-    """Train ``network`` on ``train``, leaving checkpoints and the best weights under ``folder``.
+    """Train ``network`` on ``train``; checkpoints and the best epoch's weights go into ``folder``.
 
-    Returns the weights to keep (``keep.weights``): of the moving average where the recipe asks for one. Raises
-    TrainingStopped on a loss that is no number (naming films of that batch), too little memory, another recipe's
-    checkpoint, or a full disk.
+    Returns the network with the weights that ``keep.weights`` names, of the moving average where the recipe has one.
+    Raises TrainingStopped on a loss that is not finite (naming films of that batch), too little memory, a checkpoint
+    of another recipe, or a full disk.
     """
-    accelerator = accelerator or join_processes()
-    watcher = watcher or Watcher()
-    device, options = accelerator.device, recipe.optimizer
-    if options.batch_size < options.accumulate * accelerator.num_processes:
-        raise InvalidRecipe("optimizer.batch_size must be at least optimizer.accumulate times the processes")
-    network = network.to(device).to(memory_format=torch.channels_last)
-    optimizer = _make_optimizer(network, recipe)
-    average = average_of(network, options.ema) if options.ema else None
-    kept = average.module if average is not None else network
-    modules = {"network": network} | ({"average": average} if average is not None else {})
-    dtype = training_dtype(options.precision, device)
-    scaler = scaler_for(dtype, device)
-    loss_of = make_loss(recipe.loss, recipe.loss_name, train.targets, device)
-    steps = math.ceil(len(train) / options.batch_size)
+    trainer = Trainer(network, recipe, train, val, folder, accelerator or join_processes(), reporter or Reporter())
+    if resume:
+        trainer.restore()
+    return trainer.run()
 
-    facts = load_checkpoint(folder / CHECKPOINT, modules, optimizer, recipe) if resume else {}
-    if facts.get("scaler"):
-        scaler.load_state_dict(facts["scaler"])
-    progress = Progress(facts.get("metrics", []), smaller_is_better=recipe.keep.metric == "val_loss")
-    epoch, first_step, losses = facts.get("epoch", 0), facts.get("step", 0), list(facts.get("losses", []))
-    watcher.start(recipe, len(train), epoch)
-    wrapped: Any = None
 
-    while epoch < options.epochs and not progress.stalled(recipe.keep.patience):
-        started, waited, saved = time.perf_counter(), 0.0, time.monotonic()
-        if set_trainable(network, recipe.model, epoch) or wrapped is None:
-            wrapped = None  # lets go of the hooks on parameters that no longer learn, or did not before
-            wrapped = accelerator.prepare_model(network) if accelerator.num_processes > 1 else network
-        train_mode(network)
-        watcher.epoch_started(epoch, first_step)
-        batches = Ahead(_batches(train, recipe, epoch, first_step, accelerator))
-        for batch in batches:
-            lr = rate(options, epoch * steps + batch.step, steps, progress.reductions(options.plateau_patience))
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            try:
-                with autocast(device, dtype):
-                    loss = _step(wrapped, batch, loss_of, recipe, accelerator, scaler, optimizer, epoch)
-            except _OUT_OF_MEMORY:
-                half = max(1, options.batch_size // options.accumulate // 2)
-                raise TrainingStopped(
-                    f"not enough memory for {options.batch_size // options.accumulate} films at once; "
-                    f"try --set optimizer.accumulate={math.ceil(options.batch_size / half)}"
-                ) from None
-            if not math.isfinite(loss):
-                raise TrainingStopped(
-                    f"the loss became {loss} in epoch {epoch + 1}, step {batch.step + 1}, on films such as "
-                    f"{', '.join(train.images[i] for i in batch.rows[:3])}; try a smaller optimizer.lr"
-                )
-            if average is not None:
-                average.update_parameters(network)
-            losses.append(loss)
-            watcher.step(len(batch.rows), loss)
-            if time.monotonic() - saved > 60 * recipe.keep.checkpoint_minutes and batch.step + 1 < steps:
-                state = {"epoch": epoch, "step": batch.step + 1, "losses": losses, "metrics": progress.values}
-                _save(accelerator, folder, modules, optimizer, recipe, scaler, state)
-                saved = time.monotonic()
-        waited, seconds = batches.waited, time.perf_counter() - started
-        if accelerator.num_processes > 1:
-            for buffer in kept.buffers():  # each process has its own batch norm statistics; the first's are stored
+class Trainer:
+    """One training run: a network, everything that changes with it, and the steps that change it."""
+
+    def __init__(
+        self,
+        network: Any,  # a timm module
+        recipe: Recipe,
+        train: DecodedFilms,
+        val: DecodedFilms,
+        folder: Path,
+        accelerator: Accelerator,
+        reporter: Reporter,
+    ) -> None:
+        options = recipe.optimizer
+        if options.batch_size < options.accumulate * accelerator.num_processes:
+            raise InvalidRecipe("optimizer.batch_size must be at least optimizer.accumulate times the processes")
+        self.recipe, self.train, self.val, self.folder = recipe, train, val, folder
+        self.accelerator, self.reporter = accelerator, reporter
+        self.device, self.processes = accelerator.device, accelerator.num_processes
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.wrapped: Any = None  # the network as the processes share it; remade when other parameters learn
+        self.optimizer = _make_optimizer(self.network, recipe)
+        self.average = average_of(self.network, options.ema) if options.ema else None
+        self.scored = self.network if self.average is None else self.average.module  # validated, and returned
+        self.dtype = training_dtype(options.precision, self.device)
+        self.scaler = scaler_for(self.dtype, self.device)
+        self.loss_of = make_loss(recipe.loss, recipe.loss_name, train.table.targets, self.device)
+        self.steps = math.ceil(len(train) / options.batch_size)  # in an epoch
+        self.epoch, self.step = 0, 0  # the next to be run
+        self.losses: list[float] = []  # of this epoch's steps
+        self.progress = Progress(smaller_is_better=recipe.keep.metric == "val_loss")
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint stores, by name."""
+        return {"network": self.network} | ({} if self.average is None else {"average": self.average})
+
+    def restore(self) -> None:
+        """Continue from the folder's checkpoint, if there is one. Raises TrainingStopped if it does not fit."""
+        facts = load_checkpoint(self.folder / CHECKPOINT, self.modules, self.optimizer, self.recipe)
+        if not facts:
+            return
+        if facts.get("scaler"):
+            self.scaler.load_state_dict(facts["scaler"])
+        self.epoch, self.step, self.losses = facts["epoch"], facts["step"], facts["losses"]
+        self.progress = Progress(facts["metrics"], self.progress.smaller_is_better)
+
+    def run(self) -> Any:
+        """Run the remaining epochs; returns the network with the weights that ``keep.weights`` names."""
+        epochs, keep = self.recipe.optimizer.epochs, self.recipe.keep
+        self.reporter.start(self.recipe, len(self.train), self.epoch)
+        while self.epoch < epochs and not self.progress.stalled(keep.patience):
+            self._run_epoch()
+        self.reporter.close(stopped_early=self.epoch < epochs, best_epoch=self.progress.best_epoch)
+        self.network.requires_grad_(True)
+        self.accelerator.wait_for_everyone()
+        if keep.weights == "best" and (self.folder / BEST).exists():
+            load_tensors(self.folder / BEST, {"network": self.scored})
+        return self.scored
+
+    def _run_epoch(self) -> None:
+        first_step, started = self.step, time.perf_counter()
+        self._choose_parameters()
+        waited = self._train_epoch()
+        seconds = time.perf_counter() - started
+        if self.processes > 1:
+            for buffer in self.scored.buffers():  # batch norm statistics differ: the first process's are stored
                 broadcast(buffer, 0)
-        scores = validate(kept, recipe, val, accelerator, dtype)
-        progress = progress.with_value(scores[recipe.keep.metric])
-        if accelerator.is_main_process:
-            if progress.last_is_best:
-                save_tensors(folder / BEST, {"network": kept}, {"epoch": epoch + 1, **scores})
-            trained = len(train) * (steps - first_step) / steps
-            row = {
-                "epoch": epoch + 1,
-                "train_loss": float(np.mean(losses)),
-                **scores,
-                "lr": lr,
-                "images_per_second": trained / seconds,
-                "data_wait": waited / seconds,
-            }
-            watcher.epoch_ended(row, kept, progress.last_is_best)
-        epoch, first_step, losses = epoch + 1, 0, []
-        state = {"epoch": epoch, "step": 0, "losses": [], "metrics": progress.values}
-        _save(accelerator, folder, modules, optimizer, recipe, scaler, state)
-    watcher.close(stopped_early=epoch < options.epochs, best_epoch=progress.best_epoch)
-    network.requires_grad_(True)
-    accelerator.wait_for_everyone()
-    if recipe.keep.weights == "best" and (folder / BEST).exists():
-        load_tensors(folder / BEST, {"network": kept})
-    return kept
+        scores = validate(self.scored, self.recipe, self.val, self.accelerator, self.dtype)
+        self.progress = self.progress.with_value(scores[self.recipe.keep.metric])
+        if self.accelerator.is_main_process:
+            self._report(scores, len(self.train) * (self.steps - first_step) / self.steps, seconds, waited)
+        self.epoch, self.step, self.losses = self.epoch + 1, 0, []
+        self._save()
 
+    def _choose_parameters(self) -> None:
+        """Freeze and unfreeze parameters for this epoch."""
+        if set_trainable(self.network, self.recipe.model, self.epoch) or self.wrapped is None:
+            self.wrapped = None  # releases the hooks on the parameters that learned until now
+            self.wrapped = self.accelerator.prepare_model(self.network) if self.processes > 1 else self.network
+        train_mode(self.network)
 
-def _step(
-    wrapped: Any,
-    batch: _Batch,
-    loss_of: Loss,
-    recipe: Recipe,
-    accelerator: Accelerator,
-    scaler: torch.amp.GradScaler,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-) -> float:
-    """One step on this process's share of a batch; returns the whole batch's loss before it."""
-    device, world = accelerator.device, accelerator.num_processes
-    total = torch.zeros((), device=device)
-    optimizer.zero_grad(set_to_none=True)
-    for part, (packed, targets) in enumerate(batch.parts):
-        key: tuple[int, ...] = (recipe.seed, epoch, batch.step)
-        if world > 1 or len(batch.parts) > 1:
-            key = (*key, part * world + accelerator.process_index)
-        generator = torch.Generator(device).manual_seed(_mix(*key))
+    def _train_epoch(self) -> float:
+        """Run the epoch's remaining steps; returns the seconds in which a step waited for its films."""
+        self.reporter.epoch_started(self.epoch, self.step)
+        saved = time.monotonic()
+        batches = Prefetcher(batches_of(self.train, self.recipe, self.epoch, self.step, self.accelerator))
+        for batch in batches:
+            loss = self._checked_step(batch)
+            if self.average is not None:
+                self.average.update_parameters(self.network)
+            self.losses.append(loss)
+            self.step = batch.step + 1
+            self.reporter.step(len(batch.rows), loss)
+            if time.monotonic() - saved > 60 * self.recipe.keep.checkpoint_minutes and self.step < self.steps:
+                self._save()
+                saved = time.monotonic()
+        return batches.waited
+
+    def _checked_step(self, batch: Batch) -> float:
+        """One step at its learning rate. Raises TrainingStopped when memory is too small or the loss not finite."""
+        options = self.recipe.optimizer
+        step, cuts = self.epoch * self.steps + batch.step, self.progress.reductions(options.plateau_patience)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(options, step, self.steps, cuts)
+        try:
+            with autocast(self.device, self.dtype):
+                loss = self._step(batch)
+        except _OUT_OF_MEMORY:
+            at_once = options.batch_size // options.accumulate
+            raise TrainingStopped(
+                f"not enough memory for {at_once} films at once; "
+                f"try --set optimizer.accumulate={math.ceil(options.batch_size / max(1, at_once // 2))}"
+            ) from None
+        if not math.isfinite(loss):
+            films = ", ".join(self.train.table.images[row] for row in batch.rows[:3])
+            raise TrainingStopped(
+                f"the loss became {loss} in epoch {self.epoch + 1}, step {batch.step + 1}, on films such as {films}; "
+                "try a smaller optimizer.lr"
+            )
+        return loss
+
+    def _step(self, batch: Batch) -> float:
+        """Update the weights from this process's share of a batch; returns the whole batch's loss before that."""
+        total = torch.zeros((), device=self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        for part in range(len(batch.parts)):
+            more = part + 1 < len(batch.parts)  # gradients are exchanged once, with the last part
+            with self.accelerator.no_sync(self.wrapped) if self.processes > 1 and more else nullcontext():
+                total += self._add_gradients(batch, part)
+        if self.recipe.optimizer.clip:
+            self.scaler.unscale_(self.optimizer)
+            learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+            nn.utils.clip_grad_norm_(learning, self.recipe.optimizer.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.processes > 1:
+            total = self.accelerator.reduce(total)
+        return total.item()
+
+    def _add_gradients(self, batch: Batch, part: int) -> Tensor:
+        """Forward and backward pass of one part of a batch; returns its share of the batch's loss, a scalar."""
+        recipe, (packed, targets) = self.recipe, batch.parts[part]
+        key: tuple[int, ...] = (recipe.seed, self.epoch, batch.step)
+        if self.processes > 1 or len(batch.parts) > 1:
+            key = (*key, part * self.processes + self.accelerator.process_index)
         torch.manual_seed(_mix(*key))  # dropout
-        films, targets = unpack_on(packed, device), targets.to(device)
-        with torch.autocast(device.type, enabled=False):
-            inputs = recipe.preprocessing.normalise(recipe.augmentation(films, generator))
+        films, targets = unpack_on(packed, self.device), targets.to(self.device)
+        with torch.autocast(self.device.type, enabled=False):
+            augmented = recipe.augmentation(films, torch.Generator(self.device).manual_seed(_mix(*key)))
+            inputs = recipe.preprocessing.normalise(augmented)
         if recipe.loss.mixup:
             share = float(np.random.default_rng(key).beta(recipe.loss.mixup, recipe.loss.mixup))
             inputs = share * inputs + (1 - share) * inputs.flip(0)
             targets = share * targets + (1 - share) * targets.flip(0)
-        whole = part + 1 == len(batch.parts)
-        with accelerator.no_sync(wrapped) if world > 1 and not whole else nullcontext():
-            logits = wrapped(inputs.contiguous(memory_format=torch.channels_last))
-            with torch.autocast(device.type, enabled=False):
-                loss = loss_of(logits, targets).sum() / batch.count
-                scaler.scale(loss * world).backward()  # processes' gradients are averaged
-        total += loss.detach()
-    if recipe.optimizer.clip:
-        scaler.unscale_(optimizer)
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        nn.utils.clip_grad_norm_(parameters, recipe.optimizer.clip)
-    scaler.step(optimizer)
-    scaler.update()
-    if world > 1:
-        total = accelerator.reduce(total)
-    return total.item()
+        logits = self.wrapped(inputs.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(self.device.type, enabled=False):
+            loss = self.loss_of(logits, targets).sum() / batch.count
+            self.scaler.scale(loss * self.processes).backward()  # the processes' gradients are averaged
+        return loss.detach()
 
-
-def validate(
-    network: Any, recipe: Recipe, val: Films, accelerator: Accelerator, dtype: torch.dtype
-) -> dict[str, float | None]:
-    """Loss without weights or smoothing, and mean AUROC over findings that have both kinds of film; unaugmented.
-
-    Raises TrainingStopped where the network's answers are no numbers.
-    """
-    logits = predict_logits(network, recipe.preprocessing, val, accelerator, dtype)
-    if not np.isfinite(logits).all():
-        first = val.images[int(np.argmin(np.isfinite(logits).all(axis=1)))]
-        raise TrainingStopped(
-            f"after this epoch the network's answers are no numbers, first on validation film {first}; try a smaller "
-            f"optimizer.lr, or optimizer.precision=fp32"
+    def _report(self, scores: ValidationScores, films: float, seconds: float, waited: float) -> None:
+        """Keep the weights of the best epoch so far, and report the epoch; ``films`` were trained in ``seconds``."""
+        best = self.progress.last_is_best
+        if best:
+            save_tensors(self.folder / BEST, {"network": self.scored}, {"epoch": self.epoch + 1, **scores})
+        self.reporter.epoch_ended(
+            {
+                "epoch": self.epoch + 1,
+                "train_loss": float(np.mean(self.losses)),
+                **scores,
+                "lr": self.optimizer.param_groups[0]["lr"],
+                "images_per_second": films / seconds,
+                "data_wait": waited / seconds,
+            },
+            self.scored,
+            best,
         )
-    plain = replace(recipe.loss, class_weights=False, weights=(), label_smoothing=0.0)
-    name = "bce" if recipe.loss_name == "focal" else recipe.loss_name
-    loss_of = make_loss(plain, name, val.targets, torch.device("cpu"))
-    loss = float(loss_of(torch.from_numpy(logits), torch.from_numpy(val.targets)).sum())
-    scores = to_probabilities(logits, recipe.kind)
-    areas = [auroc(val.targets[:, c], scores[:, c]).value for c in range(scores.shape[1])]
-    found = [area for area in areas if area is not None]
-    return {
-        "val_loss": loss / labels_counted(val.targets, name),
-        "val_auroc": float(np.mean(found)) if found else None,
-    }
 
-
-def predict_logits(
-    network: Any, preprocessing: Preprocessing, films: Films, accelerator: Accelerator, dtype: torch.dtype
-) -> np.ndarray:
-    """Logits, float32 (N, C), each film exactly once and in order, whatever the number of processes."""
-    network.eval()
-    found = []
-    starts = range(0, len(films), EVALUATION_BATCH)
-    for start in list(starts)[accelerator.process_index :: accelerator.num_processes]:
-        packed = torch.from_numpy(films.pixels[films.rows[start : start + EVALUATION_BATCH]])
-        with torch.inference_mode():
-            inputs = preprocessing.normalise(unpack_on(packed, accelerator.device))
-            with autocast(accelerator.device, dtype):
-                logits = network(inputs.contiguous(memory_format=torch.channels_last))
-        found.append((start, logits.float().cpu().numpy()))
-    if accelerator.num_processes > 1:
-        found = gather_object(found)
-    return np.concatenate([logits for _, logits in sorted(found, key=lambda item: item[0])])
-
-
-def unpack_on(packed: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Films as ``preprocessing.pack`` stores them, uint16 (n, h, w), as float32 (n, 1, h, w) in [0, 1] on ``device``.
-
-    They travel as integers, half the size; the values are those of ``preprocessing.unpack``, bit for bit.
-    """
-    whole = packed.view(torch.int16).to(device, non_blocking=True).to(torch.int32) & 0xFFFF
-    return (whole.float() / 65535).unsqueeze(1)
-
-
-def _batches(films: Films, recipe: Recipe, epoch: int, first_step: int, accelerator: Accelerator) -> Iterator[_Batch]:
-    """This process's share of every batch of an epoch, from ``first_step`` on.
-
-    Batches differ by at most one film, so none is too small for its statistics.
-    """
-    options, world, rank = recipe.optimizer, accelerator.num_processes, accelerator.process_index
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(films))
-    for step, rows in enumerate(np.array_split(order, math.ceil(len(films) / options.batch_size))):
-        if step < first_step:
-            continue
-        count = labels_counted(films.targets[rows], recipe.loss_name)
-        parts = []
-        for part in np.array_split(rows, options.accumulate):
-            mine = part[rank::world]
-            packed = torch.from_numpy(films.pixels[films.rows[mine]])
-            if accelerator.device.type == "cuda":
-                packed = packed.pin_memory()
-            parts.append((packed, torch.from_numpy(films.targets[mine])))
-        yield _Batch(step, rows, count, parts)
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            facts = {
+                "epoch": self.epoch,
+                "step": self.step,
+                "losses": self.losses,
+                "metrics": self.progress.values,
+                "recipe": self.recipe.to_dict(),
+                "scaler": self.scaler.state_dict(),
+            }
+            save_checkpoint(self.folder / CHECKPOINT, self.modules, self.optimizer, facts)
 
 
 def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -297,23 +261,11 @@ def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.name]
-    return kind(groups, lr=options.lr)
-
-
-def _save(
-    accelerator: Accelerator,
-    folder: Path,
-    modules: dict[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    scaler: torch.amp.GradScaler,
-    state: dict[str, Any],
-) -> None:
-    if accelerator.is_main_process:
-        facts = {**state, "recipe": recipe.to_dict(), "scaler": scaler.state_dict()}
-        save_checkpoint(folder / CHECKPOINT, modules, optimizer, facts)
+    kinds: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    optimizer: torch.optim.Optimizer = kinds[options.name](groups, lr=options.lr)
+    return optimizer
 
 
 def _mix(*key: int) -> int:
+    """A 63-bit seed from several numbers."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)

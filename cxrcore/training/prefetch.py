@@ -1,4 +1,4 @@
-"""The next batch is fetched while this one is computed, and the time spent waiting for it is counted."""
+"""Fetch the next batches in another thread while a step runs, and measure the time spent waiting for them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from queue import Queue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 _END = object()
 
 
-class Ahead(Generic[T]):
-    """Iterates over ``items``, made in another thread, at most ``depth`` ahead; their exceptions arrive here."""
+class Prefetcher(Generic[T]):
+    """Iterate over ``items``, which another thread makes at most ``depth`` ahead; its exceptions are raised here."""
 
     def __init__(self, items: Iterable[T], depth: int = 2) -> None:
         self.waited = 0.0  # seconds in which the next item was not ready
         self._items = items
-        self._queue: Queue = Queue(maxsize=depth)
+        self._queue: Queue[tuple[Any, BaseException | None]] = Queue(maxsize=depth)
         self._stopped = threading.Event()
 
     def __iter__(self) -> Iterator[T]:

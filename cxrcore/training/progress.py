@@ -1,4 +1,4 @@
-"""Is it still getting better? What best, plateau and patience mean, from the metric of every epoch so far."""
+"""Best epoch, plateau and early stop, from the metric of every epoch so far."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """The metric after every epoch; None where it was undefined, which is never better than anything."""
+    """The metric after every epoch; None where it was undefined, which never counts as better."""
 
     values: Sequence[float | None] = ()
     smaller_is_better: bool = False
 
     def with_value(self, value: float | None) -> Progress:
-        """One epoch more."""
+        """The same with one more epoch."""
         return Progress([*self.values, value], self.smaller_is_better)
 
     @property
     def improved(self) -> list[bool]:
         """Per epoch, whether it was better than all before it; the first epoch with a value is."""
         best: float | None = None
-        found = []
+        improved = []
         for value in self.values:
             score = None if value is None else -value if self.smaller_is_better else value
             better = score is not None and (best is None or score > best)
             best = score if better else best
-            found.append(better)
-        return found
+            improved.append(better)
+        return improved
 
     @property
     def last_is_best(self) -> bool:

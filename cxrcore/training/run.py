@@ -1,13 +1,13 @@
-"""From a recipe and a folder of films to a bundle with numbers of its own: split, decode, train, calibrate, score.
+"""From a recipe and a folder of films to a bundle with scores: split, decode, train, calibrate, evaluate.
 
-Everything that is fitted after training (temperature, operating points, evidence levels) sees validation patients only;
-the test patients are scored once, through the stored half-precision weights that users will open.
+Everything fitted after training (calibration, operating points, evidence levels) uses validation patients only. The
+test patients are scored once, with the stored half-precision weights that users open.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,15 +25,16 @@ from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import read_network, write_bundle, write_config
 from cxrcore.datasets import SOURCES, read_dataset
 from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
-from cxrcore.datasets.cache import open_films
+from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import TrainingStopped
-from cxrcore.evaluation.evaluate import ScoredFilms, forward_films, score_split, split_csv, split_digest
+from cxrcore.evaluation.evaluate import score_split, split_csv, split_digest
+from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.evaluation.record import as_table
 from cxrcore.explain.heatmap import evidence_levels, map_ceilings, strengths
 from cxrcore.explain.overlay import draw_overlay
-from cxrcore.films.preprocessing import unpack
+from cxrcore.films.preprocessing import Preprocessing, unpack
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import label_set
 from cxrcore.metrics.operating_points import fit_operating_points
@@ -41,15 +42,18 @@ from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
 from cxrcore.models.golden import write_golden
 from cxrcore.publishing.model_card import write_model_card
+from cxrcore.storage import write_text
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import Recipe, read_recipe
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.initial import start_from
-from cxrcore.training.loop import Films, train_network
+from cxrcore.training.loop import train_network
 from cxrcore.training.losses import label_weights, undo_weights
-from cxrcore.training.reporters import Console, Sample, Watcher
+from cxrcore.training.reporters import ConsoleReporter, Reporter, Sample
 
+Log = Callable[[str], None]
 _SAMPLES = 4  # validation films whose heatmaps TensorBoard shows
+_STATISTICS_FILMS = 2000  # training films, at most, behind data.training_statistics
 
 
 def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
@@ -60,60 +64,29 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     """
     accelerator = join_processes()
     first = accelerator.is_main_process
-    say = tqdm.write if first else _quiet
+    log: Log = tqdm.write if first else _ignore
     training = out / "training"
     if first:
         _claim(training, resume)
     accelerator.wait_for_everyone()
 
-    table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels))
-    for note in table.notes:
-        say(note)
-    table = limited(table, recipe.data.limit, recipe.seed)
-    with accelerator.main_process_first():
-        decoded = open_films(table, recipe.preprocessing, progress=_reading_bar(len(table)) if first else iter)
-    if decoded.skipped:
-        are = "is" if len(decoded.skipped) == 1 else "are"
-        say(f"{len(decoded.skipped)} of {len(table)} films cannot be read and {are} left out:")
-    for line in decoded.skipped:
-        say(f"skipped {line}")
-    films = ScoredFilms(decoded.table, decoded.pixels, decoded.rows)
-    table = films.table
-    options = recipe.data
+    films = _read_films(recipe, data, accelerator, log)
+    options, table = recipe.data, films.table
     splits = np.array(carve(table, options.official_split, options.val_fraction, options.test_fraction, recipe.seed))
     if first:
         _record(out, recipe, split_csv(table, splits))
-    parts = {name: _part(films, splits == name) for name in SPLITS}
-    say(", ".join(f"{name}: {len(part)} films" for name, part in parts.items()))
-    untrained = _one_sided(table.labels.names, parts["train"].targets)
+    parts = {name: films.select(splits == name) for name in SPLITS}
+    log(", ".join(f"{name}: {len(part)} films" for name, part in parts.items()))
+    untrained = _one_sided(table.labels.names, parts["train"].table.targets)
     if untrained:
-        say(f"nothing can be learned of {', '.join(untrained)}: the training films are all alike in it")
+        log(f"nothing can be learned of {', '.join(untrained)}: the training films are all alike in it")
 
-    preprocessing = recipe.preprocessing
-    if recipe.data.training_statistics:
-        mean, std = _statistics(parts["train"], preprocessing)
-        preprocessing = replace(preprocessing, mean=mean, std=std)
-        say(f"training films have mean {mean:.4f} and standard deviation {std:.4f}")
-    config = BundleConfig(
-        name=out.name,
-        architecture=recipe.model.architecture,
-        labels=table.labels,
-        preprocessing=preprocessing,
-        test_time_augmentation=recipe.model.test_time_augmentation,
-    )
-    torch.manual_seed(recipe.seed)
-    network = config.build_network(drop_rate=recipe.model.dropout if recipe.model.head == "linear" else 0.0)
-    start = start_from(network, recipe.model, config, say)
-    say(f"starting weights: {start}")
-    put_training_head(network, recipe.model)
-    watcher = Console(training, _sampler(config, parts["val"])) if first else Watcher()
-    told = replace(recipe, preprocessing=preprocessing)
-    network = train_network(network, told, parts["train"], parts["val"], training, resume, accelerator, watcher)
-    if recipe.loss.class_weights or recipe.loss.weights:
-        weights = label_weights(recipe.loss, recipe.loss_name, parts["train"].targets)
-        fold_training_head(network)
-        undo_weights(network, weights, recipe.kind)
-    fold_training_head(network)
+    config = _bundle_config(out.name, recipe, parts["train"], log)
+    network, start = _initial_network(recipe, config, log)
+    reporter = ConsoleReporter(training, _sampler(config, parts["val"])) if first else Reporter()
+    resolved = replace(recipe, preprocessing=config.preprocessing)
+    network = train_network(network, resolved, parts["train"], parts["val"], training, resume, accelerator, reporter)
+    _fold(network, recipe, parts["train"].table.targets)
     provenance = _provenance(recipe, table, splits, start) | ({"untrained": untrained} if untrained else {})
     finish(network, replace(config, provenance=provenance), films, splits, out, accelerator, boxes_of(data))
     return out
@@ -122,39 +95,28 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
 def finish(
     network: Any,
     config: BundleConfig,
-    films: ScoredFilms,
+    films: DecodedFilms,
     splits: np.ndarray,
     out: Path,
     accelerator: Accelerator,
     boxes: Sequence[Box] = (),
 ) -> None:
-    """Store the weights, fit what validation decides, score the test patients, and write the card."""
+    """Store the weights, fit what validation determines, score validation and test patients, and write the card."""
     first = accelerator.is_main_process
     if first:
         write_bundle(out, network, config)
     accelerator.wait_for_everyone()
-    stored = read_network(out, config)
-    device = str(accelerator.device)
-    val = films.select(splits == "val")
-    logits, maps = forward_films(Classifier(stored, config, out, device), val, accelerator)
-    targets = val.table.targets
-    config = replace(config, calibration=fit_calibration(config.labels.kind, targets, logits))
-    probabilities = Classifier(stored, config).probabilities(logits)
-    points = fit_operating_points(config.labels, targets, probabilities, rule="youden", fitted_on="val")
-    config = replace(config, operating_points=points)
-    if maps is not None:
-        levels = dict(zip(config.labels, evidence_levels(strengths(maps), targets), strict=True))
-        ceilings = dict(zip(config.labels, map_ceilings(maps, targets), strict=True))
-        config = replace(config, evidence_levels=levels, map_ceilings=ceilings)
+    stored, device = read_network(out, config), str(accelerator.device)
+    config = _fit_on_validation(Classifier(stored, config, out, device), films.select(splits == "val"), accelerator)
     if first:
         write_config(out, config)
     accelerator.wait_for_everyone()
     classifier = Classifier(stored, config, out, device)
     for split in ("val", "test"):
-        origin = "official" if split in films.table.splits and config.provenance["split_origin"] != "own" else "own"
+        official = split in films.table.splits and config.provenance["split_origin"] != "own"
         folder = out / "evaluation" / f"{films.table.name}-{split}"
         part = films.select(splits == split)
-        metrics = score_split(classifier, [part], split, folder, origin, accelerator)
+        metrics = score_split(classifier, [part], split, folder, "official" if official else "own", accelerator)
         if first and boxes:
             write_boxes(folder / BOXES, [box for box in boxes if box.image in set(part.table.images)])
     if first:
@@ -164,7 +126,75 @@ def finish(
         tqdm.write(f"bundle written to {out}")
 
 
+def _fit_on_validation(classifier: Classifier, val: DecodedFilms, accelerator: Accelerator) -> BundleConfig:
+    """The classifier's config with calibration, operating points and map scales fitted on validation films."""
+    logits, maps = logits_and_maps(classifier, val, accelerator)
+    labels, targets = classifier.labels, val.table.targets
+    config = replace(classifier.config, calibration=fit_calibration(labels.kind, targets, logits))
+    probabilities = Classifier(classifier.network, config).probabilities(logits)
+    points = fit_operating_points(labels, targets, probabilities, rule="youden", fitted_on="val")
+    config = replace(config, operating_points=points)
+    if maps is None:
+        return config
+    return replace(
+        config,
+        evidence_levels=dict(zip(labels, evidence_levels(strengths(maps), targets), strict=True)),
+        map_ceilings=dict(zip(labels, map_ceilings(maps, targets), strict=True)),
+    )
+
+
+def _read_films(recipe: Recipe, data: Path, accelerator: Accelerator, log: Log) -> DecodedFilms:
+    """The recipe's films at the network's size; logs notes on the dataset and films that cannot be read."""
+    table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels))
+    for note in table.notes:
+        log(note)
+    table = limited(table, recipe.data.limit, recipe.seed)
+    with accelerator.main_process_first():
+        progress = _reading_bar(len(table)) if accelerator.is_main_process else iter
+        films = open_films(table, recipe.preprocessing, progress=progress)
+    if films.skipped:
+        are = "is" if len(films.skipped) == 1 else "are"
+        log(f"{len(films.skipped)} of {len(table)} films cannot be read and {are} left out:")
+    for line in films.skipped:
+        log(f"skipped {line}")
+    return films
+
+
+def _bundle_config(name: str, recipe: Recipe, train: DecodedFilms, log: Log) -> BundleConfig:
+    """The bundle's config before training; measures the training films' mean and deviation where the recipe asks."""
+    preprocessing = recipe.preprocessing
+    if recipe.data.training_statistics:
+        mean, std = _statistics(train, preprocessing)
+        preprocessing = replace(preprocessing, mean=mean, std=std)
+        log(f"training films have mean {mean:.4f} and standard deviation {std:.4f}")
+    return BundleConfig(
+        name=name,
+        architecture=recipe.model.architecture,
+        labels=train.table.labels,
+        preprocessing=preprocessing,
+        test_time_augmentation=recipe.model.test_time_augmentation,
+    )
+
+
+def _initial_network(recipe: Recipe, config: BundleConfig, log: Log) -> tuple[Any, str]:
+    """The network before its first step, with its training head, and a line that names its weights."""
+    torch.manual_seed(recipe.seed)
+    network = config.build_network(drop_rate=recipe.model.dropout if recipe.model.head == "linear" else 0.0)
+    start = start_from(network, recipe.model, config, log)
+    log(f"starting weights: {start}")
+    put_training_head(network, recipe.model)
+    return network, start
+
+
+def _fold(network: Any, recipe: Recipe, targets: np.ndarray) -> None:
+    """Turn the trained head into one linear layer without the shift of the loss's weights, in place."""
+    fold_training_head(network)
+    if recipe.loss.class_weights or recipe.loss.weights:
+        undo_weights(network, label_weights(recipe.loss, recipe.loss_name, targets), recipe.kind)
+
+
 def _claim(training: Path, resume: bool) -> None:
+    """Make the run's folder. Raises TrainingStopped if it holds a run that is not to be resumed."""
     out = training.parent
     if (training / CHECKPOINT).exists() and not resume:
         raise TrainingStopped(
@@ -177,9 +207,7 @@ def _claim(training: Path, resume: bool) -> None:
 
 
 def _record(out: Path, recipe: Recipe, split: str) -> None:
-    """Write the run's recipe.yaml and split.csv; a run that goes on must have begun with the same, else
-    TrainingStopped.
-    """
+    """Write the run's recipe.yaml and split.csv. Raises TrainingStopped if a resumed run began with others."""
     recipe_file, split_file = out / "recipe.yaml", out / "training" / "split.csv"
     if (out / "training" / CHECKPOINT).exists() and recipe_file.is_file() and split_file.is_file():
         refuse_other_recipe(read_recipe(recipe_file).to_dict(), recipe)
@@ -189,13 +217,8 @@ def _record(out: Path, recipe: Recipe, split: str) -> None:
                 "choose another --out"
             )
         return
-    split_file.write_text(split, "utf-8")
-    recipe_file.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), "utf-8")
-
-
-def _part(films: ScoredFilms, mask: np.ndarray) -> Films:
-    part = films.select(mask)
-    return Films(part.pixels, part.rows, part.table.targets, part.table.images)
+    write_text(split_file, split)
+    write_text(recipe_file, yaml.safe_dump(recipe.to_dict(), sort_keys=False))
 
 
 def _one_sided(names: Sequence[str], targets: np.ndarray) -> list[str]:
@@ -205,10 +228,10 @@ def _one_sided(names: Sequence[str], targets: np.ndarray) -> list[str]:
     ]
 
 
-def _statistics(films: Films, preprocessing: Any, at_most: int = 2000) -> tuple[float, float]:
+def _statistics(films: DecodedFilms, preprocessing: Preprocessing) -> tuple[float, float]:
     """Mean and standard deviation of training films after their own intensity normalisation, before mean and std."""
     plain = replace(preprocessing, mean=0.0, std=1.0, channels=1)
-    rows = films.rows[:: max(1, len(films) // at_most)]
+    rows = films.rows[:: max(1, len(films) // _STATISTICS_FILMS)]
     means, squares = [], []
     for start in range(0, len(rows), 64):
         batch = torch.from_numpy(unpack(films.pixels[rows[start : start + 64]])).unsqueeze(1)
@@ -219,9 +242,10 @@ def _statistics(films: Films, preprocessing: Any, at_most: int = 2000) -> tuple[
     return round(mean, 6), round(float(torch.cat(squares).mean() - mean**2) ** 0.5, 6)
 
 
-def _sampler(config: BundleConfig, val: Films) -> Sample | None:
-    """Heatmaps of the first few validation films, each of the finding it has, for TensorBoard."""
-    chosen = [int(np.flatnonzero(column == 1)[0]) for column in val.targets.T if (column == 1).any()][:_SAMPLES]
+def _sampler(config: BundleConfig, val: DecodedFilms) -> Sample | None:
+    """Heatmaps for TensorBoard: of each finding, the first validation film that has it, up to _SAMPLES."""
+    targets, images = val.table.targets, val.table.images
+    chosen = [int(np.flatnonzero(column == 1)[0]) for column in targets.T if (column == 1).any()][:_SAMPLES]
     if not chosen:
         return None
 
@@ -234,29 +258,28 @@ def _sampler(config: BundleConfig, val: Films) -> Sample | None:
         pictures = []
         for row in chosen:
             pixels = unpack(val.pixels[val.rows[row]])
-            finding = config.labels.names[int(np.flatnonzero(val.targets[row] == 1)[0])]
+            finding = config.labels.names[int(np.flatnonzero(targets[row] == 1)[0])]
             heatmap = classifier.explain(Radiograph(pixels, 16, 16, "cache"), finding)
-            pictures.append((f"{val.images[row]}: {finding}", draw_overlay(pixels, heatmap)))
+            pictures.append((f"{images[row]}: {finding}", draw_overlay(pixels, heatmap)))
         return pictures
 
     return sample
 
 
-def _reading_bar(total: int) -> Any:
+def _reading_bar(total: int) -> Callable[[Any], Any]:
     return lambda films: tqdm(films, total=total, unit="film", desc="reading", disable=None, leave=False)
 
 
-def _quiet(text: str) -> None:
-    """What processes other than the first have to say."""
+def _ignore(text: str) -> None:
+    """The log of every process but the first."""
 
 
-def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, start: str) -> dict:
-    """What made this model, for its card and its screens; no names of machines or people."""
+def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, start: str) -> dict[str, Any]:
+    """How this model was made, for its card and the screens; no names of machines or people."""
     patients = np.array(table.patient_ids)
-    source = SOURCES[table.name]
     return {
         "dataset": table.name,
-        "source": source,
+        "source": SOURCES[table.name],
         "synthetic": table.name == "phantom",
         "recipe": recipe.name,
         "reproduces": recipe.reproduces,

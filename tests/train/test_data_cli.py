@@ -157,7 +157,7 @@ CSV = ("data.dataset=csv",)
 def test_films_that_cannot_be_trained_on_are_refused_before_the_first_step(
     spoil: Callable, recipe, overrides, said, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(loop, "_step", lambda *arguments: pytest.fail("a step was taken"))
+    monkeypatch.setattr(loop.Trainer, "_step", lambda *arguments: pytest.fail("a step was taken"))
     (tmp_path / "films").mkdir()
     spoil(tmp_path / "films")
     code, _, error = fit(capsys, recipe, tmp_path / "films", tmp_path / "run", *overrides)

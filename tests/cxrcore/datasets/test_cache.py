@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from cxrcore.datasets import cache as film_cache
-from cxrcore.datasets.cache import Decoded, cache_folder, open_films
+from cxrcore.datasets.cache import DecodedFilms, cache_folder, open_films
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset, TrainingStopped
 from cxrcore.films.preprocessing import Preprocessing
@@ -43,7 +43,7 @@ def table_of(folder: Path) -> FilmTable:
     return FilmTable("some films", PNEUMONIA2, paths, names, names, targets, (None,) * len(paths))
 
 
-def is_right(decoded: Decoded, preprocessing: Preprocessing = SMALL) -> bool:
+def is_right(decoded: DecodedFilms, preprocessing: Preprocessing = SMALL) -> bool:
     """Oracle: each film read and prepared by itself, compared bit for bit."""
     prepared = [preprocessing.prepare(read_radiograph(path).pixels) for path in decoded.table.paths]
     return np.array_equal(decoded.take(slice(None)), np.stack(prepared))

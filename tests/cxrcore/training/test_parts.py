@@ -12,7 +12,7 @@ from cxrcore.training.averaging import average_of
 from cxrcore.training.config import ModelConfig, OptimizerConfig
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.precision import training_dtype
-from cxrcore.training.prefetch import Ahead
+from cxrcore.training.prefetch import Prefetcher
 from cxrcore.training.progress import Progress
 from cxrcore.training.schedules import one_cycle, rate
 from cxrcore.training.unfreezing import set_trainable, stages, train_mode
@@ -137,7 +137,7 @@ def test_batches_come_in_order_while_the_last_is_worked_on():
             time.sleep(0.02)
             yield k
 
-    ahead = Ahead(slow())
+    ahead = Prefetcher(slow())
     seen = []
     for item in ahead:
         time.sleep(0.03)
@@ -152,7 +152,7 @@ def test_what_goes_wrong_while_fetching_arrives_and_leaving_early_ends_the_threa
         raise ValueError("no film")
 
     with pytest.raises(ValueError, match="no film"):
-        list(Ahead(broken()))
-    for item in Ahead(iter(range(1000))):
+        list(Prefetcher(broken()))
+    for item in Prefetcher(iter(range(1000))):
         if item == 3:
             break

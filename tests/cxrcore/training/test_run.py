@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 import cxrcore
 from cxrcore.datasets.cache import open_films
 from cxrcore.errors import InvalidDataset, InvalidRecipe, TrainingStopped
+from cxrcore.evaluation.forward import unpack_on
 from cxrcore.films.preprocessing import unpack
 from cxrcore.predictions.record import Predictions
 from cxrcore.training import loop
@@ -86,8 +87,8 @@ def test_training_evaluation_and_the_app_see_the_same_input_bit_for_bit(toy_run,
 
     films = open_films(read_dataset("kermany", kermany_like, model.labels), model.preprocessing)
     packed = torch.from_numpy(films.pixels[films.rows])
-    trained_on = model.preprocessing.normalise(loop.unpack_on(packed, torch.device("cpu")))
-    assert torch.equal(loop.unpack_on(packed, torch.device("cpu"))[:, 0], torch.from_numpy(unpack(packed.numpy())))
+    trained_on = model.preprocessing.normalise(unpack_on(packed, torch.device("cpu")))
+    assert torch.equal(unpack_on(packed, torch.device("cpu"))[:, 0], torch.from_numpy(unpack(packed.numpy())))
     for row in (0, 17, 39):
         assert torch.equal(model.tensor(cxrcore.read_radiograph(films.table.paths[row]))[0], trained_on[row])
 
@@ -121,7 +122,7 @@ def test_it_learns(kermany_like, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_films(kermany_like, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_step", lambda *arguments: float("nan"))
+    monkeypatch.setattr(loop.Trainer, "_step", lambda *arguments: float("nan"))
     with pytest.raises(TrainingStopped, match=r"epoch 1, step 1, on films such as train/"):
         fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, tmp_path / "run")
 
@@ -216,7 +217,7 @@ def test_too_little_memory_suggests_how_to_split_the_batch(kermany_like, tmp_pat
     def exhausted(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(loop, "_step", exhausted)
+    monkeypatch.setattr(loop.Trainer, "_step", exhausted)
     with pytest.raises(
         TrainingStopped, match=r"not enough memory for 8 films at once; try --set optimizer.accumulate=2"
     ):
