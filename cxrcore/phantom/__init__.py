@@ -1,15 +1,6 @@
-"""Chest films of nobody: drawn from a seed, with findings whose box and mask are known exactly.
+"""Synthetic chest films of nobody, drawn from a seed, with findings whose mask and box are known exactly.
+A score on phantoms says nothing about people."""
 
-For tests with a known truth, for example films that need no one's consent, and for showing that training works.
-They resemble films enough to teach with, and are no substitute for them: never report a score on phantoms as if it
-were one on people.
+import lazy_loader
 
-    phantom = draw_phantom(7, ["Effusion"])
-    phantom.film, phantom.masks["Effusion"], phantom.boxes["Effusion"], phantom.lungs
-"""
-
-from __future__ import annotations
-
-from cxrcore.phantom.film import MARGIN, PHANTOM5, Phantom, draw_phantom, random_findings
-
-__all__ = ["MARGIN", "PHANTOM5", "Phantom", "draw_phantom", "random_findings"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

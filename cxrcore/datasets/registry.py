@@ -1,0 +1,58 @@
+"""Datasets by name: which there are, how to read one, and which one a folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrcore.datasets import csv_table, folders, kermany, nih, phantoms
+from cxrcore.datasets.reader import DatasetReader
+from cxrcore.datasets.table import FilmTable
+from cxrcore.errors import InvalidDataset
+from cxrcore.findings import LabelSet
+
+READERS: tuple[DatasetReader, ...] = (
+    kermany.READER,
+    nih.READER,
+    folders.READER,
+    csv_table.READER,
+    phantoms.READER,
+)
+DATASETS: dict[str, DatasetReader] = {reader.name: reader for reader in READERS}
+_GENERAL = (csv_table.READER, folders.READER)  # layouts that any films may have: tried last, the surer one first
+
+
+def read_dataset(name: str, folder: Path, labels: LabelSet) -> FilmTable:
+    """The films of a known dataset below ``folder``. Raises InvalidDataset when either is not what it should be."""
+    refuse_unknown(name, folder)
+    return DATASETS[name].read(folder, labels)
+
+
+def refuse_unknown(name: str, folder: Path) -> None:
+    """Raise InvalidDataset when there is no such dataset, or no such folder."""
+    if name not in DATASETS:
+        raise InvalidDataset(f"no dataset {name!r}; there are: {', '.join(DATASETS)}")
+    if not folder.is_dir():
+        raise InvalidDataset(f"there is no folder {folder.name!r}; give the one that holds the {name} films")
+
+
+def detect_dataset(folder: Path) -> str:
+    """The name of the dataset whose layout the folder has, e.g. "nih". Raises InvalidDataset when it has none."""
+    if not folder.is_dir():
+        raise InvalidDataset(f"there is no folder {folder.name!r}")
+    particular = [reader for reader in READERS if reader not in _GENERAL]
+    for reader in (*particular, *_GENERAL):
+        if reader.recognise(folder):
+            return reader.name
+    raise InvalidDataset(
+        f"no dataset in {folder.name!r}: expected NIH's films and CSV, Kermany's chest_xray, a folder a class, "
+        f"a CSV with a column a finding, or phantoms"
+    )
+
+
+def usual_labels(name: str, folder: Path) -> LabelSet:
+    """The label set to read a dataset with when none is named. Raises InvalidDataset when none fits the folder."""
+    refuse_unknown(name, folder)
+    labels = DATASETS[name].usual_labels(folder)
+    if labels is None:
+        raise InvalidDataset(f"the classes or columns in {folder.name!r} are those of no known label set; name one")
+    return labels

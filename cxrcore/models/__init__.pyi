@@ -1,0 +1,20 @@
+from .base import Analysis, Model, Prediction
+from .classifier import Classifier
+from .ensemble import Ensemble
+from .golden import SelfTest, self_test, write_golden
+from .opening import find_bundle, load
+from .precision import default_dtype
+
+__all__ = [
+    "Analysis",
+    "Classifier",
+    "Ensemble",
+    "Model",
+    "Prediction",
+    "SelfTest",
+    "default_dtype",
+    "find_bundle",
+    "load",
+    "self_test",
+    "write_golden",
+]
