@@ -1,5 +1,5 @@
 from .boxes import Box, read_boxes
-from .cache import Decoded, open_films
+from .cache import DecodedFilms, open_films
 from .check import Report, check_dataset
 from .download import get_dataset
 from .reader import DatasetReader
@@ -11,7 +11,7 @@ __all__ = [
     "DATASETS",
     "Box",
     "DatasetReader",
-    "Decoded",
+    "DecodedFilms",
     "FilmTable",
     "Report",
     "carve",

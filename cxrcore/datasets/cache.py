@@ -14,7 +14,6 @@ again to compare.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -35,6 +34,8 @@ from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset, TrainingStopped, UnreadableImage
 from cxrcore.films.preprocessing import Preprocessing, pack, unpack
 from cxrcore.films.radiograph import read_radiograph
+from cxrcore.storage import FULL, free_bytes, write_text
+from cxrcore.text import size_text
 
 log = logging.getLogger(__name__)
 
@@ -214,10 +215,10 @@ def _write(
                 if (row + 1) % SAVE_EVERY == 0:
                     file.flush()
                     os.fsync(file.fileno())
-                    _save(part / _DONE, {"done": row + 1, "skipped": skipped})
+                    write_text(part / _DONE, json.dumps({"done": row + 1, "skipped": skipped}))
             file.flush()
             os.fsync(file.fileno())
-        _save(part / _FILMS, {"root": _root(table), "films": films, "skipped": skipped})
+        write_text(part / _FILMS, json.dumps({"root": _root(table), "films": films, "skipped": skipped}))
         (part / _DONE).unlink(missing_ok=True)
         if entry.exists():  # damaged, else it would have been opened
             shutil.rmtree(entry)
@@ -284,23 +285,11 @@ def _refuse_many(skipped: list[str], films: int, seen: int) -> None:
 
 
 def _need_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     if needed > free:
-        raise TrainingStopped(f"the film cache needs {_size(needed)} and its disk has {_size(free)} left; {_MOVE}")
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
-def _save(path: Path, facts: dict) -> None:
-    """JSON that is there whole or not at all."""
-    draft = path.with_suffix(".new")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(facts, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+        raise TrainingStopped(
+            f"the film cache needs {size_text(needed)} and its disk has {size_text(free)} left; {_MOVE}"
+        )
 
 
 @contextmanager
@@ -309,8 +298,8 @@ def _writing(needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            why = f"its disk is full, {_size(needed)} are needed"
+        if error.errno in FULL:
+            why = f"its disk is full, {size_text(needed)} are needed"
         else:
             why = (error.strerror or "the folder refuses").lower()
         raise TrainingStopped(f"the film cache cannot be written ({why}); {_MOVE}") from None

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cxrcore.datasets import csv_table, detect_dataset, read_dataset, refuse_unknown, usual_labels
+from cxrcore.datasets import csv_table
 from cxrcore.datasets.files import first_ten, merge_copies
+from cxrcore.datasets.registry import detect_dataset, read_dataset, refuse_unknown, usual_labels
 from cxrcore.datasets.splits import SPLITS, torn_patients
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import UnreadableImage

@@ -18,6 +18,7 @@ import numpy as np
 from cxrcore.datasets.files import digests_of_suspects, find_films, first_ten, merge_copies, read_table
 from cxrcore.datasets.folders import SPLIT_NAMES
 from cxrcore.datasets.people import ages_in_years, sexes
+from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.findings import LABEL_SETS, NIH14, Kind, LabelSet
@@ -90,7 +91,7 @@ def read_listing(folder: Path) -> Listing:
     tables, notes = label_tables(folder)
     parts, headers = [], {}
     for path, split in tables:
-        part = read_table(path).rename(columns=lambda name: plain_name(str(name)))
+        part = read_table(path).rename(columns=lambda name: column_key(str(name)))
         part = part.loc[:, ~part.columns.duplicated()]
         headers[path.name] = frozenset(part.columns)
         name = _column(part, IMAGE)
@@ -120,7 +121,7 @@ def read_listing(folder: Path) -> Listing:
 
 def label_tables(folder: Path) -> tuple[list[tuple[Path, str | None]], list[str]]:
     """The CSVs at the top of ``folder`` with the split that each name decides, and notes on those passed over."""
-    files = sorted(p for p in folder.iterdir() if re.search(r"\.csv(\.gz)?$", p.name.lower()) and p.is_file())
+    files = [path for path in _tables(folder) if path.is_file()]
     named = [(path, _split_of_name(path)) for path in files]
     deciding = [(path, split) for path, split in named if split]
     if deciding:
@@ -140,14 +141,14 @@ def label_tables(folder: Path) -> tuple[list[tuple[Path, str | None]], list[str]
 def guess_labels(folder: Path) -> LabelSet | None:
     """The largest label set that every CSV here has all columns of; None where there is none."""
     tables, _ = label_tables(folder)
-    headers = [{plain_name(column) for column in read_table(path, nrows=0).columns} for path, _ in tables]
-    fitting = [s for s in LABEL_SETS.values() if all({plain_name(name) for name in s} <= header for header in headers)]
+    headers = [{column_key(column) for column in read_table(path, nrows=0).columns} for path, _ in tables]
+    fitting = [s for s in LABEL_SETS.values() if all({column_key(name) for name in s} <= header for header in headers)]
     return max(fitting, key=len, default=None)
 
 
 def _check_columns(listing: Listing, labels: LabelSet) -> None:
     for file, header in listing.headers.items():
-        if absent := [name for name in labels if plain_name(name) not in header]:
+        if absent := [name for name in labels if column_key(name) not in header]:
             raise InvalidDataset(f"{file} has no column for {', '.join(absent)}; {labels.name} needs one a finding")
 
 
@@ -189,7 +190,7 @@ def read_targets(frame: pd.DataFrame, labels: LabelSet, notes: list[str]) -> np.
 
     targets = np.empty((len(frame), len(labels)), np.float32)
     for k, name in enumerate(labels):
-        raw = frame[plain_name(name)]
+        raw = frame[column_key(name)]
         values = pd.to_numeric(raw.map({True: 1, False: 0}) if raw.dtype == bool else raw, errors="coerce")
         odd = (values.isna() & raw.notna() & (raw.astype(str).str.strip() != "")) | ~values.isin([0, 1, -1, np.nan])
         if odd.any():
@@ -243,5 +244,20 @@ def _column(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
     return next((name for name in names if name in frame.columns), None)
 
 
-def plain_name(name: str) -> str:
+def column_key(name: str) -> str:
+    """A column's name as names are compared: ``Pleural_Thickening`` is "pleuralthickening"."""
     return re.sub(r"[\s_-]", "", name.lower())
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.lower().endswith((".csv", ".csv.gz")))
+
+
+READER = DatasetReader(
+    name="csv",
+    read=read_csv_table,
+    recognise=lambda folder: bool(_tables(folder)),
+    usual_labels=guess_labels,
+    title="Films listed in a CSV, one column a finding",
+    who="patients of whom the table says nothing more",
+)

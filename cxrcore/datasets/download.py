@@ -30,7 +30,7 @@ from typing import Any
 from cxrcore.datasets.public_copies import COPIES, PublicCopy
 from cxrcore.errors import InvalidDataset
 from cxrcore.hub.client import checksum, endpoint, list_files
-from cxrcore.storage import FULL
+from cxrcore.storage import FULL, free_bytes, write_bytes
 from cxrcore.text import size_text
 
 Say = Callable[[str], object]
@@ -129,7 +129,7 @@ class _Log:
         return {place: size for entry in self.archives.values() for place, size in entry["films"].items()}
 
     def save(self, out: Path) -> None:
-        _write(out / LOG, json.dumps(vars(self)).encode())
+        write_bytes(out / LOG, json.dumps(vars(self)).encode())
 
 
 def _download(name: str, out: Path, subset: int, say: Say, keep_archives: bool) -> bool:
@@ -311,7 +311,7 @@ def _unpack(copy: PublicCopy, archive: Path, films: dict[str, int], out: Path) -
     for folder in {(out / place).parent for place in missing}:
         folder.mkdir(parents=True, exist_ok=True)
     for place, content in copy.unpack(archive, missing):
-        _write(out / place, content)
+        write_bytes(out / place, content, sync=False)
 
 
 def _whole(path: Path, size: int) -> bool:
@@ -319,14 +319,8 @@ def _whole(path: Path, size: int) -> bool:
     return path.is_file() and size in (0, path.stat().st_size)
 
 
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
 def _need_room(name: str, out: Path, size: int) -> None:
-    free = shutil.disk_usage(out).free
+    free = free_bytes(out)
     if size > free:
         raise InvalidDataset(
             f"{name} needs about {size_text(size)} more in {out.name!r} and {size_text(free)} are free; "

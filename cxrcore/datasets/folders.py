@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cxrcore.datasets.files import digests_of_suspects, find_films, first_ten, merge_copies, subfolders
+from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.findings import LABEL_SETS, TB3, Kind, LabelSet
@@ -125,3 +126,13 @@ def _notes_on_copies(images: list[str], classes: list[str], digests: list[bytes 
     if torn:
         notes.append(f"{len(torn)} copies lie in another class than their twin: {first_ten(torn)}.")
     return notes
+
+
+READER = DatasetReader(
+    name="folders",
+    read=read_folders,
+    recognise=lambda folder: guess_labels(folder) is not None,
+    usual_labels=guess_labels,
+    title="Films in one folder a class",
+    who="patients of whom the folders say nothing",
+)

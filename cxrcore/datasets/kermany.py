@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cxrcore.datasets.files import digests_of_suspects, merge_copies, subfolders
+from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.findings import PNEUMONIA2, PNEUMONIA3, LabelSet
@@ -55,14 +56,14 @@ def read_kermany(folder: Path, labels: LabelSet = PNEUMONIA2) -> FilmTable:
         labels=labels,
         paths=tuple(paths),
         images=tuple(path.relative_to(root).as_posix() for path in paths),
-        patient_ids=tuple(merge_copies([_patient(path) for path in paths], digests_of_suspects(paths))),
+        patient_ids=tuple(merge_copies([patient_of(path) for path in paths], digests_of_suspects(paths))),
         targets=np.stack([_target(kind, labels) for kind in kinds]),
         splits=tuple("test" if path.parent.parent.name == "test" else None for path in paths),
         metadata={"kind": tuple(kinds)},
     )
 
 
-def looks_like_kermany(folder: Path) -> bool:
+def _has_layout(folder: Path) -> bool:
     """Whether ``folder`` has Kermany's two class folders and file names."""
     root = folder / "chest_xray" if (folder / "chest_xray").is_dir() else folder
     train = root / "train"
@@ -81,7 +82,8 @@ def _kind(path: Path) -> str:
     return match[2] if match else "pneumonia"
 
 
-def _patient(path: Path) -> str:
+def patient_of(path: Path) -> str:
+    """The patient in a file's name, e.g. ``person7_virus_2.jpeg``: "virus-7"; the name itself where it holds none."""
     if match := _PNEUMONIA.match(path.name):
         return f"{match[2]}-{int(match[1])}"
     if match := _NORMAL.match(path.name):
@@ -94,3 +96,15 @@ def _target(kind: str, labels: LabelSet) -> np.ndarray:
     if kind == "pneumonia" and len(labels) == 3:
         raise InvalidDataset("a pneumonia film's name says neither bacteria nor virus, so three classes cannot be told")
     return np.eye(len(labels), dtype=np.float32)[column]
+
+
+READER = DatasetReader(
+    name="kermany",
+    read=read_kermany,
+    recognise=_has_layout,
+    usual_labels=lambda _: PNEUMONIA2,
+    title="Kermany et al. 2018, Labeled Optical Coherence Tomography and Chest X-Ray Images",
+    who="children of one to five years, one hospital (Guangzhou)",
+    license="CC BY 4.0",
+    url="https://doi.org/10.17632/rscbjbr9sj.2",
+)

@@ -15,6 +15,7 @@ import numpy as np
 
 from cxrcore.datasets.files import find_films, first_ten, read_table, read_text, subfolders
 from cxrcore.datasets.people import ages_in_years, sexes
+from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.findings import NIH14, NIH15, LabelSet
@@ -150,3 +151,15 @@ def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
                 if path.is_file():
                     return path
     return None
+
+
+READER = DatasetReader(
+    name="nih",
+    read=read_nih,
+    recognise=lambda folder: label_file(folder) is not None,
+    usual_labels=lambda _: NIH14,
+    title="Wang et al. 2017, NIH ChestX-ray14",
+    who="mostly adults, one hospital (NIH Clinical Center, Bethesda), labels mined from reports by a program",
+    license="unrestricted; link the source, acknowledge the NIH Clinical Center, cite the paper",
+    url="https://nihcc.app.box.com/v/ChestXray-NIHCC",
+)

@@ -22,10 +22,12 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from cxrcore.datasets.files import first_ten, read_table
+from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import PHANTOM5, LabelSet
+from cxrcore.storage import atomic_write
 
 PREVALENCE = 0.25  # of each finding on its own: 24 % of films have none
 SEEDS_A_SET = 1_000_000  # films of set ``seed`` have seeds from seed × this on, so two sets share no person
@@ -123,12 +125,8 @@ def _draw_once(images: Path, size: tuple[int, int], seed: int) -> dict:
     facts = {"seed": seed, "findings": list(phantom.findings), "boxes": phantom.boxes, "synthetic": True}
     text = PngImagePlugin.PngInfo()
     text.add_text(_TEXT, json.dumps(facts))
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
+    with atomic_write(path, sync=False) as part:  # a film that is there is whole
         Image.fromarray(_eight_bits(phantom.pixels)).save(part, "PNG", pnginfo=text)
-        os.replace(part, path)  # a film that is there is whole
-    finally:
-        part.unlink(missing_ok=True)
     return facts
 
 
@@ -163,12 +161,10 @@ def _write_tables(folder: Path, facts: Sequence[dict]) -> None:
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
-    os.replace(part, path)
 
 
 def _file_name(seed: int) -> str:
@@ -181,3 +177,14 @@ def _eight_bits(pixels: np.ndarray) -> np.ndarray:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+READER = DatasetReader(
+    name="phantom",
+    read=read_phantoms,
+    recognise=lambda folder: (folder / TABLE).is_file(),
+    usual_labels=lambda _: PHANTOM5,
+    title="Synthetic films drawn from seeds by this project",
+    who="nobody: drawings with planted findings, no films of people",
+    license="Apache-2.0",
+)

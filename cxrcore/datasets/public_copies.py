@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cxrcore.datasets.kermany import _patient as kermany_patient
+from cxrcore.datasets.kermany import patient_of
 from cxrcore.errors import InvalidDataset
 from cxrcore.text import size_text
 
@@ -120,7 +120,7 @@ COPIES = {
         tables=(),
         films=_parquet_films,
         unpack=_unparquet,
-        patient=lambda place: kermany_patient(Path(place)),
+        patient=lambda place: patient_of(Path(place)),
         labels=None,
         manual="https://doi.org/10.17632/rscbjbr9sj.2 has the same films",
     ),

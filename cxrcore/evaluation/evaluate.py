@@ -14,8 +14,8 @@ import numpy as np
 import yaml
 from accelerate import Accelerator
 
-from cxrcore.datasets import read_dataset
 from cxrcore.datasets.cache import DecodedFilms, open_films
+from cxrcore.datasets.registry import read_dataset
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset

@@ -2,7 +2,6 @@ from .class_activation import class_activation_maps, linear_head
 from .gradients import gradient_maps
 from .heatmap import Heatmap, evidence_levels, map_ceilings, strengths
 from .overlay import INFERNO, colours, draw_overlay
-from .random_map import random_map
 from .resampling import cell_means, mean_heatmap, to_film_frame
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "linear_head",
     "map_ceilings",
     "mean_heatmap",
-    "random_map",
     "strengths",
     "to_film_frame",
 ]

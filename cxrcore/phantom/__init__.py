@@ -1,5 +1,4 @@
-"""Synthetic chest films of nobody, drawn from a seed, with findings whose mask and box are known exactly.
-A score on phantoms says nothing about people."""
+"""Synthetic chest films of nobody, drawn from a seed, with findings whose mask and box are known exactly."""
 
 import lazy_loader
 

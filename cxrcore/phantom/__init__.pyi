@@ -1,4 +1,4 @@
 from .examples import write_examples
-from .film import MARGIN, PHANTOM5, Phantom, draw_phantom, random_findings
+from .film import MARGIN, Phantom, draw_phantom, random_findings
 
-__all__ = ["MARGIN", "PHANTOM5", "Phantom", "draw_phantom", "random_findings", "write_examples"]
+__all__ = ["MARGIN", "Phantom", "draw_phantom", "random_findings", "write_examples"]

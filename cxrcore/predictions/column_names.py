@@ -26,8 +26,8 @@ IDENTITY = {
     "class": ("label", "labels", "class", "classname", "diagnosis", "findinglabels", "target", "truth", "groundtruth"),
 }
 _WORDS = {word: meaning for meaning, words in MEANINGS.items() for word in words}
-_FINDINGS = {usual.plain_name(name): labels[name] for labels in LABEL_SETS.values() for name in labels}
-_FINDINGS |= {usual.plain_name(old): NIH15[new] for old, new in OLD_NAMES.items()}
+_FINDINGS = {usual.column_key(name): labels[name] for labels in LABEL_SETS.values() for name in labels}
+_FINDINGS |= {usual.column_key(old): NIH15[new] for old, new in OLD_NAMES.items()}
 _BETWEEN = r"[\s_:.()/-]+"
 
 
@@ -47,7 +47,7 @@ def guess_columns(
     for name in free:
         if (meaning := _said(name)) is not None:
             found.setdefault(meaning, []).append(name)
-    plain = {usual.plain_name(column): column for column in reversed(free)}
+    plain = {usual.column_key(column): column for column in reversed(free)}
     for name, usual_names in IDENTITY.items():
         if match := next((plain[usual_name] for usual_name in usual_names if usual_name in plain), None):
             found[name] = [match]
@@ -55,7 +55,7 @@ def guess_columns(
         bare = "target"
     said = set(found)
     for name in free:
-        finding = _FINDINGS.get(usual.plain_name(name))
+        finding = _FINDINGS.get(usual.column_key(name))
         if finding and f"{bare}:{finding.name}" not in said:
             found.setdefault(f"{bare}:{finding.name}", []).append(name)
     for meaning, columns in found.items():
@@ -71,7 +71,7 @@ def findings_of(columns: Iterable[str], meaning: str) -> list[str]:
 
 def known_finding(name: str) -> Finding:
     """The finding that this project knows by that name, else one without a description."""
-    return _FINDINGS.get(usual.plain_name(name), Finding(name, ""))
+    return _FINDINGS.get(usual.column_key(name), Finding(name, ""))
 
 
 def _checked(mapping: dict[str, str], names: list[str], file: str) -> dict[str, str]:

@@ -234,7 +234,7 @@ def _labels_in(frame: pd.DataFrame, names: Iterable[str]) -> Labels:
     words = {"true": "1", "false": "0"}
     findings = LabelSet("own", Kind.MULTILABEL, tuple(Finding(name, "") for name in names))
     texts = {
-        usual.plain_name(name): frame[f"target:{name}"].str.strip().str.lower().replace(words) for name in findings
+        usual.column_key(name): frame[f"target:{name}"].str.strip().str.lower().replace(words) for name in findings
     }
     targets = usual.read_targets(pd.DataFrame(texts), findings, notes)
     return _with_people(
@@ -351,5 +351,5 @@ def _splits(frame: pd.DataFrame, otherwise: str) -> np.ndarray:
 
 def read_people(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """``age_years``, ``sex`` and ``view``, of those that the table has."""
-    plain = frame.rename(columns=lambda name: usual.plain_name(str(name)))
+    plain = frame.rename(columns=lambda name: usual.column_key(str(name)))
     return {name: np.array(values) for name, values in usual.read_people(plain).items()}

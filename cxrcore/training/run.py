@@ -23,9 +23,9 @@ from tqdm import tqdm
 from cxrcore.bundle.calibrators import fit_calibration
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import read_network, write_bundle, write_config
-from cxrcore.datasets import SOURCES, read_dataset
 from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
 from cxrcore.datasets.cache import DecodedFilms, open_films
+from cxrcore.datasets.registry import DATASETS, read_dataset
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import TrainingStopped
@@ -279,7 +279,7 @@ def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, start: str
     patients = np.array(table.patient_ids)
     return {
         "dataset": table.name,
-        "source": SOURCES[table.name],
+        "source": DATASETS[table.name].provenance,
         "synthetic": table.name == "phantom",
         "recipe": recipe.name,
         "reproduces": recipe.reproduces,

@@ -12,9 +12,8 @@ from gradio_client import Client, handle_file
 
 import app
 import cxrcore
-from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3
+from cxrcore.findings import NIH14, PHANTOM5, PNEUMONIA2, PNEUMONIA3
 from cxrcore.metrics.operating_points import OperatingPoints
-from cxrcore.phantom import PHANTOM5
 from cxrcore.publishing.ensemble import make_ensemble
 from cxrcore.serving.catalog import Catalog, analysis_report, model_facts, open_catalog
 from cxrcore.serving.notices import DISCLAIMER, Notices, read_notices

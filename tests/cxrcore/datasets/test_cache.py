@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxrcore import storage
 from cxrcore.datasets import cache as film_cache
 from cxrcore.datasets.cache import DecodedFilms, cache_folder, open_films
 from cxrcore.datasets.table import FilmTable
@@ -251,9 +252,9 @@ def test_the_decoder_is_only_a_few_films_ahead(tmp_path, cache, monkeypatch):
 def test_too_small_a_disk_is_said_before_and_a_full_one_while_writing(folder, cache, monkeypatch):
     table = table_of(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
+        patch.setattr(storage, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
         big = Preprocessing(1024, 1024)
-        with pytest.raises(TrainingStopped, match=r"needs 62\.9 MB and its disk has 0\.0 MB left; CXR_CACHE_DIR"):
+        with pytest.raises(TrainingStopped, match=r"needs 63 MB and its disk has 1 kB left; CXR_CACHE_DIR"):
             open_films(table, big, cache)
 
     def full(descriptor: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from cxrcore import storage
 from cxrcore.datasets.download import get_dataset
 from cxrcore.datasets.kermany import read_kermany
 from cxrcore.datasets.nih import read_nih
@@ -370,7 +370,7 @@ def test_too_little_room_is_said_before_and_during(hub: Hub, tmp_path: Path, mon
     hub.add(NIH, nih_copy(nih_films()), "datasets")
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda _: usage(10_000, 9_000, 1_000))
+        patch.setattr(storage, "disk_usage", lambda _: usage(10_000, 9_000, 1_000))
         with pytest.raises(InvalidDataset, match=r"needs about .* 1 kB are free.*--subset"):
             get_dataset("nih", tmp_path, say=str)
     assert not any(name.endswith(".zip") for name in fetched(hub))
@@ -378,7 +378,7 @@ def test_too_little_room_is_said_before_and_during(hub: Hub, tmp_path: Path, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cxrcore.datasets.download._write", full)
+    monkeypatch.setattr("cxrcore.datasets.download.write_bytes", full)
     with pytest.raises(InvalidDataset, match=r"the disk is full.*again"):
         get_dataset("nih", tmp_path, say=str)
 

@@ -12,7 +12,8 @@ from cxrcore.datasets import detect_dataset, phantoms, read_dataset
 from cxrcore.datasets.boxes import read_boxes
 from cxrcore.datasets.phantoms import phantom_film, phantom_findings, read_phantoms, write_phantoms
 from cxrcore.errors import InvalidDataset
-from cxrcore.phantom import PHANTOM5, draw_phantom
+from cxrcore.findings import PHANTOM5
+from cxrcore.phantom import draw_phantom
 
 SIZE = (96, 80)
 

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from cxrcore.errors import LabelMismatch
 from cxrcore.films.radiograph import read_radiograph
-from cxrcore.findings import Kind
-from cxrcore.phantom import MARGIN, PHANTOM5, draw_phantom, random_findings
+from cxrcore.findings import PHANTOM5, Kind
+from cxrcore.phantom import MARGIN, draw_phantom, random_findings
 from cxrcore.phantom.examples import write_examples
 
 SIZE = (256, 256)
