@@ -1,49 +1,64 @@
-// The shelf of films: drawn ones that ship with the project, real ones from a public dataset.
+// The films on offer: drawn ones that ship with the project, real ones from a public dataset.
 
-part("examples").replaceChildren(...start.examples.map((example) => {
-  const button = make("button", { type: "button", className: "example" }, make("img", { src: example.thumbnail, alt: "" }), make("span", {}, example.title), make("span", { className: "badge" }, "synthetic"));
-  button.dataset.file = example.file;
+import { make } from "./dom.js";
+
+export function showFilms(page) {
+  page.part("examples").replaceChildren(...page.start.examples.map((example) => exampleButton(page, example)));
+  showPublicFilms(page, page.start.films);
+}
+
+function exampleButton(page, { file, title, thumbnail }) {
+  const button = make(
+    "button",
+    { type: "button", className: "example" },
+    make("img", { src: thumbnail, alt: "" }),
+    make("span", {}, title),
+    make("span", { className: "badge" }, "synthetic"),
+  );
+  button.dataset.file = file;
   button.addEventListener("click", () => {
-    letGo();
-    Object.assign(state, { name: example.title, synthetic: true });
-    enter("reading", "Reading the example");
-    trigger("ask_example", { file: example.file, model: part("model").value });
+    page.read({ name: title, synthetic: true }, "Reading the example");
+    page.trigger("ask_example", { file, model: page.modelName });
   });
   return button;
-}));
+}
 
-// Nothing of these is asked for before a click.
-function offerFilms(films) {
-  part("real").hidden = !films.length && !start.films_of;
-  const repos = [...new Set(films.map((film) => film.repo))];
-  const links = repos.map((repo) => make("a", { href: films.find((film) => film.repo === repo).url, target: "_blank", rel: "noopener" }, repo));
-  const credits = [...new Set(films.map((film) => film.credit + ", " + film.licence))].join("; ");
-  part("real-source").replaceChildren("From ", ...(links.length ? links : [start.films_of]), " on the Hugging Face Hub, fetched when you choose one. ", credits && credits + ".");
-  part("films").replaceChildren(...films.map((film) => {
-    const button = make("button", { type: "button" }, make("span", {}, film.title), make("span", { className: "badge" }, film.licence));
-    button.dataset.film = film.id;
-    button.addEventListener("click", () => fetchFilm(film));
-    return button;
-  }));
-  if (films.length) return;
+// Nothing of these is asked of the Hub before a click.
+function showPublicFilms(page, films) {
+  const dataset = page.start.films_of;
+  page.part("real").hidden = !films.length && !dataset;
+  const addresses = new Map(films.map((film) => [film.repo, film.url]));
+  const link = ([repo, href]) => make("a", { href, target: "_blank", rel: "noopener" }, repo);
+  const sources = films.length ? [...addresses].map(link) : [dataset];
+  const credits = [...new Set(films.map((film) => `${film.credit}, ${film.licence}`))].join("; ");
+  const how = " on the Hugging Face Hub, fetched when you choose one. ";
+  page.part("real-source").replaceChildren("From ", ...sources, how, credits && credits + ".");
+  const buttons = films.length ? films.map((film) => publicFilmButton(page, film)) : [listButton(page)];
+  page.part("films").replaceChildren(...buttons);
+}
+
+function publicFilmButton(page, film) {
+  const badge = make("span", { className: "badge" }, film.licence);
+  const button = make("button", { type: "button" }, make("span", {}, film.title), badge);
+  button.dataset.film = film.id;
+  button.addEventListener("click", async () => {
+    const name = [film.title, film.repo, film.licence].join(", ");
+    page.read({ name, synthetic: false }, "Fetching the film from " + film.repo);
+    const answer = await page.call("fetch_film", film.id);
+    if (answer.kind === "error") page.fail(answer.message);
+    else page.trigger("ask_example", { file: film.id, model: page.modelName });
+  });
+  return button;
+}
+
+function listButton(page) {
   const button = make("button", { type: "button" }, "List its films");
   button.addEventListener("click", async () => {
     button.disabled = true;
-    const answer = await server.list_films("").catch(() => ({ kind: "error", message: "The server did not answer. Please try again." }));
+    const answer = await page.call("list_films", "");
     button.disabled = false;
-    if (answer.kind === "error") return fail(answer.message);
-    offerFilms(answer.films);
+    if (answer.kind === "error") page.fail(answer.message);
+    else showPublicFilms(page, answer.films);
   });
-  part("films").append(button);
+  return button;
 }
-
-async function fetchFilm(film) {
-  letGo();
-  Object.assign(state, { name: film.title + ", " + film.repo + ", " + film.licence, synthetic: false });
-  enter("reading", "Fetching the film from " + film.repo);
-  const answer = await server.fetch_film(film.id).catch(() => ({ kind: "error", message: "The server did not answer. Please try again." }));
-  if (answer.kind === "error") return fail(answer.message);
-  trigger("ask_example", { file: film.id, model: part("model").value });
-}
-
-offerFilms(start.films);

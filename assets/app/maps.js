@@ -1,28 +1,40 @@
-// Maps and colours: pure functions, no page.
+// Maps and their colours: numbers in, numbers out.
 
-// Contributions for a finding in inferno, the colours of `cxrcore.explain.overlay`; those against from dark to pale
-// blue. Both grow steadily in lightness, so they read the same to colour-blind eyes and in print.
-const FOR = ["#000004", "#160b39", "#420a68", "#6a176e", "#932667", "#bc3754", "#dd513a", "#f37819", "#fca50a", "#f6d746", "#fcffa4"];
-const AGAINST = ["#05101f", "#0b2d52", "#145284", "#2a7fb0", "#55a5cc", "#93c9e2", "#d3ecf7"];
+/**
+ * Evidence against a finding, from dark to pale blue. Like inferno it grows steadily in lightness, so that it reads the
+ * same to colour-blind eyes and in print.
+ */
+export const BLUES = interpolate(
+  ["#05101f", "#0b2d52", "#145284", "#2a7fb0", "#55a5cc", "#93c9e2", "#d3ecf7"].map((hex) =>
+    [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)),
+  ),
+);
 
-// 256 steps as canvas words (alpha, blue, green, red from the top byte): a place is coloured, and covers the film, in
-// proportion to its share of the scale.
-function ramp(stops) {
-  const rgb = stops.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
-  return Uint32Array.from({ length: 256 }, (_, step) => {
-    const at = (step / 255) * (rgb.length - 1);
-    const low = Math.min(Math.floor(at), rgb.length - 2);
-    const [red, green, blue] = rgb[low].map((value, channel) => Math.round(value + (at - low) * (rgb[low + 1][channel] - value)));
+/** 256 colours, [red, green, blue] each, evenly between the given ones. */
+export function interpolate(stops) {
+  return Array.from({ length: 256 }, (_, step) => {
+    const at = (step / 255) * (stops.length - 1);
+    const low = Math.min(Math.floor(at), stops.length - 2);
+    return stops[low].map((value, channel) => Math.round(value + (at - low) * (stops[low + 1][channel] - value)));
+  });
+}
+
+/**
+ * 256 colours as canvas words (alpha, blue, green, red from the top byte). A place covers the film in proportion to its
+ * share of the scale, so the alpha of each colour is its number.
+ */
+export function canvasWords(colours) {
+  return Uint32Array.from(colours, ([red, green, blue], step) => {
     return ((step << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   });
 }
 
-const FOR_RAMP = ramp(FOR);
-const AGAINST_RAMP = ramp(AGAINST);
-
-// For one axis: which two cells of a row of `cells` each of `size` pixels lies between, and how far along. Pixel
-// centres, edges held, the same bilinear rule as the library's own film-size maps.
-function along(size, cells, from, to) {
+/**
+ * For one axis of `size` pixels over a row of `cells`: [lower cell, upper cell, share of the way between them] of each
+ * pixel. `from` and `to`: the part of the row that the pixels cover, in shares of it. Pixel centres, edges held: the
+ * bilinear rule of the library's own film-size maps.
+ */
+export function along(size, cells, from, to) {
   return Array.from({ length: size }, (_, pixel) => {
     const at = (from + ((pixel + 0.5) / size) * (to - from)) * cells - 0.5;
     const low = Math.max(0, Math.min(cells - 1, Math.floor(at)));
@@ -30,8 +42,8 @@ function along(size, cells, from, to) {
   });
 }
 
-// The map `rows` on a grid of width x height pixels, its positive (sign 1) or negative (sign -1) part.
-function enlarge(map, width, height, sign) {
+/** The positive (sign 1) or negative (sign -1) part of a map, Float32Array of width x height pixels. */
+export function enlarge(map, width, height, sign) {
   const cells = map.rows.map((row) => Float32Array.from(row, (value) => Math.max(0, sign * value)));
   const [left, top, right, bottom] = map.box;
   const columns = along(width, cells[0].length, left, right);
@@ -49,18 +61,36 @@ function enlarge(map, width, height, sign) {
   return out;
 }
 
-// Colours of a map as ImageData; `top` is the value that gets the strongest colour.
-function colour(map, width, height, top, against) {
-  const image = new ImageData(width, height);
-  const words = new Uint32Array(image.data.buffer);
-  const parts = [[enlarge(map, width, height, 1), FOR_RAMP]];
-  if (against) parts.push([enlarge(map, width, height, -1), AGAINST_RAMP]);
+/** The value that gets the strongest colour: the model's ceiling, else the largest of this map. */
+export function strongest(map) {
+  return map.ceiling || Math.max(1e-6, ...map.rows.flat());
+}
+
+/**
+ * A map's pixels as canvas words, Uint32Array of width x height.
+ * @param {Uint32Array} forColours canvas words of evidence for the finding
+ * @param {?Uint32Array} againstColours canvas words of evidence against it; null: only evidence for it is drawn
+ */
+export function colourMap(map, width, height, forColours, againstColours = null) {
+  const words = new Uint32Array(width * height);
+  const steps = 255 / strongest(map);
+  const parts = [[enlarge(map, width, height, 1), forColours]];
+  if (againstColours) parts.push([enlarge(map, width, height, -1), againstColours]);
   for (const [values, colours] of parts) {
-    const steps = 255 / top;
     for (let pixel = 0; pixel < values.length; pixel++) {
       const step = Math.min(255, Math.round(values[pixel] * steps));
       if (step > words[pixel] >>> 24) words[pixel] = colours[step];
     }
   }
-  return image;
+  return words;
+}
+
+/** A CSS gradient of canvas words as they look over the grey of a film. */
+export function gradient(direction, colours) {
+  const stops = Array.from({ length: 18 }, (_, at) => colours[at * 15]);
+  const css = stops.map((word) => {
+    const channels = [word & 255, (word >> 8) & 255, (word >> 16) & 255];
+    return `rgb(${channels.join(" ")} / ${(word >>> 24) / 255})`;
+  });
+  return `linear-gradient(to ${direction}, ${css.join(", ")}) #8a8f94`;
 }

@@ -1,84 +1,146 @@
-// What the page says of an answer, in words and numbers.
+// A result in words and numbers. `about`: the model's facts; `report`: what /analyse returns for the film.
 
 const number = (share, digits) => (100 * share).toFixed(digits) + "\u00a0%";
-const wholePercent = (share) => number(share, share < 0.1 ? 1 : 0);
-function percent(share) {
+
+/** 0.044 -> "4.4 %", 0.8 -> "80 %": a threshold or a rate. */
+export const wholePercent = (share) => number(share, share < 0.1 ? 1 : 0);
+
+/** 0.4567 -> "45.7 %": a probability; never 0 or 100. */
+export function percent(share) {
   if (share < 0.0005) return "<\u00a00.1\u00a0%";
   return share > 0.9995 ? ">\u00a099.9\u00a0%" : number(share, 1);
 }
-const logits = (value) => value.toFixed(value < 1 ? 2 : value < 10 ? 1 : 0);
-const count = (value) => Number(value).toLocaleString("en-GB");
-const finding = (name) => state.about.findings.find((entry) => entry.name === name);
-const disease = () => state.about.findings.find((entry) => !entry.normal);
 
-const many = () => state.about.findings.length > 3;
-const listed = (words) => words.join(", ").replace(/, ([^,]*)$/, " and $1");
+/** 0.123 -> "0.12", 1.23 -> "1.2", 12.3 -> "12". */
+export const logits = (value) => value.toFixed(value < 1 ? 2 : value < 10 ? 1 : 0);
 
-// Above or below, in words.
-function verdict(name, short) {
-  const { positive, thresholds } = state.result.report;
-  if (positive[name] === null) return short ? "no known threshold" : "no alarm threshold is known";
-  if (state.about.binary && finding(name).normal) {
-    return disease().title + (positive[name] ? " stays below its alarm threshold" : " is above its alarm threshold");
-  }
-  if (thresholds[name] === null) return positive[name] ? "the most likely here" : "less likely";
-  return (positive[name] ? "above" : "below") + (short ? " its threshold of " : " this model's alarm threshold of ") + wholePercent(thresholds[name]);
-}
+/** 1234 -> "1,234". */
+export const count = (value) => Number(value).toLocaleString("en-GB");
 
-function summary() {
-  const { positive, probabilities } = state.result.report;
-  const ill = state.about.findings.filter((entry) => !entry.normal);
-  const alarms = ill.filter((entry) => positive[entry.name]);
-  const decided = ill.filter((entry) => positive[entry.name] !== null);
-  if (state.about.kind === "multiclass" && !state.about.binary) {
-    return "Most likely: " + state.about.findings.find((entry) => positive[entry.name]).title;
-  }
-  if (!decided.length) {
-    const first = ill.reduce((best, entry) => (probabilities[entry.name] > probabilities[best.name] ? entry : best));
-    return (ill.length === 1 ? "" : "Highest: ") + first.title + ", " + percent(probabilities[first.name]);
-  }
-  if (ill.length === 1) return ill[0].title + (alarms.length ? " is above the alarm threshold" : " is below the alarm threshold");
-  const without = ill.length - decided.length;
-  const rest = without ? "; " + without + (without === 1 ? " has none" : " have none") : "";
-  if (!alarms.length) return "No finding reaches its alarm threshold" + rest;
-  if (alarms.length === 1) return alarms[0].title + " is above its alarm threshold" + rest;
-  return alarms.length + " of " + ill.length + " findings are above their alarm threshold" + rest;
-}
+/** ["a", "b", "c"] -> "a, b and c". */
+export const listed = (words) => words.join(", ").replace(/, ([^,]*)$/, " and $1");
 
-function evidence(map, title) {
-  if (map.method === "random") {
-    return "A random map, to compare with. It knows nothing of this film: where another map convinces no more than this one, it explains nothing.";
-  }
-  if (map.scale !== "logit") {
-    return "This method ranks places and has no unit. Its strongest place always gets the strongest colour, so it cannot say how much evidence there is, or that there is none.";
-  }
-  const strength = "Evidence for " + title + " on this film: " + logits(map.strength) + " logits. ";
-  if (map.evidence === null) return strength + "How much films without it show was not measured for this model.";
-  const usual = logits(map.evidence_level);
-  if (map.evidence) return strength + "That is more than 95 % of films without it show (up to " + usual + ").";
-  return strength + "That is no more than films without it commonly show (up to " + usual + ").";
-}
+export const findingOf = (about, name) => about.findings.find((entry) => entry.name === name);
+export const diseases = (about) => about.findings.filter((entry) => !entry.normal);
+export const isLong = (about) => about.findings.length > 3;
 
-// The library's sentences begin small; what begins with a name stays as it is.
-function sentence(words) {
+/** The library's sentences begin small; what begins with a name stays as it is. */
+export function sentence(words) {
   const begun = /^[a-z]+ /.test(words) ? words[0].toUpperCase() + words.slice(1) : words;
   return begun + (/[.!?]?$/.exec(begun)[0] || !begun ? "" : ".");
 }
 
-// The commonest misreading: a film of somebody whom the model has never seen the like of.
-function howToRead() {
-  const who = state.about.synthetic ? "" : state.about.who.slice(0, 160);
-  return howBarsRead() + (who && " It learned from films of " + who + ". Others are new to it.");
+/** Whether a finding is above its threshold, beside its bar. Of two classes, only the disease has a verdict. */
+export function verdict(about, report, name) {
+  const { positive, thresholds } = report;
+  const short = isLong(about);
+  if (about.binary && findingOf(about, name).normal) return "";
+  if (positive[name] === null) return short ? "no known threshold" : "no alarm threshold is known";
+  if (thresholds[name] === null) return positive[name] ? "the most likely here" : "less likely";
+  const threshold = (short ? " its threshold of " : " this model's alarm threshold of ") + wholePercent(thresholds[name]);
+  return (positive[name] ? "above" : "below") + threshold;
 }
 
-function howBarsRead() {
-  const { positive, thresholds } = state.result.report;
+/** The result in one line. */
+export function summary(about, report) {
+  const { positive, probabilities } = report;
+  if (about.kind === "multiclass" && !about.binary) {
+    return "Most likely: " + about.findings.find((entry) => positive[entry.name]).title;
+  }
+  const findings = diseases(about);
+  const single = findings.length === 1;
+  const decided = findings.filter((entry) => positive[entry.name] !== null);
+  if (!decided.length) {
+    const higher = (best, entry) => (probabilities[entry.name] > probabilities[best.name] ? entry : best);
+    const highest = findings.reduce(higher);
+    return (single ? "" : "Highest: ") + highest.title + ", " + percent(probabilities[highest.name]);
+  }
+  const alarms = findings.filter((entry) => positive[entry.name]);
+  if (single) return `${findings[0].title} is ${alarms.length ? "above" : "below"} the alarm threshold`;
+  const undecided = findings.length - decided.length;
+  const rest = undecided ? `; ${undecided} ${undecided === 1 ? "has" : "have"} none` : "";
+  if (!alarms.length) return "No finding reaches its alarm threshold" + rest;
+  if (alarms.length === 1) return alarms[0].title + " is above its alarm threshold" + rest;
+  return `${alarms.length} of ${findings.length} findings are above their alarm threshold${rest}`;
+}
+
+/** Instead of a map that is no stronger than in films without the finding. */
+export function nothing(entry) {
+  const title = entry.title.toLowerCase();
+  return "Nothing on this film stands out " + (entry.normal ? "as " : "for ") + title + ".";
+}
+
+/** What the strength of a map means for the finding. */
+export function evidence(map, entry, report) {
+  if (map.method === "random") {
+    return (
+      "A random map, to compare with. It knows nothing of this film: " +
+      "where another map convinces no more than this one, it explains nothing."
+    );
+  }
+  if (map.scale !== "logit") {
+    return (
+      "This method ranks places and has no unit. Its strongest place always gets the strongest colour, " +
+      "so it cannot say how much evidence there is, or that there is none."
+    );
+  }
+  const strength = `Evidence for ${entry.title} on this film: ${logits(map.strength)} logits`;
+  if (map.evidence === null) return strength + ". How much films without it show was not measured for this model.";
+  const usual = `95 % of films without it (up to ${logits(map.evidence_level)})`;
+  return strength + (map.evidence ? ", more than in " : ", no more than in ") + usual + "." + contrast(map, entry, report);
+}
+
+// Where the map and the probability point different ways.
+function contrast(map, { name, normal }, { positive, probabilities, thresholds }) {
+  const threshold = thresholds[name];
+  if (normal || threshold === null || positive[name] === null || positive[name] === map.evidence) return "";
+  const side = positive[name] ? "is above" : "stays below";
+  return ` The probability (${percent(probabilities[name])}) ${side} the alarm threshold of ${wholePercent(threshold)}.`;
+}
+
+/** How the map was made, beside the choice of its method. */
+export function methodNote(map, about) {
+  if (map.method === "random") return "Not an explanation: a control.";
+  if (map.scale !== "logit") return "No logit scale: says where, not how much.";
+  if (map.method !== "gradcam") return "In logits.";
+  if (about.members) return "The mean of its members' maps, in logits, from the same passes as the probabilities.";
+  return (
+    "From the same pass as the probabilities. Exact for this kind of network: the average over the film, plus a " +
+    "constant, is the score in logits. One logit more multiplies the odds by 2.7."
+  );
+}
+
+/** The ticks of the colour scale, left to right. `most`: the value of the strongest colour. */
+export function ticks(map, most, against) {
+  if (map.scale !== "logit") return ["least", "most, on this map alone"];
+  const last = logits(most) + " logits" + (map.ceiling ? " or more" : ", the most here");
+  return [...(against ? ["−" + logits(most)] : []), "0", last];
+}
+
+/** What the bars mean, and for whom. */
+export function howToRead(about, report) {
+  const who = about.synthetic ? "" : about.who.slice(0, 160);
+  const learned = ` It learned from films of ${who}. It has seen no others, and its percentages are not valid for them.`;
+  return howBarsRead(about, report) + (who && learned);
+}
+
+function howBarsRead(about, { positive, thresholds }) {
   const marks = Object.values(thresholds).filter((threshold) => threshold !== null).length;
   const none = "No alarm threshold was fitted for this model, so it calls nothing positive.";
-  if (state.about.kind === "multilabel") {
-    const what = "Each bar is the probability of one finding on films like those this model was tested on. ";
-    return what + (marks === 0 ? none : "The mark is its alarm threshold" + (marks < Object.keys(positive).length ? ", where one is known." : "."));
+  if (about.kind === "multilabel") {
+    const bars = "Each bar is the probability of one finding on films like those this model was tested on. ";
+    const some = marks < Object.keys(positive).length ? ", where one is known." : ".";
+    return bars + (marks ? "The mark is its alarm threshold" + some : none);
   }
-  if (!state.about.binary) return "The bars add up to 100 %. The longest one wins.";
-  return "The bars add up to 100 %. " + (marks ? "The mark is the alarm threshold, chosen on films kept apart from training." : none);
+  if (!about.binary) return "The bars add up to 100 %. The longest one wins.";
+  const mark = "The mark is the alarm threshold, chosen on films kept apart from training.";
+  return "The bars add up to 100 %. " + (marks ? mark : none);
+}
+
+/** The film's size and encoding, in one line. */
+export function filmFacts({ film }, seconds, source) {
+  const depth = film.bits === film.bits_stored ? `${film.bits} bit` : `${film.bits} of ${film.bits_stored} bit used`;
+  const size = `${film.width} × ${film.height}`;
+  const facts = [source, size, `${film.encoding}, ${depth}`, `answered in ${Math.round(1000 * seconds)} ms`];
+  return facts.filter(Boolean).join(" · ");
 }

@@ -42,10 +42,10 @@ SDK = {"app": "gradio", "dashboard": "docker"}
 TITLES = {"app": "Chest X-ray classifier", "dashboard": "Chest X-ray classifier: how good is it?"}
 SUFFIX = "-dashboard"  # by convention the dashboard of user/film is user/film-dashboard
 _SOURCES = {
-    "app": ("app.py", "cxrcore", "assets/app", "assets/examples", "LICENSE"),
+    "app": ("app.py", "page", "cxrcore", "assets/app", "assets/examples", "LICENSE"),
     "dashboard": ("dashboard", "cxrcore", "LICENSE"),
 }
-_NOT_SHIPPED = ("__pycache__", "*.pyc", "app.pyi", ".DS_Store", "training")
+_NOT_SHIPPED = ("__pycache__", "*.pyc", "viewer.pyi", "upload.pyi", "build.pyi", ".DS_Store", "training")
 _NAME = re.compile(r"[\w.-]+")
 
 

@@ -24,6 +24,7 @@ from cxrcore.hub.client import cache_folder
 from cxrcore.serving import hub_catalog
 from cxrcore.serving.catalog import Catalog, open_catalog
 from cxrcore.serving.hub_catalog import HubCatalog
+from page.build import build_app
 from tests.app.visit import Server, Visit, free_port
 from tests.hub import Hub
 from tests.hub.fixtures import REPO, contents
@@ -54,10 +55,9 @@ def hub(room: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @contextmanager
 def served(models: Catalog, folder: Path) -> Iterator[Server]:
-    demo = app.build_app(models=models)
-    options = {"prevent_thread_lock": True, "quiet": True, "run_history": False, "ssr_mode": False}
+    demo = build_app(models=models)
     try:
-        _, url, _ = demo.launch(server_name="127.0.0.1", server_port=free_port(), **options)
+        _, url, _ = demo.launch(server_name="127.0.0.1", server_port=free_port())
         yield Server(url, folder, folder / "none.log", 0)
     finally:
         demo.close()
@@ -107,8 +107,8 @@ def opened(visit: Visit, name: str) -> None:
 
 
 def refused(visit: Visit) -> str:
-    visit.page.wait_for_selector("[data-part=hub-said]:not([hidden]):not(.busy)", timeout=60_000)
-    return visit.page.inner_text("[data-part=hub-said]")
+    visit.page.wait_for_selector("[data-part=hub-status]:not([hidden]):not(.busy)", timeout=60_000)
+    return visit.page.inner_text("[data-part=hub-status]")
 
 
 def menu(visit: Visit) -> list[str]:

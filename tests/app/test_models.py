@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 
-import app
 import cxrcore
 from cxrcore.findings import NIH14, PHANTOM5, PNEUMONIA2, PNEUMONIA3
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.publishing.ensemble import make_ensemble
 from cxrcore.serving.catalog import Catalog, analysis_report, model_facts, open_catalog
 from cxrcore.serving.notices import DISCLAIMER, Notices, read_notices
+from page.build import build_app
 from tests.app.visit import Server, Visit, free_port
 
 DRAWN = {"synthetic": True}
@@ -51,9 +51,8 @@ def server(
     models = {"pair": pair, "partly": partly, "three": three} | {name: name for name in cxrcore.embedded_models()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
-        demo = app.build_app(models=Catalog({name: str(reference) for name, reference in models.items()}))
-        options = {"prevent_thread_lock": True, "quiet": True, "run_history": False, "ssr_mode": False}
-        _, url, _ = demo.launch(server_name="127.0.0.1", server_port=free_port(), **options)
+        demo = build_app(models=Catalog({name: str(reference) for name, reference in models.items()}))
+        _, url, _ = demo.launch(server_name="127.0.0.1", server_port=free_port())
         yield Server(url, folder, folder / "none.log", 0)
         demo.close()
 
@@ -132,15 +131,15 @@ def test_the_models_own_warning_stands_above_its_answer(visit: Visit, film_path:
         pytest.skip(f"{WARNED} is not embedded here")
     page, note = visit.page, cxrcore.load(WARNED).info["provenance"]["note"]
     visit.analyse(film_path)
-    assert not page.locator("[data-part=noted]").is_visible()
+    assert not page.locator("[data-part=warning]").is_visible()
     page.select_option("[data-part=model]", WARNED)
-    page.wait_for_selector("[data-part=noted]:not([hidden])", timeout=60_000)
+    page.wait_for_selector("[data-part=warning]:not([hidden])", timeout=60_000)
     visit.wait("result")
-    banner = page.locator("[data-part=noted]")
+    banner = page.locator("[data-part=warning]")
     assert banner.inner_text().endswith("many of its scores are near those of guessing, and their intervals are wide.")
     assert note.startswith(banner.inner_text().partition("warning: ")[2])
     assert banner.bounding_box()["y"] < page.locator(".finding").first.bounding_box()["y"]
-    assert page.inner_text("[data-part=about-noted]") == note
+    assert page.inner_text("[data-part=about-warning]") == note
     assert "with a warning" in page.locator("[data-part=model] option:checked").inner_text()
     with page.expect_download() as download:
         page.click("[data-part=save-json]")
@@ -151,12 +150,12 @@ def test_the_models_own_warning_stands_above_its_answer(visit: Visit, film_path:
 @pytest.mark.browser
 def test_an_ensemble_of_drawings_on_the_page(visit: Visit, film_path: Path, pair: Path) -> None:
     page = visit.page
-    assert page.locator("[data-part=about-drawn]").is_visible()
+    assert page.locator("[data-part=about-synthetic-model]").is_visible()
     assert "2 members" in page.locator("[data-part=model] option").first.inner_text()
     visit.analyse(film_path)
     prediction = cxrcore.load(pair).predict(cxrcore.read_radiograph(film_path))
     assert visit.probabilities() == pytest.approx(prediction.probabilities, abs=0.00101)
-    assert "learned from synthetic films" in page.inner_text("[data-part=drawn]")
+    assert "learned from synthetic films" in page.inner_text("[data-part=synthetic-model]")
     highest = max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
     assert page.inner_text("[data-part=summary]").startswith(f"Highest: {highest}, ")
     assert "calls nothing positive" in page.inner_text("[data-part=how-to-read]")
@@ -173,7 +172,7 @@ def test_another_model_answers_the_same_film_and_the_warning_goes(visit: Visit, 
     visit.analyse(film_path)
     visit.page.select_option("[data-part=model]", "pneumonia-resnet18")
     visit.page.wait_for_selector('.finding[data-finding="Normal"]', timeout=60_000)
-    assert not visit.page.locator("[data-part=drawn]").is_visible()
+    assert not visit.page.locator("[data-part=synthetic-model]").is_visible()
     assert film_path.name in visit.page.inner_text("[data-part=facts]")
 
 
@@ -198,7 +197,7 @@ def test_unknown_thresholds_and_winners_are_said_in_words(
     visit: Visit, film_path: Path, model: str, summary: str, verdict: str
 ) -> None:
     visit.page.select_option("[data-part=model]", model)
-    visit.page.wait_for_selector("[data-part=about-drawn]", state="hidden")
+    visit.page.wait_for_selector("[data-part=about-synthetic-model]", state="hidden")
     visit.analyse(film_path)
     assert visit.page.inner_text("[data-part=summary]").startswith(summary)
     assert verdict in visit.page.locator(".finding .verdict").all_inner_texts()

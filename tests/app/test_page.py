@@ -75,7 +75,7 @@ def test_the_drawn_map_is_the_librarys_map_on_the_films_grid(visit: Visit, model
 
 def test_no_more_evidence_than_in_other_films_is_said_instead_of_drawn(shown: Visit) -> None:
     shown.choose(NEVER)
-    assert shown.page.inner_text("[data-part=quiet-text]") == f"No more evidence for {NEVER} than in films without it."
+    assert shown.page.inner_text("[data-part=quiet-text]") == f"Nothing on this film stands out for {NEVER.lower()}."
     canvas = shown.page.locator("[data-part=canvas]")
     assert not canvas.is_visible()
     shown.page.click("[data-part=show-anyway]")

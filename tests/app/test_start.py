@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import app
 import cxrcore
 from cxrcore.errors import CxrError
+from cxrcore.films.encoding import data_uri
 from cxrcore.serving.catalog import open_catalog
 from cxrcore.serving.recent_films import RecentFilms
 from tests.app.visit import ROOT, Server, command, free_port
@@ -93,7 +93,7 @@ def test_films_leave_memory_when_let_go_when_old_and_when_others_need_the_room(f
 
 
 def test_the_shown_film_keeps_its_greys(film: cxrcore.Radiograph) -> None:
-    uri = app.data_uri(film.pixels, 1024, "PNG")
+    uri = data_uri(film.pixels, 1024, "PNG")
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
     assert np.abs(shown / 255 - film.pixels).max() <= 0.5 / 255 + 1e-6
 

@@ -53,7 +53,7 @@ def test_the_apps_space_holds_the_app_and_nothing_else(tmp_path: Path) -> None:
     rest = files - bundle
     assert bundle <= files
     assert {path.split("/")[0] for path in rest} == {
-        "app.py", "cxrcore", "assets", "LICENSE", "README.md", "deployed.json", "requirements.txt",
+        "app.py", "page", "cxrcore", "assets", "LICENSE", "README.md", "deployed.json", "requirements.txt",
     }  # fmt: skip
     assert not [
         path for path in files if re.search(r"(^|/)tests/|training/[a-z_]+\.py|__pycache__|\.pyc|streamlit", path)

@@ -1,0 +1,92 @@
+// The result of a film: a bar for every finding, and the map of the chosen one.
+
+import { make } from "./dom.js";
+import { diseases, filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
+
+export class Result {
+  constructor(page, heatmap, models) {
+    Object.assign(this, { page, heatmap, models });
+  }
+
+  /** Fetch the picture of the film, then show the result. */
+  async receive(answer) {
+    const { page } = this;
+    const picture = await page.server.picture(answer.token);
+    if (!picture) return page.fail("The film was no longer there when the page asked for it. Please open it again.");
+    for (const name of ["plain", "image"]) page.part(name).src = picture;
+    await page.part("image").decode();
+    this.show(answer);
+  }
+
+  show(result) {
+    const { page } = this;
+    const { report, about, token } = result;
+    Object.assign(page, { result, token, about, maps: { gradcam: result.maps }, method: "gradcam" });
+    page.part("error").hidden = true;
+    page.part("stage").style.setProperty("--ratio", report.film.width / report.film.height);
+    page.part("summary").textContent = summary(about, report);
+    page.part("how-to-read").textContent = howToRead(about, report);
+    page.notice("synthetic-model", about.synthetic && page.start.synthetic);
+    page.notice("warning", about.caution, "This model’s own warning:");
+    page.part("method").value = "gradcam";
+    this.showFacts();
+    const order = [...about.findings].sort((a, b) => report.probabilities[b.name] - report.probabilities[a.name]);
+    page.part("findings").classList.toggle("few", !isLong(about));
+    page.part("findings").replaceChildren(...order.map((entry) => this.row(entry)));
+    this.models.show(about);
+    page.enter("result");
+    this.choose(this.firstChoice(order.filter((entry) => !entry.normal)));
+    page.part("summary").focus({ preventScroll: true });
+  }
+
+  // The finding chosen before (the same film, read by another model), else the likeliest above its threshold.
+  firstChoice(findings) {
+    const { finding, result } = this.page;
+    const { positive } = result.report;
+    const before = findings.find((entry) => entry.name === finding);
+    return (before || findings.find((entry) => positive[entry.name]) || findings[0]).name;
+  }
+
+  showFacts() {
+    const { page } = this;
+    const { film, result } = page;
+    const source = film.name + (film.synthetic ? " (synthetic: drawn by a program, of nobody)" : "");
+    page.part("facts").textContent = filmFacts(result.report, result.seconds, source);
+    const warnings = result.report.warnings.map((text) => make("li", {}, text));
+    page.part("warnings").replaceChildren(...warnings);
+  }
+
+  row({ name, title, description, normal }) {
+    const { about, result } = this.page;
+    const { probabilities, positive, thresholds } = result.report;
+    const share = probabilities[name];
+    const radio = make("input", { type: "radio", name: "cxr-finding", value: name });
+    radio.addEventListener("change", () => this.choose(name));
+    const fill = make("span", { className: "fill", style: `width:${100 * share}%` });
+    const bar = make("span", { className: "bar", "aria-hidden": "true" }, fill);
+    if (thresholds[name] !== null) {
+      bar.append(make("span", { className: "mark", style: `left:${100 * thresholds[name]}%` }));
+    }
+    const row = make(
+      "label",
+      { className: "finding" },
+      radio,
+      make("span", { className: "name" }, title),
+      make("span", { className: "verdict" }, verdict(about, result.report, name)),
+      make("span", { className: "probability" }, percent(share)),
+      bar,
+      make("span", { className: "about-finding" }, description),
+    );
+    Object.assign(row.dataset, { finding: name, probability: share, positive: positive[name], normal });
+    return row;
+  }
+
+  choose(name) {
+    for (const row of this.page.part("findings").children) {
+      const chosen = row.dataset.finding === name;
+      row.classList.toggle("chosen", chosen);
+      row.querySelector("input").checked = chosen;
+    }
+    this.heatmap.choose({ finding: name });
+  }
+}

@@ -1,0 +1,104 @@
+"""What the server sends to the viewer: objects of plain JSON types, told apart by their ``kind``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import cxrcore
+from cxrcore.errors import CxrError
+from cxrcore.explain.overlay import INFERNO
+from cxrcore.films.encoding import data_uri
+from cxrcore.resources import ASSETS
+from cxrcore.serving.deployment import read_deployment
+from cxrcore.serving.example_films import EXAMPLES, list_example_films
+from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL
+
+if TYPE_CHECKING:
+    from cxrcore import Heatmap, Radiograph
+    from cxrcore.serving.catalog import Catalog
+
+Payload = dict[str, Any]
+
+MAX_UPLOAD_BYTES = 200_000_000
+SHOWN_SIDE = 1024  # pixels; the longest side of the film as the page shows it, and four times that to save
+UNFORESEEN = "Something went wrong here, and the film was not kept. Please try again, or use another film."
+EXAMPLES_FOLDER = ASSETS / "examples"
+log = logging.getLogger("app")
+
+
+def start_payload(catalog: Catalog) -> Payload:
+    """The viewer's first value: what the server offers, before any model is loaded."""
+    return {
+        "kind": "start",
+        "models": catalog.menu,
+        "max_bytes": MAX_UPLOAD_BYTES,
+        "note": DISCLAIMER,
+        "synthetic": SYNTHETIC_MODEL,
+        "hub": catalog.hub.open_to_visitors,
+        "dashboard": read_deployment().dashboard,
+        "films": public_films(),
+        "films_of": os.environ.get(EXAMPLES, ""),
+        "examples": [{"file": f, "title": t, "thumbnail": thumbnail(f)} for f, t in drawn_films().items()],
+        "colours": INFERNO.tolist(),
+    }
+
+
+def drawn_films() -> dict[str, str]:
+    """The synthetic films that ship with the project, file -> title."""
+    index = EXAMPLES_FOLDER / "examples.json"
+    entries = json.loads(index.read_text("utf-8")) if index.is_file() else []
+    return {entry["file"]: entry["title"] for entry in entries}
+
+
+def thumbnail(file: str) -> str:
+    """A small picture of a film that ships with the project, a data URI."""
+    return data_uri(cxrcore.read_radiograph(EXAMPLES_FOLDER / file).pixels, 192, "JPEG", quality=80)
+
+
+def public_films() -> list[Payload]:
+    """The real films that the page offers to fetch from a public dataset; empty where its list cannot be read."""
+    try:
+        return [asdict(film) for film in list_example_films()]
+    except CxrError as error:
+        log.warning("no public films are offered: %s", error)
+        return []
+
+
+def film_picture(film: Radiograph) -> str:
+    """The film as the page shows it, a data URI."""
+    return data_uri(film.pixels, SHOWN_SIDE, "JPEG", quality=94)
+
+
+def large_film_picture(film: Radiograph) -> str:
+    """The film to save with a map over it, a data URI without loss."""
+    return data_uri(film.pixels, 4 * SHOWN_SIDE, "PNG", compress_level=1)
+
+
+def map_payload(heat: Heatmap) -> Payload:
+    """A map's facts; its ``rows`` of contributions at feature resolution; and the ``box`` of the film in it.
+
+    The box is (left, top, right, bottom) in shares of the map's width and height.
+    """
+    (top, left, height, width), (rows, columns) = heat.preprocessing.film_area(heat.film_size), heat.preprocessing.size
+    box = [left / columns, top / rows, (left + width) / columns, (top + height) / rows]
+    return heat.to_dict() | {"rows": np.round(heat.signed.astype(float), 4).tolist(), "box": box}
+
+
+def answer(work: Callable[[], Payload]) -> Payload:
+    """The work's payload; if it fails, one sentence of kind ``error`` for the visitor, details in the server's log."""
+    try:
+        payload = work()
+    except CxrError as error:
+        payload = {"kind": "error", "message": str(error)}
+    except Exception:
+        log.exception("unforeseen failure")
+        payload = {"kind": "error", "message": UNFORESEEN}
+    return payload | {"at": time.time_ns()}  # Gradio does not send a value equal to the last one

@@ -1,0 +1,75 @@
+"""A film comes in: an upload of its own for every visitor, read once and deleted."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.route_utils import MultiPartException, upload_fn
+from gradio.routes import file_upload_statuses
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+log = logging.getLogger("app")
+
+
+class FilmUpload(gr.File):
+    """A file input that passes on every byte of the file and deletes the upload as soon as it is read."""
+
+    is_template = True  # to Gradio's front end this is a plain File
+
+    def example_payload(self) -> Any:
+        """What Gradio's page for programs shows as an input."""
+        return {"path": "film.png", "url": "film.png", "meta": {"_type": "gradio.FileData"}}
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """Refuse web addresses, which Gradio would otherwise fetch for a client."""
+        if "://" in str(url_or_file_path):
+            raise gr.Error("Send the film itself, not a web address.", print_exception=False)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def preprocess(self, payload: Any) -> tuple[str, bytes] | None:  # type: ignore[override]
+        """The file's own name and its bytes; no bytes, which no reader accepts, if the file is gone."""
+        if payload is None:
+            return None
+        path = Path(payload.path)
+        try:
+            data = path.read_bytes()
+            path.unlink()
+            for folder in list(path.parents)[:2]:
+                folder.rmdir()
+        except OSError:
+            log.warning("an upload was gone before it could be read")
+            return path.name, b""
+        return Path(payload.orig_name or path.name).name, data
+
+
+async def upload_apart(request: Request) -> Response:
+    """Gradio's upload, into a folder of its own for every request.
+
+    Gradio names the folder of an upload by the hash of its content, so that two visitors with the same film share one
+    file; deleting the upload of one would delete the other's.
+    """
+    gradio, upload_id = request.app, request.query_params.get("upload_id")
+    blocks = gradio.get_blocks()
+    try:
+        files, _, _ = await upload_fn(
+            request,
+            Path(gradio.uploaded_file_dir, secrets.token_hex(16)),
+            math.inf if blocks.max_file_size is None else blocks.max_file_size,
+            upload_id,
+            upload_progress=file_upload_statuses if upload_id else None,
+        )
+    except MultiPartException as error:
+        return PlainTextResponse(error.message, status_code=413 if "maximum allowed size" in error.message else 400)
+    blocks.upload_file_set.update(files)
+    return JSONResponse(files)
+
+
+# Gradio's own routes come after those given at launch.
+ROUTES = [Route("/gradio_api/upload", upload_apart, methods=["POST"])]

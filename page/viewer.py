@@ -1,0 +1,92 @@
+"""The viewer: one Gradio HTML component whose template, style and ES modules lie in ``assets/app``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import gradio as gr
+from gradio.components.base import server
+from gradio.events import EventListener
+
+from cxrcore.resources import ASSETS
+from cxrcore.serving.catalog import Catalog
+from cxrcore.serving.example_films import fetch_example_film, list_example_films
+from cxrcore.serving.recent_films import RecentFilms
+from page.payloads import Payload, answer, film_picture, large_film_picture, start_payload
+
+FOLDER = ASSETS / "app"
+
+
+class FilmViewer(gr.HTML):
+    """The film, its findings and its maps, and the choice of a model.
+
+    The value is a payload (``page.payloads``): first the start, then every answer. Events: ``ask_example`` with file
+    and model; ``ask_model`` with model and token; ``ask_method`` with token, model, finding and method. The methods
+    below are called by the page's JavaScript. Gradio keeps what an event returned for as long as a session lasts, so
+    films go to the page through them.
+    """
+
+    EVENTS: ClassVar[list[EventListener]] = [  # type: ignore[misc]
+        EventListener(f"ask_{what}") for what in ("example", "model", "method")
+    ]
+
+    def __init__(self, catalog: Catalog, films: RecentFilms) -> None:
+        self._catalog, self._films = catalog, films
+        super().__init__(
+            start_payload(catalog),
+            html_template=(FOLDER / "viewer.html").read_text("utf-8"),
+            css_template=(FOLDER / "viewer.css").read_text("utf-8"),
+            js_on_load=script(),
+            apply_default_css=False,
+            elem_id="viewer",
+        )
+
+    @server
+    def picture(self, token: str) -> str:
+        """The film as the page shows it; empty once it is deleted."""
+        return film_picture(self._films[token]) if token in self._films else ""
+
+    @server
+    def large_picture(self, token: str) -> str:
+        """The film to save; empty once it is deleted."""
+        return large_film_picture(self._films[token]) if token in self._films else ""
+
+    @server
+    def forget(self, token: str) -> None:
+        """Delete the film from memory."""
+        self._films.delete(token)
+
+    @server
+    def open_hub(self, request: dict[str, Any]) -> Payload:
+        """Fetch a model from the Hub in the background; the page asks again while the kind is ``fetching``."""
+
+        def work() -> Payload:
+            reference = str(request.get("reference"))[:200]
+            name = self._catalog.hub.poll(reference, newest=bool(request.get("newest")))
+            return {"kind": "fetching"} if name is None else {"kind": "opened", "model": self._catalog.entry(name)}
+
+        return answer(work)
+
+    @server
+    def newer(self, name: str) -> dict[str, str] | None:
+        """The newer revision of a model from the Hub, if there is one."""
+        revision = self._catalog.hub.newer(str(name))
+        return asdict(revision) if revision else None
+
+    @server
+    def fetch_film(self, film_id: str) -> Payload:
+        """Fetch a public film into the cache."""
+        return answer(lambda: {"kind": "fetched", "name": fetch_example_film(str(film_id)).name})
+
+    @server
+    def list_films(self, _: Any = None) -> Payload:
+        """Fetch the list of public films."""
+        return answer(lambda: {"kind": "films", "films": [asdict(film) for film in list_example_films(refresh=True)]})
+
+
+def script() -> str:
+    """What the browser runs: every module's source as JSON, and the loader that links them."""
+    modules = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.js")) if path.name != "load.js"}
+    return f"const MODULES = {json.dumps(modules)};\n{(FOLDER / 'load.js').read_text('utf-8')}"
