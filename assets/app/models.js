@@ -58,8 +58,9 @@ export class Models {
     const titles = diseases(about).map((entry) => entry.title.toLowerCase());
     const limits = `It knows only ${listed(titles)}. Whatever else a film shows, it cannot tell.`;
     const facts = about.facts.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]);
+    const knows = make("p", { className: "headline" }, limits);
     const scores = about.evaluations.length ? [allScores(about)] : [];
-    page.part("about").replaceChildren(make("p", { className: "headline" }, limits), make("dl", {}, ...facts), ...scores);
+    page.part("about").replaceChildren(knows, make("dl", {}, ...facts), ...scores);
   }
 
   /** Let another model read the film that is there. */

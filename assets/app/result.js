@@ -1,7 +1,7 @@
 // The result of a film: a bar for every finding, and the map of the chosen one.
 
 import { make } from "./dom.js";
-import { diseases, filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
+import { filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
 
 export class Result {
   constructor(page, heatmap, models) {

@@ -21,10 +21,10 @@ export function films(scores) {
 }
 
 // Which films those were: only a source's own test list is official, and no score on another compares with it.
-function origin(scores, hub) {
-  if (scores.split_origin === "official") return `the official ${scores.split} films of ${scores.dataset}`;
-  if (scores.split_origin === "own") return `${scores.dataset}, patients held out by ${hub ? "its makers" : "this project"}`;
-  return `${scores.dataset}, ${scores.split}`;
+function origin({ dataset, split, split_origin: origin }, hub) {
+  if (origin === "official") return `the official ${split} films of ${dataset}`;
+  if (origin === "own") return `${dataset}, patients held out by ${hub ? "its makers" : "this project"}`;
+  return `${dataset}, ${split}`;
 }
 
 /** The score on the model's test films, or on whatever it was scored on last. */
@@ -44,7 +44,13 @@ export function headline(about) {
   return `${measure} ${interval(auroc)}, on ${test}.${source}`;
 }
 
-export const COLUMNS = ["Finding", "Films with it", "AUROC (95 % interval)", "Sensitivity (found)", "Specificity (cleared)"];
+export const COLUMNS = [
+  "Finding",
+  "Films with it",
+  "AUROC (95 % interval)",
+  "Sensitivity (found)",
+  "Specificity (cleared)",
+];
 
 export const COLUMN_HELP =
   "AUROC: how often a film with the finding gets a higher probability than one without it; 0.5 is chance. " +

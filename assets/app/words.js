@@ -37,8 +37,8 @@ export function verdict(about, report, name) {
   if (about.binary && findingOf(about, name).normal) return "";
   if (positive[name] === null) return short ? "no known threshold" : "no alarm threshold is known";
   if (thresholds[name] === null) return positive[name] ? "the most likely here" : "less likely";
-  const threshold = (short ? " its threshold of " : " this model's alarm threshold of ") + wholePercent(thresholds[name]);
-  return (positive[name] ? "above" : "below") + threshold;
+  const threshold = short ? "its threshold" : "this model's alarm threshold";
+  return `${positive[name] ? "above" : "below"} ${threshold} of ${wholePercent(thresholds[name])}`;
 }
 
 /** The result in one line. */
@@ -87,15 +87,17 @@ export function evidence(map, entry, report) {
   const strength = `Evidence for ${entry.title} on this film: ${logits(map.strength)} logits`;
   if (map.evidence === null) return strength + ". How much films without it show was not measured for this model.";
   const usual = `95 % of films without it (up to ${logits(map.evidence_level)})`;
-  return strength + (map.evidence ? ", more than in " : ", no more than in ") + usual + "." + contrast(map, entry, report);
+  const compared = map.evidence ? "more than in " : "no more than in ";
+  return `${strength}, ${compared}${usual}.${contrast(map, entry, report)}`;
 }
 
 // Where the map and the probability point different ways.
 function contrast(map, { name, normal }, { positive, probabilities, thresholds }) {
   const threshold = thresholds[name];
   if (normal || threshold === null || positive[name] === null || positive[name] === map.evidence) return "";
+  const probability = ` The probability (${percent(probabilities[name])}) `;
   const side = positive[name] ? "is above" : "stays below";
-  return ` The probability (${percent(probabilities[name])}) ${side} the alarm threshold of ${wholePercent(threshold)}.`;
+  return `${probability}${side} the alarm threshold of ${wholePercent(threshold)}.`;
 }
 
 /** How the map was made, beside the choice of its method. */
@@ -120,8 +122,8 @@ export function ticks(map, most, against) {
 /** What the bars mean, and for whom. */
 export function howToRead(about, report) {
   const who = about.synthetic ? "" : about.who.slice(0, 160);
-  const learned = ` It learned from films of ${who}. It has seen no others, and its percentages are not valid for them.`;
-  return howBarsRead(about, report) + (who && learned);
+  const others = "It has seen no other patients, and its percentages are not valid for them.";
+  return howBarsRead(about, report) + (who && ` It learned from films of ${who}. ${others}`);
 }
 
 function howBarsRead(about, { positive, thresholds }) {
