@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install app dashboard test test-all bench lint clean
+.PHONY: help install app dashboard test test-js test-all bench lint clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -39,6 +39,9 @@ test: $(VENV)/.ready-dev ## the tests that take minutes; real films where CXR_DA
 test-all: $(VENV)/.ready-dev ## every test, and the linters
 	@$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory lint
+
+test-js: ## the page's ES modules: their tests and their linter (needs Node 20 or newer)
+	@npm install --no-package-lock --no-audit --no-fund --silent && npm run --silent lint && npm test --silent
 
 bench: $(VENV)/.ready-dev ## measurements, side by side
 	@$(BIN)/cxr bench
