@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PROCESSES := -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help install app dashboard test test-js test-all bench lint clean
@@ -34,10 +35,10 @@ dashboard: $(VENV)/.ready ## the evaluation dashboard on http://127.0.0.1:8501
 	@$(BIN)/python -m dashboard
 
 test: $(VENV)/.ready-dev ## the tests that take minutes; real films where CXR_DATA_DIR names a folder with them
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(PROCESSES) -m "not slow"
 
 test-all: $(VENV)/.ready-dev ## every test, and the linters
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PROCESSES)
 	@$(MAKE) --no-print-directory lint
 
 test-js: ## the page's ES modules: their tests and their linter (needs Node 20 or newer)

@@ -1,4 +1,8 @@
-"""What every test may lean on: real films where there are some, a small real bundle, one thread."""
+"""What every test may use: real films where there are some, small bundles, a browser; and how tests share processes.
+
+``make test`` runs several processes (pytest-xdist). Tests of one file stay in one process, so a module's fixture is
+made once; tests of the page share one process, with its server. What any process may need is made by ``once``.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,13 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 if "CXR_CACHE_DIR" not in os.environ:  # decoded films must not pile up in the user's own cache
     _cache = tempfile.TemporaryDirectory(prefix="cxr-cache-")
@@ -23,6 +28,38 @@ if "CXR_CACHE_DIR" not in os.environ:  # decoded films must not pile up in the u
 
 ROOT = Path(__file__).resolve().parent.parent
 pytest_plugins = ("tests.hub.fixtures",)  # hub, ready, film
+ONE_PROCESS = ROOT / "tests" / "app"  # these files share a server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file, or of the page, in one process; give slow tests the time they need."""
+    for item in items:
+        group = ONE_PROCESS if item.path.is_relative_to(ONE_PROCESS) else item.path
+        item.add_marker(pytest.mark.xdist_group(group.relative_to(ROOT).as_posix()))
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``once(name, make)``: a folder of that name, filled by ``make(folder)`` in the first process that asks for it.
+
+    Read it and copy it; tests of other processes read it, too.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def build(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / "once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                unfinished = Path(tempfile.mkdtemp(dir=shared)) / name
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return build
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +90,15 @@ def kermany_dir(data_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kermany_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kermany_like(once: Callable[..., Path]) -> Path:
     """Forty tiny films in Kermany's layout: pneumonia is a bright patch, so a network can learn it."""
+    return once("kermany-like", draw_kermany_like)
+
+
+def draw_kermany_like(folder: Path) -> None:
     from PIL import Image
 
-    root = tmp_path_factory.mktemp("kermany") / "chest_xray" / "train"
+    root = folder / "chest_xray" / "train"
     rng = np.random.default_rng(0)
     for kind, name in (("NORMAL", "IM-{:04d}-0001.jpeg"), ("PNEUMONIA", "person{}_bacteria_{}.jpeg")):
         (root / kind).mkdir(parents=True)
@@ -67,7 +108,6 @@ def kermany_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 row, column = rng.integers(8, 28, 2)
                 film[row : row + 12, column : column + 12] += 90
             Image.fromarray(film.clip(0, 255).astype(np.uint8)).save(root / kind / name.format(n, n), quality=95)
-    return root.parent.parent
 
 
 @pytest.fixture(scope="session")
@@ -107,13 +147,12 @@ def calm_statistics(network) -> None:
 
 
 @pytest.fixture(scope="session")
-def toy_run(kermany_like: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def toy_run(kermany_like: Path, once: Callable[..., Path]) -> Path:
     """A bundle trained in seconds on ``kermany_like`` by the real trainer."""
     from cxrcore.training.run import fit
     from train.recipes import open_recipe
 
-    out = tmp_path_factory.mktemp("runs") / "toy"
-    return fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, out)
+    return once("toy", lambda folder: fit(open_recipe("pneumonia-resnet18", TOY), kermany_like, folder))
 
 
 TOY = (
@@ -137,7 +176,7 @@ def browser() -> Iterator[Any]:
         try:
             opened = driver.chromium.launch(executable_path=chromium, args=arguments)
         except playwright.Error as error:
-            said = f"Chromium does not start: {str(error).splitlines()[0]}"
-            pytest.fail(said) if os.environ.get("CXR_REQUIRE_BROWSER") else pytest.skip(said)
+            reason = f"Chromium does not start: {str(error).splitlines()[0]}"
+            pytest.fail(reason) if os.environ.get("CXR_REQUIRE_BROWSER") else pytest.skip(reason)
         yield opened
         opened.close()

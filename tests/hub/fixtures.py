@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="session")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ready(once: Callable[..., Path]) -> Path:
     """The phantom model as a push sends it."""
-    folder = tmp_path_factory.mktemp("ready") / "bundle"
-    prepare_push(PHANTOM, folder, REPO)
-    return folder
+    return once("bundle", lambda folder: prepare_push(PHANTOM, folder, REPO))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
