@@ -31,12 +31,13 @@ from sklearn.metrics import roc_auc_score
 from cxrcore.evaluation.subgroups import subgroup_gaps
 from cxrcore.evaluation.summary import summarise
 from cxrcore.findings import NIH14
-from cxrcore.metrics.bootstrap import _draws, bootstrap_auroc
+from cxrcore.metrics.bootstrap import draws_of_patients
 from cxrcore.metrics.comparison import compare_findings
 from cxrcore.metrics.discrimination import auroc
 from cxrcore.metrics.operating_points import fit_operating_points
 from cxrcore.metrics.rates import rates
 from cxrcore.predictions.record import Predictions
+from tests.bootstrap import bootstrap_auroc
 
 ROOT = Path(__file__).resolve().parent.parent
 FILMS, ALL_FILMS = 22_433, 112_120  # of NIH's test list as often used, and of all NIH
@@ -138,7 +139,7 @@ def measure(name: str, predictions: Predictions) -> None:
     columns = range(len(predictions.labels))
 
     def ours() -> list[np.ndarray]:
-        _draws.cache_clear()  # the first finding pays for the draws
+        draws_of_patients.cache_clear()  # the first finding pays for the draws
         return [bootstrap_auroc(targets[:, k], scores[:, k], patients, RESAMPLES) for k in columns]
 
     def closed_form() -> list:

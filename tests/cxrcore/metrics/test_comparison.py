@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, norm
 
-from cxrcore.metrics.bootstrap import bootstrap_auroc
 from cxrcore.metrics.comparison import compare_auroc, compare_findings, compare_macro
 from cxrcore.metrics.corrections import benjamini_hochberg, holm
 from cxrcore.metrics.discrimination import macro_auroc
+from tests.bootstrap import bootstrap_auroc
 
 
 def two_models(n=500, patients=None, digits=2, gain=0.5, seed=0):

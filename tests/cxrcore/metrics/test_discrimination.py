@@ -12,9 +12,10 @@ import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from cxrcore.findings import NIH14
-from cxrcore.metrics.bootstrap import bootstrap_auprc, bootstrap_auroc, percentile_interval
+from cxrcore.metrics.bootstrap import percentile_interval
 from cxrcore.metrics.curves import pr_curve, roc_curve
 from cxrcore.metrics.discrimination import auprc, auroc, macro_auroc
+from tests.bootstrap import bootstrap_auprc, bootstrap_auroc
 
 
 def films(n=600, prevalence=0.3, digits=1, seed=0, patients=None):
