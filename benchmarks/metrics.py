@@ -35,11 +35,14 @@ from cxrcore.metrics.bootstrap import draws_of_patients
 from cxrcore.metrics.comparison import compare_findings
 from cxrcore.metrics.discrimination import auroc
 from cxrcore.metrics.operating_points import fit_operating_points
-from cxrcore.metrics.rates import rates
+from cxrcore.metrics.rates import rates_at_threshold
 from cxrcore.predictions.record import Predictions
-from tests.bootstrap import bootstrap_auroc
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.bootstrap import bootstrap_auroc  # noqa: E402
+
 FILMS, ALL_FILMS = 22_433, 112_120  # of NIH's test list as often used, and of all NIH
 RESAMPLES = 1000
 MEASURED = 3  # resamples of scikit-learn's loop
@@ -160,7 +163,7 @@ def measure(name: str, predictions: Predictions) -> None:
     print(f"| ours, {RESAMPLES:,} resamples of patients | {fast:.2f} | {usual / fast:.0f} times faster |")
     print(f"| ours, closed form by patient (no bootstrap) | {closed:.3f} | apart |")
     print("| also | seconds | |")
-    threshold = seconds(lambda: rates(targets[:, 7], scores[:, 7], 0.3, groups=patients), 5)
+    threshold = seconds(lambda: rates_at_threshold(targets[:, 7], scores[:, 7], 0.3, groups=patients), 5)
     print(f"| one threshold's rates, resampled by patient | {threshold:.3f} | |")
     compared = seconds(lambda: compare_findings(targets, scores, other, NIH14.names, patients))
     print(f"| paired comparison of two models, all findings | {compared:.2f} | |")

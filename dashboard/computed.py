@@ -20,8 +20,8 @@ from cxrcore.metrics.calibration import ece, reliability
 from cxrcore.metrics.confusion import Matrix, Mistakes, co_occurrence, mistaken_for
 from cxrcore.metrics.intervals import Estimate, wilson
 from cxrcore.metrics.operating_points import GIVEN, threshold_by, tuning_films
-from cxrcore.metrics.rates import Rates, rates, rates_of, rates_of_each
-from cxrcore.metrics.recalibration import recalibration
+from cxrcore.metrics.rates import Rates, rates_at_threshold, rates_of, rates_of_each
+from cxrcore.metrics.recalibration import fit_recalibration
 from dashboard.charts.curves import Band
 from dashboard.sources.source import METRICS, Source, read_json
 
@@ -132,7 +132,7 @@ def rates_at(source: Source, finding: str, threshold: float, rule: str = BY_HAND
     groups = source.patients
     if rule not in (OWN, BY_HAND) and (films := choosers(source)) is not None and not films.scored.all():
         y, p, groups = y[films.scored], p[films.scored], groups[films.scored]
-    return rates(y, p, threshold, groups=groups)
+    return rates_at_threshold(y, p, threshold, groups=groups)
 
 
 def rates_on_curve(source: Source, finding: str, threshold: float, rule: str = BY_HAND) -> tuple[float, Rates]:
@@ -243,7 +243,9 @@ def calibration_line(source: Source, finding: str) -> dict | None:
     stored = source.metrics["findings"][finding].get("calibration")
     if stored is not None or source.predictions is None:
         return stored
-    return once(source, ("line", finding), lambda: recalibration(*source.arrays(finding), source.patients).to_dict())
+    return once(
+        source, ("line", finding), lambda: fit_recalibration(*source.arrays(finding), source.patients).to_dict()
+    )
 
 
 def decisions(source: Source) -> tuple[np.ndarray, np.ndarray, dict[str, float]] | None:

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cxrcore.evaluation.split_origin import split_origin
+from cxrcore.evaluation.split_origins import split_origin_of
 from cxrcore.metrics.intervals import Estimate
 from dashboard import state
 from dashboard.host import may_type_folders
@@ -48,7 +48,7 @@ def show_caveats(source: Source, whole: bool = True) -> None:
 
 def badge(source: Source) -> None:
     """Whose numbers, on which films, and what kind of split; the split's word is never left out."""
-    origin = split_origin(source.badge)
+    origin = split_origin_of(source.badge)
     patients = source.metrics["n_patients"]
     counts = f"{source.metrics['n']:,} films of {patients:,} patient{'' if patients == 1 else 's'}"
     films = " ".join(part for part in (source.dataset, source.split) if part)

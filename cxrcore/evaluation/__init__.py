@@ -1,0 +1,5 @@
+"""Evaluation: the scores of a model or of a table of predictions, their record, subgroups and paired comparisons."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def same_films(first: Predictions, second: Predictions) -> SameFilms:
 
 def compare_tables(
     pair: SameFilms, first: OperatingPoints | None = None, second: OperatingPoints | None = None
-) -> dict:
+) -> dict[str, Any]:
     """Paired differences of AUROC, first minus second, and, with both models' thresholds, of their calls.
 
     For JSON: ``findings`` (see ``metrics.comparison``; each with ``calls`` or null), ``macro``, counts of films. Of two
@@ -120,13 +121,13 @@ def compare_tables(
     }
 
 
-def compare_calls(present: np.ndarray, first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict:
+def compare_calls(present: np.ndarray, first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
     """Do two readers call the same films positive? All bool (N,) but ``patients``, ids (N,).
 
     ``agreement``: share of films called alike. ``sensitivity`` and ``specificity`` of both, with McNemar's p on the
     films with and without the finding: exact where each patient has one film, else summed by patient (Durkalski 2003).
     """
-    result: dict = {
+    result: dict[str, Any] = {
         "agreement": float((first == second).mean()) if len(first) else None,
         "only_first": int((first & ~second).sum()),
         "only_second": int((second & ~first).sum()),
@@ -141,7 +142,7 @@ def compare_calls(present: np.ndarray, first: np.ndarray, second: np.ndarray, pa
     return result
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict:
+def mcnemar(first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
     """Two-sided p that two are right equally often on the same films, bool (N,), by patient ids (N,).
 
     One film a patient: the exact binomial of McNemar's discordant pairs. Else Durkalski et al. 2003 (Stat Med 22:2417):

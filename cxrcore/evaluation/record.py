@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from cxrcore.errors import InvalidPredictions
-from cxrcore.evaluation.split_origin import SplitOrigin, split_origin
+from cxrcore.evaluation.split_origins import SplitOrigin, split_origin_of
 from cxrcore.findings import Kind
 from cxrcore.metrics.calibration import BrierParts
 from cxrcore.metrics.intervals import Estimate
@@ -208,14 +208,14 @@ class Metrics(_Rated):
     ece_expected: float | None = None
     why: str | None = None
     operating_points: dict[str, str] | None = None  # rule, and fitted_on
-    split_origin: str | None = None  # see ``evaluation.split_origin``
+    split_origin: str | None = None  # see ``evaluation.split_origins``
     tuned_on: dict[str, Any] | None = None  # fraction, n and seed of films that chose the thresholds
     unknown: dict[str, Any] = field(default_factory=dict, repr=False)  # keys of newer versions, kept when written
 
     @property
     def origin(self) -> SplitOrigin:
         """Where the split comes from."""
-        return split_origin(self.split_origin)
+        return split_origin_of(self.split_origin)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; undefined numbers are null."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from cxrcore.errors import InvalidPredictions
 from cxrcore.evaluation.record import METRICS, Metrics, read_metrics
-from cxrcore.evaluation.split_origin import UNKNOWN
+from cxrcore.evaluation.split_origins import UNKNOWN
 from cxrcore.evaluation.summary import NO_POINTS, curves, summarise
 from cxrcore.evaluation.thresholds import validation_points
 from cxrcore.metrics.operating_points import OperatingPoints, fit_operating_points, tuning_films

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise, product
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Gap:
     p_holm: float | None = None  # corrected over all gaps of the measure
     p_bh: float | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         plain = ("group", "attributes", "measure", "finding", "n", "n_patients", "n_pos", "n_neg")
         data = {name: getattr(self, name) for name in plain}

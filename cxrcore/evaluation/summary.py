@@ -28,7 +28,7 @@ from cxrcore.metrics.discrimination import auprc, auroc, macro_auroc, micro_auro
 from cxrcore.metrics.intervals import Estimate
 from cxrcore.metrics.operating_points import WINNER, OperatingPoints, decide, disease_of
 from cxrcore.metrics.rates import Rates, rates_of_each, share, specificities_at_sensitivity
-from cxrcore.metrics.recalibration import recalibration
+from cxrcore.metrics.recalibration import fit_recalibration
 from cxrcore.predictions.record import Predictions
 
 NEARLY_ALL = 388 / 390  # the sensitivity that published pneumonia models report their specificity at
@@ -194,7 +194,7 @@ def _score_finding(part: _Decided, column: int, rates: Rates | None, strict: AtS
         brier_parts=brier_parts(y, p),
         ece=ece(y, p),
         ece_expected=expected_ece(y, p, seed=part.seed),
-        calibration=recalibration(y, p, part.patients),
+        calibration=fit_recalibration(y, p, part.patients),
         specificity_at_sensitivity=strict,
     )
     return replace(scores, why=_why(scores.to_dict(), reasons, "no film has a known label"))

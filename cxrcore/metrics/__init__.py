@@ -1,8 +1,5 @@
-"""How good is a model, and how sure is that? Pure functions on arrays; unknown labels are NaN and left out.
+"""Metrics: arrays in, numbers with intervals out; unknown labels are NaN and left out, intervals count patients."""
 
-One module per question: ``discrimination`` (does it rank?), ``curves``, ``operating_points`` (where to cut?), ``rates``
-(what does a cut cost?), ``decision_curves`` (is it worth acting on?), ``calibration`` and ``recalibration`` (are
-probabilities honest?), ``confusion`` (which is taken for which?), ``subgroups`` (for whom does it fail?),
-``comparison`` (is another model better?), ``second_reference`` (do other readers agree?), ``localisation`` (does it
-look in the right place?), ``intervals``, ``bootstrap``, ``corrections``, and ``summary`` (all of it, as JSON).
-"""
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

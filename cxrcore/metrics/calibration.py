@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class BrierParts:
     uncertainty: float  # prevalence times its complement: what the films bring, whoever predicts
     within_bins: float  # what the bins hide; 0 where each holds one probability (Stephenson 2008)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return asdict(self)
 
@@ -98,7 +99,7 @@ class Reliability:
     low: np.ndarray  # interval of the frequency
     high: np.ndarray
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """One row a bin that holds films, ready for JSON."""
         return {
             "bins": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,9 @@ class Comparison:
     p: float | None  # two-sided, of no difference; None where there is no interval
     p_holm: float | None = None  # corrected for the number of findings compared
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        data: dict = {name: getattr(self, name).to_dict() for name in ("first", "second", "difference")}
+        data: dict[str, Any] = {name: getattr(self, name).to_dict() for name in ("first", "second", "difference")}
         data |= {"p": self.p, "p_holm": self.p_holm}
         return data | ({"why": self.difference.why or "not corrected"} if None in (self.p, self.p_holm) else {})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Matrix:
         """``counts / films``, float64 (C, C), NaN for 0 of 0."""
         return _over(self.counts, self.films)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; null for NaN."""
         return {
             "names": list(self.names),
@@ -76,7 +77,7 @@ class Mistakes:
         """``share / base``, float64 (C, C)."""
         return _over(self.share, self.base)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; null for NaN."""
         return {
             "names": list(self.names),

@@ -6,6 +6,7 @@ Thresholds are scores that occur; a film is positive when its score is at or abo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class RocCurve:
     thresholds: np.ndarray  # the first lies just above the highest score
     area: float
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Lists, ready for JSON."""
         return {
             "false_positive_rate": self.false_positive_rate.tolist(),
@@ -44,7 +45,7 @@ class PrCurve:
     thresholds: np.ndarray
     area: float
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Lists, ready for JSON."""
         return {
             "sensitivity": self.sensitivity.tolist(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class DecisionCurve:
     everybody: np.ndarray
     prevalence: float
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Lists, ready for JSON."""
         names = ("thresholds", "model", "low", "high", "everybody")
         return {name: getattr(self, name).tolist() for name in names} | {

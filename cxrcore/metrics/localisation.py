@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Located:
     box_share: float  # of the film inside the boxes: what a hit at random would score
     empty: bool = False  # no positive value anywhere: every score is 0, as it shows no place
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         data = {name: getattr(self, name) for name in (*_SCORES, "box_share", "empty")}
         return data | ({"why": "the map has no positive value"} if self.border_share is None else {})
@@ -113,9 +114,11 @@ class Localisation:
     chance: float | None  # mean share of the film inside the boxes
     why: str | None = None  # too few films for a statement
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        data: dict = {name: getattr(self, name) for name in ("n", "n_patients", "n_empty", "chance", "gain_p")}
+        data: dict[str, Any] = {
+            name: getattr(self, name) for name in ("n", "n_patients", "n_empty", "chance", "gain_p")
+        }
         data["scores"] = {name: estimate.to_dict() for name, estimate in self.scores.items()}
         data["control"] = (
             None if self.control is None else {name: estimate.to_dict() for name, estimate in self.control.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class OperatingPoints:
         if not np.all(np.isnan(self.thresholds) | ((self.thresholds >= 0) & (self.thresholds <= 1))):
             raise ValueError(f"thresholds are probabilities in [0, 1], got {self.thresholds.tolist()}")
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As stored in a bundle's config.json; null where no threshold could be chosen, with a why."""
         missing = np.isnan(self.thresholds)
         return {
@@ -56,7 +57,7 @@ class OperatingPoints:
         }
 
     @classmethod
-    def from_dict(cls, data: dict) -> OperatingPoints:
+    def from_dict(cls, data: dict[str, Any]) -> OperatingPoints:
         """Read what ``to_dict`` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         thresholds = dict(data["thresholds"])
         values = np.array([np.nan if value is None else float(value) for value in thresholds.values()], np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -54,13 +55,13 @@ class Rates:
         """The rates by name, in the order a reader wants them."""
         return {name: getattr(self, name) for name in _PARTS}
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Counts and rates, ready for JSON."""
         counts = {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
         return counts | {name: estimate.to_dict() for name, estimate in self.estimates.items()}
 
 
-def rates(
+def rates_at_threshold(
     targets: np.ndarray,
     probabilities: np.ndarray,
     threshold: float,

@@ -37,7 +37,7 @@ class Recalibration:
         return cls(*(Estimate.from_dict(data[name]) for name in ("slope", "intercept", "in_the_large")))
 
 
-def recalibration(
+def fit_recalibration(
     targets: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
 ) -> Recalibration:
     """The line of one finding; ``targets`` (0, 1, NaN), ``probabilities`` in [0, 1] and patient ids have shape (N,).

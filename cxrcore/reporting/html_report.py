@@ -17,7 +17,7 @@ from cxrcore.bundle.folder import is_ensemble, read_config, read_ensemble
 from cxrcore.errors import InvalidBundle
 from cxrcore.evaluation.literature import published
 from cxrcore.evaluation.score import Scored
-from cxrcore.evaluation.split_origin import split_origin
+from cxrcore.evaluation.split_origins import split_origin_of
 from cxrcore.evaluation.subgroups import RULE, Gap, groups_of, subgroup_gaps
 from cxrcore.findings import Finding
 from cxrcore.metrics.decision_curves import decision_curve
@@ -105,7 +105,7 @@ def render(evaluations: Sequence[Evaluation], remarks: Sequence[str] = ()) -> st
 def _page(evaluation: Evaluation, anchor: str) -> dict[str, Any]:
     """Everything that the template says about one evaluation."""
     metrics = evaluation.metrics
-    origin = split_origin(metrics.get("split_origin"))
+    origin = split_origin_of(metrics.get("split_origin"))
     rows = [
         _finding(name, scores, evaluation, f"{anchor}-{k}")
         for k, (name, scores) in enumerate(metrics["findings"].items())

@@ -29,7 +29,7 @@ from cxrcore.datasets.boxes import BOXES, Box, read_boxes
 from cxrcore.datasets.files import first_ten
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.score import score_table
-from cxrcore.evaluation.split_origin import SPLIT_ORIGINS
+from cxrcore.evaluation.split_origins import SPLIT_ORIGINS
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.operating_points import OperatingPoints, disease_of

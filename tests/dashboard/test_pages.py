@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
 from cxrcore.bundle.folder import embedded_models
-from cxrcore.evaluation.split_origin import split_origin
+from cxrcore.evaluation.split_origins import split_origin_of
 from cxrcore.predictions.record import Predictions
 from dashboard.sources.source import open_source
 from tests.dashboard.opening import (
@@ -53,7 +53,7 @@ def chexnet(data_dir: Path) -> dict[str, str]:
 def test_every_page_asks_a_question_and_names_model_and_split(page: str, model: str) -> None:
     at = open_page(page, model=model)
     assert at.header[0].value.endswith("?")
-    assert split_origin(open_source(model).badge).label in words(at)
+    assert split_origin_of(open_source(model).badge).label in words(at)
     assert model in words(at)
     assert "never for diagnosis" in words(at)
     assert charts(at)

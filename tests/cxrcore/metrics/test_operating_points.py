@@ -17,7 +17,7 @@ from cxrcore.metrics.operating_points import (
     threshold_by,
     tuning_films,
 )
-from cxrcore.metrics.rates import rates, specificity_at_sensitivity
+from cxrcore.metrics.rates import rates_at_threshold, specificity_at_sensitivity
 
 
 def films(n=400, digits=3, seed=0):
@@ -42,7 +42,7 @@ def test_each_rule_finds_the_best_cut_there_is(digits, seed):
     cuts = list(every_cut(targets, probabilities))
 
     def reached(rule):
-        return rates(targets, probabilities, threshold_by(rule, targets, probabilities)[0])
+        return rates_at_threshold(targets, probabilities, threshold_by(rule, targets, probabilities)[0])
 
     best = reached("youden")
     assert best.sensitivity.value + best.specificity.value == pytest.approx(max(a + b for a, b, *_ in cuts))
@@ -123,7 +123,7 @@ def test_points_for_other_findings_are_refused():
 def test_rates_equal_scikit_learn(threshold):
     targets, probabilities = films()
     called = probabilities >= threshold
-    ours = rates(targets, probabilities, threshold)
+    ours = rates_at_threshold(targets, probabilities, threshold)
     assert [[ours.tn, ours.fp], [ours.fn, ours.tp]] == confusion_matrix(targets, called, labels=[0, 1]).tolist()
     assert ours.sensitivity.value == pytest.approx(recall_score(targets, called))
     assert ours.specificity.value == pytest.approx(recall_score(1 - targets, ~called))
@@ -136,16 +136,16 @@ def test_rates_equal_scikit_learn(threshold):
 
 
 def test_unknown_labels_do_not_count_and_undefined_rates_say_why():
-    ours = rates(np.array([np.nan, 0.0, np.nan]), np.array([0.9, 0.1, 0.2]), 0.5)
+    ours = rates_at_threshold(np.array([np.nan, 0.0, np.nan]), np.array([0.9, 0.1, 0.2]), 0.5)
     assert (ours.tp, ours.fp, ours.fn, ours.tn) == (0, 0, 0, 1)
     assert (ours.sensitivity.why, ours.ppv.why) == ("no film has the finding", "no film was called positive")
-    data = rates(np.array([]), np.array([]), 0.5).to_dict()
+    data = rates_at_threshold(np.array([]), np.array([]), 0.5).to_dict()
     json.dumps(data, allow_nan=False)
     assert all(data[name]["value"] is None and data[name]["why"] for name in ("accuracy", "npv", "f1"))
 
 
 def test_a_probability_at_the_threshold_is_positive():
-    assert rates(np.array([1.0]), np.array([0.5]), 0.5).tp == 1
+    assert rates_at_threshold(np.array([1.0]), np.array([0.5]), 0.5).tp == 1
 
 
 def test_specificity_when_388_of_390_are_found():

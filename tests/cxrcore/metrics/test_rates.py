@@ -11,7 +11,7 @@ from cxrcore.metrics.bootstrap import resampled_sums
 from cxrcore.metrics.rates import (
     BY_PATIENT,
     predictive_values,
-    rates,
+    rates_at_threshold,
     rates_of,
     rates_of_each,
     share,
@@ -163,15 +163,15 @@ def test_predictive_values_know_that_patients_repeat():
 
 
 def test_predictive_values_at_the_edges():
-    perfect = rates(np.repeat([0.0, 1], 30), np.repeat([0.1, 0.9], 30), 0.5)
+    perfect = rates_at_threshold(np.repeat([0.0, 1], 30), np.repeat([0.1, 0.9], 30), 0.5)
     ppv, npv = predictive_values(perfect, 0.1)
     assert (ppv.value, ppv.high, npv.value, npv.high) == (1, 1, 1, 1)
     assert 0.2 < ppv.low < 0.6 < npv.low
-    nobody = rates(np.repeat([0.0, 1], 30), np.full(60, 0.1), 0.5)
+    nobody = rates_at_threshold(np.repeat([0.0, 1], 30), np.full(60, 0.1), 0.5)
     ppv, npv = predictive_values(nobody, 0.1)
     assert ppv.why == "no film was called positive"
     assert npv.value == pytest.approx(0.9)
-    no_case = rates(np.zeros(30), np.full(30, 0.1), 0.5)
+    no_case = rates_at_threshold(np.zeros(30), np.full(30, 0.1), 0.5)
     assert predictive_values(no_case, 0.1)[0].why == "no film has the finding"
     with pytest.raises(ValueError, match="between 0 and 1"):
         predictive_values(perfect, 1.0)

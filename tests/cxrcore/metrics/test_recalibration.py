@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from cxrcore.metrics.calibration import brier, brier_parts, reliability
 from cxrcore.metrics.decision_curves import decision_curve
 from cxrcore.metrics.intervals import wilson
-from cxrcore.metrics.recalibration import recalibration
+from cxrcore.metrics.recalibration import fit_recalibration
 
 
 def films(n=3000, slope=1.0, shift=0.0, patients=None, seed=0):
@@ -24,7 +24,7 @@ def films(n=3000, slope=1.0, shift=0.0, patients=None, seed=0):
 
 def test_line_equals_scikit_learn_and_recovers_the_truth():
     targets, p, _ = films(20000, slope=0.6, shift=0.4)
-    found = recalibration(targets, p)
+    found = fit_recalibration(targets, p)
     theirs = LogisticRegression(C=np.inf, tol=1e-10).fit(np.log(p / (1 - p))[:, None], targets)
     assert found.slope.value == pytest.approx(theirs.coef_[0, 0], abs=1e-5)
     assert found.intercept.value == pytest.approx(theirs.intercept_[0], abs=1e-5)
@@ -35,41 +35,41 @@ def test_line_equals_scikit_learn_and_recovers_the_truth():
 
 def test_in_the_large_makes_predicted_and_seen_equal():
     targets, p, _ = films(shift=0.7)
-    shifted = np.log(p / (1 - p)) + recalibration(targets, p).in_the_large.value
+    shifted = np.log(p / (1 - p)) + fit_recalibration(targets, p).in_the_large.value
     assert np.mean(1 / (1 + np.exp(-shifted))) == pytest.approx(targets.mean(), abs=1e-8)
 
 
 def test_intervals_cover_the_truth():
-    covered = [recalibration(*films(800, 1.3, -0.5, seed=seed)[:2]) for seed in range(300)]
+    covered = [fit_recalibration(*films(800, 1.3, -0.5, seed=seed)[:2]) for seed in range(300)]
     assert 0.91 <= np.mean([one.slope.low <= 1.3 <= one.slope.high for one in covered]) <= 0.985
     assert 0.91 <= np.mean([one.intercept.low <= -0.5 <= one.intercept.high for one in covered]) <= 0.985
 
 
 def test_clustered_errors_are_those_of_resampled_patients():
     targets, p, groups = films(1500, patients=150)
-    found = recalibration(targets, p, groups)
+    found = fit_recalibration(targets, p, groups)
     rng, rows = np.random.default_rng(0), [np.flatnonzero(groups == k) for k in range(150)]
     drawn = []
     for _ in range(200):
         chosen = np.concatenate([rows[k] for k in rng.integers(0, 150, 150)])
-        one = recalibration(targets[chosen], p[chosen])
+        one = fit_recalibration(targets[chosen], p[chosen])
         drawn.append((one.slope.value, one.in_the_large.value))
     for estimate, values in zip((found.slope, found.in_the_large), np.array(drawn).T, strict=True):
         assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * values.std(), rel=0.2)
-    plain = recalibration(targets, p).in_the_large
+    plain = fit_recalibration(targets, p).in_the_large
     assert plain.high - plain.low < 0.7 * (found.in_the_large.high - found.in_the_large.low)
 
 
 def test_what_has_no_line_says_why():
     targets = np.repeat([0.0, 1], 20)
-    assert "separates" in recalibration(targets, np.linspace(0, 1, 40)).slope.why
-    assert "separates" in recalibration(targets, np.linspace(1, 0, 40)).slope.why
-    flat = recalibration(targets, np.full(40, 0.2))
+    assert "separates" in fit_recalibration(targets, np.linspace(0, 1, 40)).slope.why
+    assert "separates" in fit_recalibration(targets, np.linspace(1, 0, 40)).slope.why
+    flat = fit_recalibration(targets, np.full(40, 0.2))
     assert "same probability" in flat.slope.why
     assert flat.in_the_large.value == pytest.approx(np.log(4))
-    few = recalibration(targets[:29], np.linspace(0, 1, 29))
+    few = fit_recalibration(targets[:29], np.linspace(0, 1, 29))
     assert few.to_dict()["slope"]["why"] == "9 films with the finding and 20 without; a line needs 10 of each"
-    sure = recalibration(np.tile([0.0, 1], 20), np.tile([0.0, 1, 1, 0], 10))
+    sure = fit_recalibration(np.tile([0.0, 1], 20), np.tile([0.0, 1, 1, 0], 10))
     assert np.isfinite(sure.slope.value)
 
 

@@ -43,10 +43,10 @@ UNKNOWN = SplitOrigin(
 SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, OWN, RANDOM, UNKNOWN)}
 
 
-def split_origin(key: str | None) -> SplitOrigin:
+def split_origin_of(key: str | None) -> SplitOrigin:
     """The origin of that key; ``UNKNOWN`` for any other.
 
-    >>> split_origin("own").label
+    >>> split_origin_of("own").label
     'own split'
     """
     return SPLIT_ORIGINS.get(key or "", UNKNOWN)
