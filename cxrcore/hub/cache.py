@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cxrcore.bundle.folder import (
     CONFIG,
-    WEIGHTS,
     is_bundle_file,
     is_ensemble,
     member_folders,
@@ -22,6 +21,7 @@ from cxrcore.bundle.folder import (
     read_ensemble,
 )
 from cxrcore.bundle.reference import MAIN, Reference, origin
+from cxrcore.bundle.weights import WEIGHTS
 from cxrcore.errors import CxrError, InvalidBundle
 from cxrcore.hub.client import Token, cache_folder, checksum
 from cxrcore.storage import write_text

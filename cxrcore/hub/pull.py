@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrcore.bundle.folder import CONFIG, MEMBERS, WEIGHTS, embedded_models, is_bundle_file
+from cxrcore.bundle.folder import CONFIG, MEMBERS, embedded_models, is_bundle_file
 from cxrcore.bundle.reference import MAIN, Reference, reference_to
+from cxrcore.bundle.weights import WEIGHTS
 from cxrcore.errors import CxrError, HubError, InvalidBundle
 from cxrcore.hub.cache import (
     cached_references,

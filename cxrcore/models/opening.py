@@ -14,9 +14,9 @@ from cxrcore.bundle.folder import (
     member_folders,
     read_config,
     read_ensemble,
-    read_network,
 )
 from cxrcore.bundle.reference import parse_reference
+from cxrcore.bundle.weights import read_network
 from cxrcore.errors import BundleNotFound
 from cxrcore.hub.client import Token
 

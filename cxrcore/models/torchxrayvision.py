@@ -36,7 +36,8 @@ from urllib.request import urlopen
 import numpy as np
 
 from cxrcore.bundle.config import BundleConfig
-from cxrcore.bundle.folder import CONFIG, network_with, write_bundle
+from cxrcore.bundle.folder import CONFIG, write_bundle
+from cxrcore.bundle.weights import network_with
 from cxrcore.errors import BundleNotFound, InvalidBundle
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import NIH14, Finding, Kind, LabelSet

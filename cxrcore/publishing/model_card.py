@@ -15,7 +15,8 @@ from PIL import Image
 
 from cxrcore.bundle.calibrators import Calibration, PlattScaling, Temperature
 from cxrcore.bundle.config import BundleConfig, EnsembleConfig
-from cxrcore.bundle.folder import WEIGHTS, member_folders, read_config, read_metrics
+from cxrcore.bundle.folder import member_folders, read_config, read_metrics
+from cxrcore.bundle.weights import WEIGHTS
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.findings import Kind
 from cxrcore.metrics.operating_points import OperatingPoints

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cxrcore.bundle.config import BundleConfig
-from cxrcore.bundle.folder import WEIGHTS, read_config, weights_digest
+from cxrcore.bundle.folder import read_config, weights_digest
+from cxrcore.bundle.weights import WEIGHTS
 from cxrcore.errors import CxrError, InvalidRecipe
 from cxrcore.models.opening import find_bundle
 from cxrcore.training.config import ModelConfig

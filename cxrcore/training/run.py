@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from cxrcore.bundle.calibrators import fit_calibration
 from cxrcore.bundle.config import BundleConfig
-from cxrcore.bundle.folder import read_network, write_bundle, write_config
+from cxrcore.bundle.folder import write_bundle, write_config
+from cxrcore.bundle.weights import read_network
 from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
 from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.registry import DATASETS, read_dataset

@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import streamlit as st
 
+from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import (
     CONFIG,
     EMBEDDED,
-    BundleConfig,
     embedded_models,
     is_ensemble,
     read_config,
