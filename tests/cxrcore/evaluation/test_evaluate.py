@@ -19,8 +19,8 @@ from cxrcore.evaluation.evaluate import evaluate, split_digest
 from cxrcore.findings import NIH14, PNEUMONIA2
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.ensemble import make_ensemble
-from cxrcore.training.run import fit
 from tests.conftest import TOY
+from tests.cxrcore.training.quick import quick_fit
 from tests.films import chest, encoded
 from train.cli import main
 from train.recipes import open_recipe
@@ -39,7 +39,7 @@ def sibling(kermany_like, tmp_path_factory) -> Path:
     """Another network trained and held out on the same patients, at another size."""
     more = ("optimizer.epochs=1", "preprocessing.height=48", "preprocessing.width=48", "model.architecture=resnet10t")
     out = tmp_path_factory.mktemp("runs") / "sibling"
-    return fit(open_recipe("pneumonia-resnet18", [*TOY, *more]), kermany_like, out)
+    return quick_fit(open_recipe("pneumonia-resnet18", [*TOY, *more]), kermany_like, out)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_an_ensemble_scores_the_mean_of_its_members_probabilities(again, toy_run
 
 def test_members_who_held_out_other_patients_have_no_common_test(toy_run, kermany_like, tmp_path):
     more = ("optimizer.epochs=1", "seed=1", "model.architecture=resnet10t")
-    other = fit(open_recipe("pneumonia-resnet18", [*TOY, *more]), kermany_like, tmp_path / "other")
+    other = quick_fit(open_recipe("pneumonia-resnet18", [*TOY, *more]), kermany_like, tmp_path / "other")
     make_ensemble([toy_run, other], tmp_path / "pair")
     pair = cxrcore.load(tmp_path / "pair")
     with pytest.raises(InvalidDataset, match="different patients; none are held out by all"):
@@ -228,7 +228,7 @@ def test_weights_that_answer_otherwise_than_when_made_are_not_scored(toy_run, ke
 
 
 def test_a_run_on_a_part_of_the_films_tells_its_split_again_on_all_of_them(kermany_like, tmp_path):
-    out = fit(
+    out = quick_fit(
         open_recipe("pneumonia-resnet18", [*TOY, "data.limit=26", "optimizer.epochs=1"]), kermany_like, tmp_path / "run"
     )
     stored = read(out / "evaluation/kermany-val/metrics.json")

@@ -1,6 +1,7 @@
 """The trainer's small parts: schedules against torch's, progress, unfreezing, heads, batches fetched ahead."""
 
-import time
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import timm
 import torch
 
 from cxrcore.errors import InvalidRecipe
+from cxrcore.training import prefetch
 from cxrcore.training.averaging import average_of
 from cxrcore.training.config import ModelConfig, OptimizerConfig
 from cxrcore.training.heads import fold_training_head, put_training_head
@@ -131,19 +133,32 @@ def test_fp16_without_a_gpu_is_refused():
     assert training_dtype("bf16", torch.device("cpu")) is torch.bfloat16
 
 
-def test_batches_come_in_order_while_the_last_is_worked_on():
-    def slow():
+def test_the_next_batch_is_made_while_this_one_is_computed(monkeypatch):
+    """The clock counts the wait for the first batch, and nothing of the consumer's own work."""
+    now, asked = [0.0], threading.Event()
+    made = [threading.Event() for _ in range(5)]
+
+    def clock() -> float:
+        seconds = now[0]
+        asked.set()
+        return seconds
+
+    def source():
+        assert asked.wait(60)
+        now[0] += 3  # while the consumer waits for the first batch
         for k in range(5):
-            time.sleep(0.02)
+            made[k].set()
             yield k
 
-    ahead = Prefetcher(slow())
+    monkeypatch.setattr(prefetch, "time", SimpleNamespace(perf_counter=clock))
+    prefetcher = Prefetcher(source())
     seen = []
-    for item in ahead:
-        time.sleep(0.03)
+    for item in prefetcher:
+        assert all(event.wait(60) for event in made[: item + 2])
+        now[0] += 10
         seen.append(item)
     assert seen == [0, 1, 2, 3, 4]
-    assert ahead.waited < 0.1  # 5 x 0.02 s of work, all but the first behind the other
+    assert prefetcher.waited == 3
 
 
 def test_what_goes_wrong_while_fetching_arrives_and_leaving_early_ends_the_thread():
