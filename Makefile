@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROCESSES := -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install app dashboard test test-js test-all bench lint clean
+.PHONY: help install app dashboard test test-slow test-js test-all bench lint docs release-check clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -35,11 +35,13 @@ dashboard: $(VENV)/.ready ## the evaluation dashboard on http://127.0.0.1:8501
 	@$(BIN)/python -m dashboard
 
 test: $(VENV)/.ready-dev ## the tests that take minutes; real films where CXR_DATA_DIR names a folder with them
-	@$(BIN)/python -m pytest $(PROCESSES) -m "not slow"
+	@$(BIN)/python -m pytest $(PROCESSES) -m "not slow" $(PYTEST)
 
-test-all: $(VENV)/.ready-dev ## every test, and the linters
-	@$(BIN)/python -m pytest $(PROCESSES)
-	@$(MAKE) --no-print-directory lint
+test-slow: $(VENV)/.ready-dev ## the slow tests alone
+	@$(BIN)/python -m pytest $(PROCESSES) -m slow
+
+test-all: ## every test, the linters and the documentation
+	@$(MAKE) --no-print-directory test test-slow lint docs
 
 test-js: ## the page's ES modules: their tests and their linter (needs Node 20 or newer)
 	@npm install --no-package-lock --no-audit --no-fund --silent && npm run --silent lint && npm test --silent
@@ -50,5 +52,12 @@ bench: $(VENV)/.ready-dev ## measurements, side by side
 lint: $(VENV)/.ready-dev ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+docs: $(VENV)/.ready-dev ## the documentation site, into build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "The site is in build/site; open build/site/index.html"
+
+release-check: $(VENV)/.ready-dev ## what docs/release.md asks of a release; makes dist/
+	@$(BIN)/python .ci/release_check.py
+	@$(MAKE) --no-print-directory lint docs
+
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
