@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from cxrcore.bundle.folder import embedded_models, is_ensemble, read_config, read_ensemble
-from cxrcore.hub.pull import cached_references
+from cxrcore.hub.cache import cached_references
 from cxrcore.models.opening import find_bundle
-from cxrcore.serving.notices import caveats
+from cxrcore.serving.notices import read_notices
 from train.terminal import print_json
 
 
@@ -21,7 +21,7 @@ def list_models(as_json: bool = False) -> None:
         return
     width = max((len(model["name"]) for model in models), default=0)
     for model in models:
-        facts = [model["architecture"], ", ".join(model["findings"]), model["caveats"]]
+        facts = [model["architecture"], ", ".join(model["findings"]), model["notices"]]
         print(f"{model['name']:{width}}  {model['labels']:10}  {'; '.join(filter(None, facts))}")
 
 
@@ -36,5 +36,5 @@ def describe_models() -> Iterator[dict[str, Any]]:
             "kind": str(config.labels.kind),
             "findings": list(config.labels),
             "architecture": getattr(config, "architecture", "ensemble"),
-            "caveats": caveats(folder).short,
+            "notices": read_notices(folder).short,
         }
