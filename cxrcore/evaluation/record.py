@@ -13,6 +13,7 @@ from cxrcore.evaluation.split_origins import SplitOrigin, split_origin_of
 from cxrcore.findings import Kind
 from cxrcore.metrics.calibration import BrierParts
 from cxrcore.metrics.intervals import Estimate
+from cxrcore.metrics.json_record import JsonRecord
 from cxrcore.metrics.recalibration import Recalibration
 from cxrcore.text import NumberFormat
 
@@ -34,15 +35,14 @@ class Rate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Record:
+class _Record(JsonRecord):
     """Fields are keys of the JSON object, in its order."""
 
     _optional: ClassVar[frozenset[str]] = frozenset()  # keys that are left out where the field is None
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        values = {part.name: getattr(self, part.name) for part in fields(self)}
-        return {k: _plain(v) for k, v in values.items() if v is not None or k not in self._optional}
+        return {k: v for k, v in super().to_dict().items() if v is not None or k not in self._optional}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -73,7 +73,7 @@ class AtSensitivity:
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counts(JsonRecord):
     """Films by truth and decision."""
 
     tp: int
@@ -272,15 +272,6 @@ def as_table(metrics: Metrics) -> str:
     if metrics.accuracy is not None:
         lines.append(f"accuracy {metrics.accuracy:.3f}")
     return "\n".join(lines)
-
-
-def _plain(value: Any) -> Any:
-    """Records as dicts, for JSON."""
-    if isinstance(value, Counts):
-        return {part.name: getattr(value, part.name) for part in fields(value)}
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    return {key: _plain(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _difference(data: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

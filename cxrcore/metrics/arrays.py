@@ -1,4 +1,4 @@
-"""What every metric does first: leave out unknown labels, number the patients, find the tied scores."""
+"""Steps shared by the metrics: drop unknown labels, number the patients, group tied scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Runs(NamedTuple):
-    """Films sorted by score, ties gathered: R runs of equal score, in the order asked for."""
+    """Films sorted by score, ascending or descending, in R runs of equal score."""
 
     order: np.ndarray  # (N,) indices that sort the films
     run: np.ndarray  # (N,) run of each film, in the films' own order
@@ -20,7 +20,7 @@ class Runs(NamedTuple):
 def known(
     targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Targets as bool, scores as float64 and groups of the films whose label is not NaN.
+    """Targets as bool, scores as float64 and groups, each (M,), of the M films whose label is not NaN.
 
     Raises ValueError on unequal lengths, a target other than 0, 1 and NaN, or a score that is NaN.
     """
@@ -37,15 +37,19 @@ def known(
 
 
 def group_codes(groups: np.ndarray) -> np.ndarray:
-    """Patients numbered from 0, shape (N,), int64, from ids of any type; numbered once, it is free to pass around."""
+    """Patients numbered from 0, shape (N,), int64, from ids of any type; codes pass through unchanged.
+
+    >>> group_codes(np.array(["p7", "p2", "p7"])).tolist()
+    [1, 0, 1]
+    """
     groups = np.asarray(groups)
     if groups.size and groups.dtype.kind in "iu" and groups.min() >= 0 and groups.max() < 4 * groups.size:
-        return groups.astype(np.int64)  # numbers already; gaps cost nothing
+        return groups.astype(np.int64)  # codes already; they may have gaps
     return np.unique(groups, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
 
 def count_patients(codes: np.ndarray) -> int:
-    """Patients among the codes that ``group_codes`` gave."""
+    """Number of patients among codes (N,) from ``group_codes``."""
     return int(np.count_nonzero(np.bincount(codes)))
 
 
@@ -57,7 +61,7 @@ def sums_by_patient(columns: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def tied_runs(targets: np.ndarray, scores: np.ndarray, descending: bool = False) -> Runs:
-    """Sort by score and gather ties, O(N log N). ``targets`` is bool, ``scores`` without NaN, N at least 1."""
+    """Sort by score and group ties, O(N log N). ``targets`` is bool, ``scores`` without NaN, N at least 1."""
     order = np.argsort(-scores if descending else scores, kind="stable")
     ranked = scores[order]
     first = np.concatenate(([True], ranked[1:] != ranked[:-1]))
@@ -70,13 +74,15 @@ def tied_runs(targets: np.ndarray, scores: np.ndarray, descending: bool = False)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Elementwise, without overflow, float64."""
+    """Elementwise logistic function, without overflow, float64."""
     tail = np.exp(-np.abs(np.asarray(logits, dtype=np.float64)))
-    return np.where(np.asarray(logits) >= 0, 1.0, tail) / (1 + tail)
+    probabilities: np.ndarray = np.where(np.asarray(logits) >= 0, 1.0, tail) / (1 + tail)
+    return probabilities
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis, without overflow, float64."""
+    """Softmax over the last axis, without overflow, float64."""
     logits = np.asarray(logits, dtype=np.float64)
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    probabilities: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return probabilities

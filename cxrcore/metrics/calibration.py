@@ -1,41 +1,42 @@
-"""Are the probabilities honest? Fits that make them so on validation films, and measures of how far off they are."""
+"""Calibration of probabilities: Brier score and its parts, expected calibration error, reliability diagram."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cxrcore.metrics.arrays import known
+from cxrcore.metrics.json_record import JsonRecord
 from cxrcore.metrics.rates import shares
 
 BINS = 15  # equal width on [0, 1], as in Guo 2017
 
 
 def brier(targets: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Mean squared distance between probability and outcome of one finding (N,), in [0, 1]; None without a label."""
+    """Mean squared distance between probability and outcome of one finding (N,), in [0, 1]; None without a label.
+
+    >>> brier(np.array([1.0, 0.0, np.nan]), np.array([0.5, 0.5, 0.9]))
+    0.25
+    """
     positive, probabilities, _ = known(targets, probabilities)
     return float(np.mean((probabilities - positive) ** 2)) if len(positive) else None
 
 
 @dataclass(frozen=True)
-class BrierParts:
-    """Murphy's partition: ``brier = reliability - resolution + uncertainty + within_bins``."""
+class BrierParts(JsonRecord):
+    """Murphy's partition (1973): ``brier = reliability - resolution + uncertainty + within_bins``."""
 
     brier: float
     reliability: float  # mean squared gap between probability and frequency by bin: 0 is best
     resolution: float  # mean squared distance of a bin's frequency from the overall one: more is better
-    uncertainty: float  # prevalence times its complement: what the films bring, whoever predicts
-    within_bins: float  # what the bins hide; 0 where each holds one probability (Stephenson 2008)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
+    uncertainty: float  # prevalence times its complement: the same for every model
+    within_bins: float  # lost by binning; 0 where each bin holds one probability (Stephenson 2008)
 
 
 def brier_parts(targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> BrierParts | None:
-    """The Brier score of one finding (N,) taken apart (Murphy 1973), in the bins of ``ece``; None without a label."""
+    """The parts of the Brier score of one finding (N,), in the bins of ``ece``; None without a label."""
     positive, probabilities, _ = known(targets, probabilities)
     n = len(positive)
     if not n:
@@ -56,8 +57,11 @@ def brier_parts(targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS
 def ece(targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float | None:
     """Expected calibration error of one finding (N,): mean gap between probability and frequency by bin, in [0, 1].
 
-    Equal-width bins [k / bins, (k + 1) / bins), 1 in the last, weighted by films (Naeini 2015). It is above 0 by chance
-    alone: read it beside ``expected_ece``. None without a label.
+    Equal-width bins [k / bins, (k + 1) / bins), 1 in the last, weighted by films (Naeini 2015). Chance alone puts it
+    above 0: compare it with ``expected_ece``. None without a label; ValueError for a probability outside [0, 1].
+
+    >>> ece(np.array([1.0, 1.0, 0.0, 1.0]), np.full(4, 0.5))
+    0.25
     """
     positive, probabilities, _ = known(targets, probabilities)
     if not len(positive):
@@ -69,9 +73,10 @@ def ece(targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> flo
 def expected_ece(
     targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS, draws: int = 200, seed: int = 0
 ) -> float | None:
-    """The ECE that these very probabilities would show by chance if they were perfectly calibrated.
+    """The ECE that these probabilities would have by chance if they were perfectly calibrated.
 
-    Mean over simulated outcomes, each film positive with its own probability. ``targets`` only tell which films count.
+    Mean over simulated outcomes, each film positive with its own probability. ``targets`` only say which films have
+    a label.
     """
     _, probabilities, _ = known(targets, probabilities)
     n = len(probabilities)
@@ -90,7 +95,7 @@ def expected_ece(
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Probability against frequency by equal-width bin, arrays of B; NaN in an empty bin."""
+    """Mean probability and observed frequency by equal-width bin, arrays of B; NaN in an empty bin."""
 
     edges: np.ndarray  # (B + 1,)
     n: np.ndarray  # films
@@ -100,17 +105,14 @@ class Reliability:
     high: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
-        """One row a bin that holds films, ready for JSON."""
+        """Ready for JSON: one row for each bin that holds films."""
         return {
             "bins": [
                 {
                     "from": float(self.edges[k]),
                     "to": float(self.edges[k + 1]),
                     "n": int(self.n[k]),
-                    "probability": float(self.probability[k]),
-                    "frequency": float(self.frequency[k]),
-                    "low": float(self.low[k]),
-                    "high": float(self.high[k]),
+                    **{name: float(getattr(self, name)[k]) for name in ("probability", "frequency", "low", "high")},
                 }
                 for k in np.flatnonzero(self.n)
             ]
@@ -126,8 +128,8 @@ def reliability(
 ) -> Reliability:
     """The table behind a reliability diagram of one finding; ``targets`` (0, 1, NaN) and ``probabilities`` are (N,).
 
-    Intervals are Wilson's, or, given patient ids ``groups`` (N,), resampled by patient where one has several films in a
-    bin (see ``rates.shares``).
+    Intervals are Wilson's; with patient ids ``groups`` (N,), a bin that has several films of a patient is resampled by
+    patient (see ``rates.shares``).
     """
     positive, probabilities, groups = known(targets, probabilities, groups)
     index = _bin(probabilities, bins)

@@ -1,4 +1,4 @@
-"""Does one model rank better than another, on the same films? Paired differences of AUROC, by patient."""
+"""Paired differences of AUROC between two models on the same films, by patient."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from cxrcore.metrics.arrays import group_codes, known
 from cxrcore.metrics.corrections import holm
 from cxrcore.metrics.discrimination import Placements, auroc, macro_auroc, one_class, placements, variance_of
 from cxrcore.metrics.intervals import Estimate, two_sided_p, z_score
+from cxrcore.metrics.json_record import JsonRecord
 
 METHOD = "paired DeLong"
 METHOD_BY_PATIENT = "paired DeLong by patient (Obuchowski 1997)"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(JsonRecord):
     """Two areas on the same films and their difference, first minus second."""
 
     first: Estimate
@@ -29,8 +30,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        data: dict[str, Any] = {name: getattr(self, name).to_dict() for name in ("first", "second", "difference")}
-        data |= {"p": self.p, "p_holm": self.p_holm}
+        data = super().to_dict()
         return data | ({"why": self.difference.why or "not corrected"} if None in (self.p, self.p_holm) else {})
 
 
@@ -41,11 +41,13 @@ def compare_auroc(
     groups: np.ndarray | None = None,
     level: float = 0.95,
 ) -> Comparison:
-    """One finding; ``targets`` (0, 1, NaN), both models' scores and patient ids have shape (N,), film by film.
+    """Compare the AUROC of two models for one finding.
 
-    The variance of the difference comes from the difference of each film's two placement values, which is DeLong's
-    (1988) with its covariance; where patients repeat they are summed by patient. Models whose placements agree on
-    every film have a difference of 0 without an interval, and p 1.
+    ``targets`` (0, 1, NaN), both models' scores and patient ids have shape (N,), film by film.
+
+    The variance of the difference comes from the difference of each film's two placement values (DeLong 1988, with
+    its covariance), summed by patient where patients repeat. Models whose placements agree on every film have a
+    difference of 0 without an interval, and p 1.
     """
     positive, first, _ = known(targets, first)
     _, second, groups = known(targets, second, groups)
@@ -54,9 +56,9 @@ def compare_auroc(
     if missing := one_class(n_pos, n_neg):
         return Comparison(*areas, Estimate.undefined(missing, n_pos, n_neg), None)
     codes = np.arange(len(positive)) if groups is None else group_codes(groups)
-    apart = _apart(placements(positive, first, codes), placements(positive, second, codes))
-    method = METHOD_BY_PATIENT if apart.n_patients < len(positive) else METHOD
-    return _judged(areas, apart.area, variance_of(apart), level, method, n_pos, n_neg)
+    paired = _difference(placements(positive, first, codes), placements(positive, second, codes))
+    method = METHOD_BY_PATIENT if paired.n_patients < len(positive) else METHOD
+    return _comparison(areas, paired.area, variance_of(paired), level, method, n_pos, n_neg)
 
 
 def compare_findings(
@@ -68,24 +70,23 @@ def compare_findings(
     level: float = 0.95,
     counted: Collection[str] | None = None,
 ) -> dict[str, Comparison]:
-    """Every finding, p corrected by Holm (1979) over those that have one; all arrays (N, C) but ``groups`` (N,).
+    """``compare_auroc`` of every finding, with Holm's correction (1979); arrays are (N, C), ``groups`` is (N,).
 
-    ``counted``: the findings that are a comparison of their own, where that is not all; the others stay uncorrected.
+    ``counted``: the findings that count as comparisons, all by default; the others have no corrected p.
     """
     codes = None if groups is None else group_codes(groups)
-    found = {
-        name: compare_auroc(targets[:, k], first[:, k], second[:, k], codes, level) for k, name in enumerate(names)
-    }
-    corrected = holm([one.p if counted is None or name in counted else None for name, one in found.items()])
-    return {name: replace(one, p_holm=p) for (name, one), p in zip(found.items(), corrected, strict=True)}
+    compared = [compare_auroc(targets[:, k], first[:, k], second[:, k], codes, level) for k in range(len(names))]
+    pairs = list(zip(names, compared, strict=True))
+    corrected = holm([one.p if counted is None or name in counted else None for name, one in pairs])
+    return {name: replace(one, p_holm=p) for (name, one), p in zip(pairs, corrected, strict=True)}
 
 
 def compare_macro(
     targets: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
 ) -> Comparison:
-    """The mean over findings, as ``macro_auroc`` takes it; all arrays (N, C) but ``groups`` (N,).
+    """Compare the mean AUROC over findings (see ``macro_auroc``); arrays are (N, C), ``groups`` is (N,).
 
-    Each patient's part in the difference is summed over the findings, so it knows that they share films.
+    The variance sums each patient's influence over the findings, because findings share films.
     """
     targets = np.asarray(targets)
     codes = np.arange(len(targets)) if groups is None else group_codes(groups)
@@ -100,19 +101,19 @@ def compare_macro(
         if one_class(int(positive.sum()), int((~positive).sum())):
             continue
         assert own is not None
-        apart = _apart(placements(positive, one, own, size), placements(positive, two, own, size))
-        influence += apart.positive + apart.negative
+        paired = _difference(placements(positive, one, own, size), placements(positive, two, own, size))
+        influence += paired.positive + paired.negative
         seen[own] = True
         count += 1
     patients = int(seen.sum())
     variance = float(np.sum((influence / count) ** 2)) * patients / max(patients - 1, 1)
     value = areas[0].value - areas[1].value
     method = f"{METHOD} by patient, over findings"
-    judged = _judged(areas, value, variance, level, method, areas[0].n_pos, areas[0].n_neg)
-    return replace(judged, p_holm=judged.p)
+    compared = _comparison(areas, value, variance, level, method, areas[0].n_pos, areas[0].n_neg)
+    return replace(compared, p_holm=compared.p)
 
 
-def _apart(first: Placements, second: Placements) -> Placements:
+def _difference(first: Placements, second: Placements) -> Placements:
     return first._replace(
         area=first.area - second.area,
         positive=first.positive - second.positive,
@@ -120,7 +121,7 @@ def _apart(first: Placements, second: Placements) -> Placements:
     )
 
 
-def _judged(
+def _comparison(
     areas: tuple[Estimate, Estimate], value: float, variance: float, level: float, method: str, n_pos: int, n_neg: int
 ) -> Comparison:
     if variance <= 1e-18:

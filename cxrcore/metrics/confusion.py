@@ -1,41 +1,39 @@
-"""Which is taken for which? Exclusive classes in a matrix, findings that go together, findings behind false alarms."""
+"""Confusion matrix of exclusive classes, co-occurrence of findings, and findings present in false positives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from cxrcore.metrics.json_record import JsonRecord
+
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
-    """Counts by two findings, and their share of a row's films; NaN where a row has none."""
+class Matrix(JsonRecord):
+    """Counts of films by two findings (row, column), and their shares of the row's films."""
+
+    _keys = ("names", "counts", "films", "shares")
 
     names: tuple[str, ...]  # length C, rows and columns alike
     counts: np.ndarray  # (C, C), int64
-    films: np.ndarray  # (C, C), int64: what a share is taken of; along a row the same unless labels are unknown
+    films: np.ndarray  # (C, C), int64: denominators of the shares; equal along a row unless labels are unknown
 
     @property
     def shares(self) -> np.ndarray:
         """``counts / films``, float64 (C, C), NaN for 0 of 0."""
         return _over(self.counts, self.films)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; null for NaN."""
-        return {
-            "names": list(self.names),
-            "counts": self.counts.tolist(),
-            "films": self.films.tolist(),
-            "shares": _plain(self.shares),
-        }
-
 
 def confusion_matrix(targets: np.ndarray, decisions: np.ndarray, names: Sequence[str]) -> Matrix:
-    """Exclusive classes: row, the true one; column, the decided one; a row's shares sum to 1.
+    """Films of exclusive classes by true class (row) and decided class (column); a row's shares sum to 1.
 
-    ``targets`` (0, 1; rows with NaN are left out) and ``decisions`` (bool) have shape (N, C), one class a row.
+    ``targets`` (0, 1; rows with NaN are left out) and ``decisions`` (bool) have shape (N, C), one class a row. Raises
+    ValueError for rows with no class or several.
+
+    >>> confusion_matrix(np.eye(2)[[0, 0, 1]], np.eye(2)[[0, 1, 1]], ("Normal", "Pneumonia")).counts.tolist()
+    [[1, 1], [0, 1]]
     """
     targets, decisions = _checked(targets, decisions, names)
     rows = ~np.isnan(targets).any(axis=1)
@@ -47,10 +45,10 @@ def confusion_matrix(targets: np.ndarray, decisions: np.ndarray, names: Sequence
 
 
 def co_occurrence(targets: np.ndarray, names: Sequence[str]) -> Matrix:
-    """Findings that may coincide: of the films with the row's finding, how many have the column's too.
+    """Of the films with the row's finding, the number that have the column's finding too.
 
-    ``targets`` (0, 1, NaN) have shape (N, C). A cell counts films on which both are known; the diagonal is the
-    finding's own count. Given decisions instead of targets it shows which findings the model calls together.
+    ``targets`` (0, 1, NaN) have shape (N, C). A cell counts films on which both labels are known; the diagonal is the
+    finding's own count. Decisions in place of targets show which findings the model predicts together.
     """
     targets, _ = _checked(targets, np.asarray(targets) == 1, names)
     present, known = (targets == 1).astype(np.int64), (~np.isnan(targets)).astype(np.int64)
@@ -58,16 +56,18 @@ def co_occurrence(targets: np.ndarray, names: Sequence[str]) -> Matrix:
 
 
 @dataclass(frozen=True, eq=False)
-class Mistakes:
-    """Behind the false alarms of the row's finding, how often is the column's there? Arrays (C, C); NaN on 0 of 0.
+class Mistakes(JsonRecord):
+    """Of the false positives of the row's finding, the share with the column's finding; arrays (C, C), NaN for 0 of 0.
 
-    The base rate is the column's share of all films without the row's finding, false alarm or not. A ``lift`` of 3:
-    false alarms for the row hold the column three times as often as such films do, so the two are mistaken, or the
-    model reads a sign that both share. The diagonal has no meaning and is NaN.
+    The base rate is the column's share of all films without the row's finding. A ``lift`` of 3 means that false
+    positives of the row have the column's finding three times as often as such films do: the model confuses the two, or
+    uses a sign that both share. The diagonal has no meaning and is NaN.
     """
 
+    _keys = ("names", "alarms", "present", "share", "base", "lift")
+
     names: tuple[str, ...]
-    alarms: np.ndarray  # false alarms of the row on which the column is known, int64
+    alarms: np.ndarray  # false positives of the row on which the column's label is known, int64
     present: np.ndarray  # of these, films with the column's finding, int64
     share: np.ndarray  # present / alarms
     base: np.ndarray
@@ -77,29 +77,18 @@ class Mistakes:
         """``share / base``, float64 (C, C)."""
         return _over(self.share, self.base)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; null for NaN."""
-        return {
-            "names": list(self.names),
-            "alarms": self.alarms.tolist(),
-            "present": self.present.tolist(),
-            "share": _plain(self.share),
-            "base": _plain(self.base),
-            "lift": _plain(self.lift),
-        }
-
 
 def mistaken_for(targets: np.ndarray, decisions: np.ndarray, names: Sequence[str]) -> Mistakes:
-    """What is truly there where a finding was called wrongly; ``targets`` (0, 1, NaN), ``decisions`` (bool), (N, C)."""
+    """Findings in each finding's false positives, from ``targets`` (0, 1, NaN) and bool ``decisions``, both (N, C)."""
     targets, decisions = _checked(targets, decisions, names)
     present, known = (targets == 1).astype(np.int64), (~np.isnan(targets)).astype(np.int64)
     absent = (targets == 0).astype(np.int64)
     wrong = absent * decisions
-    alarms, there = wrong.T @ known, wrong.T @ present
-    share, base = _over(there, alarms), _over(absent.T @ present, absent.T @ known)
+    alarms, beside = wrong.T @ known, wrong.T @ present
+    share, base = _over(beside, alarms), _over(absent.T @ present, absent.T @ known)
     for array in (share, base):
         np.fill_diagonal(array, np.nan)
-    return Mistakes(tuple(names), alarms, there, share, base)
+    return Mistakes(tuple(names), alarms, beside, share, base)
 
 
 def _checked(targets: np.ndarray, decisions: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -111,8 +100,5 @@ def _checked(targets: np.ndarray, decisions: np.ndarray, names: Sequence[str]) -
 
 def _over(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     above, below = above.astype(np.float64), below.astype(np.float64)
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
-
-
-def _plain(values: np.ndarray) -> list:
-    return [[None if np.isnan(value) else float(value) for value in row] for row in values]
+    quotient: np.ndarray = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    return quotient

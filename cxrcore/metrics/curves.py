@@ -1,4 +1,4 @@
-"""The pictures behind the areas: ROC and precision-recall curves, thinned without moving the area.
+"""ROC and precision-recall curves, thinned to a few hundred points without changing the area.
 
 Thresholds are scores that occur; a film is positive when its score is at or above one.
 """
@@ -6,15 +6,15 @@ Thresholds are scores that occur; a film is positive when its score is at or abo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from cxrcore.metrics.arrays import known, tied_runs
+from cxrcore.metrics.json_record import JsonRecord
 
 
 @dataclass(frozen=True, eq=False)
-class RocCurve:
+class RocCurve(JsonRecord):
     """From (0, 0) to (1, 1), thresholds falling; float64 arrays of K points. ``area`` is that of the full curve."""
 
     false_positive_rate: np.ndarray
@@ -22,18 +22,9 @@ class RocCurve:
     thresholds: np.ndarray  # the first lies just above the highest score
     area: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Lists, ready for JSON."""
-        return {
-            "false_positive_rate": self.false_positive_rate.tolist(),
-            "sensitivity": self.sensitivity.tolist(),
-            "thresholds": self.thresholds.tolist(),
-            "area": self.area,
-        }
-
 
 @dataclass(frozen=True, eq=False)
-class PrCurve:
+class PrCurve(JsonRecord):
     """Precision by sensitivity, thresholds falling; float64 arrays of K points. ``area`` is the average precision.
 
     Draw it as steps: a point's precision holds back to the point before it (straight lines would flatter, Davis and
@@ -44,15 +35,6 @@ class PrCurve:
     precision: np.ndarray  # also called ppv
     thresholds: np.ndarray
     area: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Lists, ready for JSON."""
-        return {
-            "sensitivity": self.sensitivity.tolist(),
-            "precision": self.precision.tolist(),
-            "thresholds": self.thresholds.tolist(),
-            "area": self.area,
-        }
 
 
 def roc_curve(targets: np.ndarray, scores: np.ndarray, points: int = 500) -> RocCurve | None:
@@ -136,4 +118,5 @@ def _thin_roc(x: np.ndarray, y: np.ndarray, area: np.ndarray, points: int) -> np
 
 def _trapezoid(x: np.ndarray, y: np.ndarray, start: np.ndarray | int, end: np.ndarray) -> np.ndarray:
     """Area under the straight line between two points of the curve."""
-    return (x[end] - x[start]) * (y[end] + y[start]) / 2
+    area: np.ndarray = (x[end] - x[start]) * (y[end] + y[start]) / 2
+    return area

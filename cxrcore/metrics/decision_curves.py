@@ -1,24 +1,26 @@
-"""Is acting on the model better than acting on nobody, or on everybody? Decision curves (Vickers and Elkin 2006)."""
+"""Decision curves: net benefit of treating by the model, everybody or nobody (Vickers and Elkin 2006)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from cxrcore.metrics.arrays import group_codes, known, sums_by_patient
 from cxrcore.metrics.intervals import z_score
+from cxrcore.metrics.json_record import JsonRecord
 
 THRESHOLDS = np.arange(1, 100) / 100
 
 
 @dataclass(frozen=True, eq=False)
-class DecisionCurve:
-    """Net benefit by threshold probability, float64 arrays of K; to treat nobody is 0 throughout.
+class DecisionCurve(JsonRecord):
+    """Net benefit by threshold probability, float64 arrays of K; treating nobody has net benefit 0.
 
-    A threshold of .1 says that one true positive is worth nine false alarms.
+    At a threshold of .1 one true positive is worth nine false positives.
     """
+
+    _keys = ("thresholds", "model", "low", "high", "everybody", "nobody", "prevalence")
 
     thresholds: np.ndarray
     model: np.ndarray  # true positives a film, less false ones weighted by the threshold's odds
@@ -27,13 +29,10 @@ class DecisionCurve:
     everybody: np.ndarray
     prevalence: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Lists, ready for JSON."""
-        names = ("thresholds", "model", "low", "high", "everybody")
-        return {name: getattr(self, name).tolist() for name in names} | {
-            "nobody": [0.0] * len(self.thresholds),
-            "prevalence": self.prevalence,
-        }
+    @property
+    def nobody(self) -> list[float]:
+        """The net benefit of treating nobody: zeros."""
+        return [0.0] * len(self.thresholds)
 
 
 def decision_curve(
@@ -46,8 +45,8 @@ def decision_curve(
     """Net benefit ``(TP - FP t / (1 - t)) / N`` at each threshold t (Med Decis Making 26:565); None without a label.
 
     ``targets`` (0, 1, NaN), ``probabilities`` in [0, 1] and patient ids have shape (N,); thresholds lie in (0, 1) and
-    are compared with probabilities as they are, so it judges calibration too. The interval is normal, from each
-    patient's part in the mean.
+    are compared with the probabilities as they are, so calibration counts too. The interval is normal, from each
+    patient's contribution to the mean. Raises ValueError for a threshold outside (0, 1).
     """
     positive, probabilities, groups = known(targets, probabilities, groups)
     thresholds = np.asarray(thresholds, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Does it rank? Area under the ROC and precision-recall curves, with intervals that know patients repeat."""
+"""Areas under the ROC and precision-recall curves, with intervals by patient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MIN_PATIENTS_AUPRC = 10  # with the finding, for an interval
 
 
 class Placements(NamedTuple):
-    """An AUROC, and each patient's part in its error (Obuchowski 1997), indexed by patient code, length P."""
+    """An AUROC and each patient's contribution to its error (Obuchowski 1997), indexed by patient code, length P."""
 
     area: float
     positive: np.ndarray  # sum of (placement - area) over the patient's positive films, divided by n_pos
@@ -24,12 +24,15 @@ class Placements(NamedTuple):
 
 
 def auroc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95) -> Estimate:
-    """Chance that a film with the finding scores above one without it, ties counted half, with its interval.
+    """AUROC: the probability that a film with the finding scores above one without it, ties counted half.
 
     ``targets`` (N,) is 0, 1 or NaN (left out), ``scores`` (N,) any real numbers, ``groups`` (N,) patient ids.
     Variance from DeLong's placement values (1988) by midranks in O(N log N) (Sun and Xu 2014), summed by patient where
     patients repeat (Obuchowski 1997, eq. 3), on the logit scale. Where that variance does not exist (area 0 or 1, all
-    scores tied, a single patient in a class) Newcombe 2006, method 5, on counts of patients. One class: None and why.
+    scores tied, a single patient in a class) Newcombe 2006, method 5, on counts of patients. Undefined with one class.
+
+    >>> auroc(np.array([0.0, 1.0, 0.0, 1.0, np.nan]), np.array([0.1, 0.4, 0.5, 0.9, 0.3])).value
+    0.75
     """
     positive, scores, groups = known(targets, scores, groups)
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
@@ -41,7 +44,7 @@ def auroc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
 
 
 def area_of(parts: Placements, n_pos: int, n_neg: int, level: float = 0.95) -> Estimate:
-    """The area with its interval, from placements already there."""
+    """The AUROC with its interval, from placements."""
     repeated = parts.n_patients < n_pos + n_neg
     variance = variance_of(parts)
     if 0 < parts.area < 1 and variance > 0:
@@ -58,7 +61,7 @@ def macro_auroc(
 ) -> Estimate:
     """Unweighted mean AUROC over the findings that have one; ``targets`` and ``scores`` have shape (N, C).
 
-    The interval sums each patient's influence over all findings, so it knows that findings share films. ``n_pos`` and
+    The interval sums each patient's influence over all findings, because findings share films. ``n_pos`` and
     ``n_neg`` count labels.
     """
     targets = np.asarray(targets)
@@ -89,9 +92,9 @@ def macro_auroc(
 def micro_auroc(
     targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
 ) -> Estimate:
-    """AUROC over all films and findings in one heap, arrays (N, C): it also rewards knowing which findings are common.
+    """AUROC over all pairs of film and finding, arrays (N, C): it also rewards knowing which findings are common.
 
-    A film's labels are not independent, so they count as one patient's even without ``groups``.
+    Without ``groups``, a film's labels count as one patient's, because they are not independent.
     """
     targets, scores = np.asarray(targets), np.asarray(scores)
     codes = np.arange(len(targets)) if groups is None else group_codes(groups)
@@ -102,8 +105,9 @@ def auprc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
     """Average precision: mean, over films with the finding, of the precision at their score (ties share one).
 
     Equal to scikit-learn's ``average_precision_score``. The interval is the infinitesimal jackknife (Efron 1982): the
-    derivative of the score by each film's weight, summed by patient, on the logit scale; a clustered bootstrap gives
-    the same to within a few per cent at a thousandth of the cost. No interval under ten patients with the finding.
+    derivative of the score by each film's weight, summed by patient, on the logit scale; it agrees with a
+    clustered bootstrap to within a few per cent at a thousandth of the cost. No interval with fewer than ten patients
+    who have the finding.
     """
     positive, scores, groups = known(targets, scores, groups)
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
@@ -130,7 +134,7 @@ def auprc(targets: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
 
 
 def one_class(n_pos: int, n_neg: int) -> str | None:
-    """The reason why nothing can be ranked, if there is one."""
+    """The reason why films cannot be ranked; None where both classes are present."""
     if n_pos + n_neg == 0:
         return "no film has a known label"
     if n_pos == 0:
@@ -139,8 +143,11 @@ def one_class(n_pos: int, n_neg: int) -> str | None:
 
 
 def placements(positive: np.ndarray, scores: np.ndarray, codes: np.ndarray, n_codes: int = 0) -> Placements:
-    """The area and its parts by patient. A placement is the share of the other class that a film outranks
-    (positives) or is outranked by (negatives), ties half."""
+    """AUROC and its parts by patient, for ``positive`` bool (N,), ``scores`` (N,) and patient codes (N,).
+
+    A placement is the share of the other class that a film outranks (positives) or is outranked by (negatives), ties
+    counted half.
+    """
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
     runs = tied_runs(positive, scores)
     below = np.cumsum(runs.negatives) - runs.negatives / 2
@@ -162,7 +169,7 @@ def placements(positive: np.ndarray, scores: np.ndarray, codes: np.ndarray, n_co
 
 
 def variance_of(parts: Placements) -> float:
-    """Obuchowski 1997, eq. 3; where no patient repeats it is DeLong's. 0 where a class has a single patient."""
+    """Variance of the area (Obuchowski 1997, eq. 3; DeLong's if no patient repeats); 0 for one patient in a class."""
     if parts.n_positive < 2 or parts.n_negative < 2:
         return 0.0
     return float(

@@ -1,4 +1,4 @@
-"""How sure is a number? The record every score travels in, and the closed-form intervals behind it."""
+"""``Estimate``, the record of a score with its interval, and closed-form intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Estimate:
-    """One score with its interval and the counts it rests on; whatever is None has a ``why``.
+    """One score with its interval and the counts behind it; whatever is None has a ``why``.
 
     ``n_pos`` and ``n_neg`` count films with and without the finding; for a proportion, successes and failures.
     """
@@ -66,14 +66,18 @@ def z_score(level: float) -> float:
 
 
 def two_sided_p(deviations: float) -> float:
-    """Chance of a normal number at least this many standard deviations from its mean, exact far into the tail."""
+    """Two-sided p of a standard normal deviate, exact far into the tail."""
     return math.erfc(abs(deviations) / math.sqrt(2))
 
 
 def wilson(successes: int, total: int, level: float = 0.95, empty: str = "nothing to count") -> Estimate:
     """A proportion with Wilson's score interval (Wilson 1927); ``empty`` is the why at ``total`` 0.
 
-    It takes films as independent, so it is somewhat narrow where patients repeat.
+    Films count as independent, so it is somewhat narrow where patients repeat. Raises ValueError unless
+    0 <= successes <= total.
+
+    >>> round(wilson(8, 10).low, 3), round(wilson(8, 10).high, 3)
+    (0.49, 0.943)
     """
     if not 0 <= successes <= total:
         raise ValueError(f"expected 0 <= successes <= total, got {successes} of {total}")
@@ -92,7 +96,7 @@ def wilson_limits(share: float, total: int, level: float = 0.95) -> tuple[float,
 
 
 def logit_interval(value: float, variance: float, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a number in (0, 1) by the delta method on its logit: it never leaves (0, 1).
+    """Interval of a number in (0, 1) by the delta method on its logit; it stays in (0, 1).
 
     Raises ValueError at 0 and 1, where the logit has no value.
     """
@@ -104,11 +108,11 @@ def logit_interval(value: float, variance: float, level: float = 0.95) -> tuple[
 
 
 def difference(first: Estimate, second: Estimate, correlation: float = 0.0) -> Estimate:
-    """``first - second`` with an interval recovered from their own two (MOVER: Zou and Donner 2008, Stat Med 27:1693).
+    """``first - second`` with an interval from their two intervals (MOVER: Zou and Donner 2008, Stat Med 27:1693).
 
-    It keeps their asymmetry, so it holds near 0 and 1, where a symmetric one fails; from two Wilson intervals it is
-    Newcombe's hybrid score (1998, method 10). ``correlation`` is that of their errors: 0 where no patient is in both.
-    Undefined where either is, with its why.
+    It keeps their asymmetry, so it is valid near 0 and 1; from two Wilson intervals it is Newcombe's hybrid score
+    (1998, method 10). ``correlation`` is that of their errors: 0 where no patient is in both. Undefined where either
+    is, with its why.
     """
     one, two = first.triple, second.triple
     if one is None or two is None:
@@ -120,7 +124,7 @@ def difference(first: Estimate, second: Estimate, correlation: float = 0.0) -> E
 def mover(
     first: tuple[float, float, float], second: tuple[float, float, float], correlation: float = 0.0
 ) -> tuple[float, float, float]:
-    """The same on bare numbers, each (value, low, high), on any scale."""
+    """``difference`` of plain numbers, each (value, low, high), on any scale."""
     down = first[0] - first[1], second[2] - second[0]
     up = first[2] - first[0], second[0] - second[1]
     value = first[0] - second[0]
@@ -128,9 +132,9 @@ def mover(
 
 
 def p_of(difference: Estimate, level: float = 0.95) -> float | None:
-    """Two-sided p of no difference, from the interval's reach towards 0 (Altman and Bland 2011, BMJ 343:d2304).
+    """Two-sided p of no difference, from the interval's end towards 0 (Altman and Bland 2011, BMJ 343:d2304).
 
-    Below ``1 - level`` exactly where the interval leaves out 0. None where there is no interval.
+    Below ``1 - level`` exactly where the interval excludes 0. None where there is no interval.
     """
     if difference.triple is None:
         return None
@@ -146,7 +150,7 @@ def _joined(one: float, other: float, correlation: float) -> float:
 
 
 def newcombe(area: float, n_pos: int, n_neg: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval of an AUROC from its value and counts alone, useful at 0 and 1 where DeLong's variance vanishes.
+    """Interval of an AUROC from its value and counts alone, for areas of 0 and 1, where DeLong's variance is 0.
 
     Newcombe 2006 (Stat Med 25:559), method 5: both limits t solve ``|t - area| = z sqrt(v(t))`` with Hanley and
     McNeil's variance, the counts in its numerator replaced by their mean,

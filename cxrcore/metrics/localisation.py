@@ -1,4 +1,4 @@
-"""Does it look in the right place? Maps against boxes, always beside a control map that knows nothing."""
+"""Localisation: heatmaps scored against boxes, and against random maps as a control."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from cxrcore.metrics.arrays import group_codes, sums_by_patient
 from cxrcore.metrics.bootstrap import percentile_interval, resampled_sums
 from cxrcore.metrics.intervals import Estimate, difference, p_of
+from cxrcore.metrics.json_record import JsonRecord
 from cxrcore.metrics.rates import BY_PATIENT, correlation, share
 
 MIN_FILMS = 10  # with a box of the finding
@@ -20,20 +21,22 @@ _SCORES = ("hit", "centre_hit", "iou", "iobb", "border_share")
 
 
 @dataclass(frozen=True)
-class Located:
+class Located(JsonRecord):
     """One map against the boxes of one finding on one film (several boxes count as their union)."""
 
-    hit: bool  # pointing game: the map's maximum lies in a box (Zhang 2018, IJCV 126:1084), without a margin
+    _keys = (*_SCORES, "box_share", "empty")
+
+    hit: bool  # pointing game (Zhang 2018, IJCV 126:1084): the map's maximum lies in a box, without a margin
     centre_hit: bool  # the centre of mass of the positive part lies in a box
     iou: float  # of the thresholded region and the boxes: shared area over joint area
     iobb: float  # shared area over the region's, as in Wang 2017 (there: over the box drawn around the region)
     border_share: float | None  # of the positive mass; None for a map without any
-    box_share: float  # of the film inside the boxes: what a hit at random would score
-    empty: bool = False  # no positive value anywhere: every score is 0, as it shows no place
+    box_share: float  # of the film inside the boxes: the chance of a hit at random
+    empty: bool = False  # no positive value anywhere: every score is 0
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        data = {name: getattr(self, name) for name in (*_SCORES, "box_share", "empty")}
+        data = super().to_dict()
         return data | ({"why": "the map has no positive value"} if self.border_share is None else {})
 
 
@@ -43,12 +46,12 @@ def locate(
     film_size: tuple[float, float] | None = None,
     threshold: str | float = BOX_AREA,
 ) -> Located:
-    """Score a map (h, w) against boxes (x, y, width, height) from the film's upper left corner.
+    """Score a map (h, w) against boxes (x, y, width, height) in pixels from the film's upper left corner.
 
-    ``film_size`` is the (height, width), in the boxes' pixels, of the film that the map covers; the map's own grid
-    unless told. A map's pixel is in a box when its centre is; a box between all centres gets the nearest. Negative
-    values count as 0. ``threshold`` cuts the region: ``"box"``, as many of the highest pixels as the boxes have, so
-    that no method wins by painting more or less; or a share of the maximum, in (0, 1]. Where pixels tie for the
+    ``film_size`` is the (height, width), in the boxes' pixels, of the film that the map covers; by default the
+    map's own grid. A pixel is in a box when its centre is; a box without a centre gets the nearest pixel. Negative
+    values count as 0. ``threshold`` defines the region: ``"box"``, as many of the highest pixels as the boxes have, so
+    that the region's size gives no method an advantage; or a share of the maximum, in (0, 1]. Where pixels tie for the
     maximum, it is a hit if most of them lie in a box. Raises ValueError for a map or box without area.
     """
     heat = np.maximum(np.asarray(heat, dtype=np.float64), 0.0)
@@ -82,10 +85,10 @@ def locate(
 
 
 def border_share(heat: np.ndarray, border: float = BORDER) -> float | None:
-    """Share of a map's positive mass in the outer ``border`` of height and width on each side; None without any.
+    """Share of the positive mass of a map (h, w) in the outer ``border`` of each side; None without positive values.
 
     Attention to the border, where markers and collimation lie, is a known shortcut. A pixel that the line crosses
-    counts in part, so an even map gives ``1 - (1 - 2 border)^2`` (0.36) on any grid.
+    counts in part, so a uniform map gives ``1 - (1 - 2 border)^2`` (0.36) on any grid.
     """
     if not 0 < border < 0.5:
         raise ValueError(f"a border lies between 0 and 0.5, got {border}")
@@ -101,8 +104,10 @@ def border_share(heat: np.ndarray, border: float = BORDER) -> float | None:
 
 
 @dataclass(frozen=True)
-class Localisation:
-    """One finding's scores over films, the same of the control, and the pointing game's gain over it."""
+class Localisation(JsonRecord):
+    """One finding's mean scores over films, those of the control, and the pointing game's gain over it."""
+
+    _keys = ("n", "n_patients", "n_empty", "chance", "gain_p", "scores", "control", "gain")
 
     n: int  # films with a box
     n_patients: int
@@ -112,18 +117,11 @@ class Localisation:
     gain: Estimate | None  # hit less the control's
     gain_p: float | None
     chance: float | None  # mean share of the film inside the boxes
-    why: str | None = None  # too few films for a statement
+    why: str | None = None  # too few films
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        data: dict[str, Any] = {
-            name: getattr(self, name) for name in ("n", "n_patients", "n_empty", "chance", "gain_p")
-        }
-        data["scores"] = {name: estimate.to_dict() for name, estimate in self.scores.items()}
-        data["control"] = (
-            None if self.control is None else {name: estimate.to_dict() for name, estimate in self.control.items()}
-        )
-        data["gain"] = None if self.gain is None else self.gain.to_dict()
+        data = super().to_dict()
         reasons = [self.why] if self.why else []
         if self.control is None:
             reasons.append("control, gain: no control maps were given")
@@ -143,7 +141,7 @@ def summarise_localisation(
     """Means over the films of one finding, with intervals by patient; ``control`` holds random maps of the same films.
 
     Hits are shares of films (Wilson, or resampled by patient where patients repeat); IoU, IoBB and border share are
-    means, always resampled by patient. Under ten films the numbers are given without intervals, and ``why`` says so.
+    means, always resampled by patient. With fewer than ten films there are no intervals, and ``why`` says so.
     """
     if control is not None and len(control) != len(maps):
         raise ValueError(f"expected a control map for each of {len(maps)} films, got {len(control)}")

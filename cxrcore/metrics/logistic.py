@@ -10,9 +10,9 @@ from cxrcore.metrics.arrays import sigmoid
 def fit_logistic(
     design: np.ndarray, targets: np.ndarray, start: np.ndarray, offset: np.ndarray | float = 0.0
 ) -> np.ndarray:
-    """Coefficients (K,) of least cross-entropy for ``sigmoid(offset + design @ coefficients)``.
+    """Coefficients (K,) of minimal cross-entropy for ``sigmoid(offset + design @ coefficients)``.
 
-    ``design`` is (N, K), ``targets`` (N,) in [0, 1], soft ones too: Newton's method with halved steps (Lin 2007).
+    ``design`` is (N, K), ``targets`` (N,) in [0, 1], soft labels included; Newton's method, halved steps (Lin 2007).
     """
     weights = np.array(start, dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Where to cut? Decision thresholds, chosen on validation films only; what one costs is told by ``rates``.
+"""Operating points: decision thresholds, chosen on validation films only, and the decisions they give.
 
 A film is positive for a finding when its probability is at or above the threshold.
 """
@@ -15,17 +15,17 @@ from cxrcore.errors import InvalidPredictions, LabelMismatch
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import known, tied_runs
 
-GIVEN = "given"  # by somebody who does not say which films chose them
+GIVEN = "given"  # it is not known which films chose them
 WINNER = "the most probable class is the decision, so there is no threshold"
 
 
 @dataclass(frozen=True, eq=False)
 class OperatingPoints:
-    """One decision threshold per finding, and the films that chose them; a test split is refused."""
+    """One decision threshold per finding and the films that chose them; raises ValueError for a test split."""
 
     findings: tuple[str, ...]  # column order of the classifier head, length C
     thresholds: np.ndarray  # probabilities in [0, 1], float32, shape (C,); NaN where none could be chosen
-    fitted_on: str  # "val", the only honest split, or "given" where nobody says
+    fitted_on: str  # "val", or "given" where it is not known
     rule: str = "youden"  # as given to ``fit_operating_points``
     why: dict[str, str] = field(default_factory=dict)  # finding -> reason for a NaN
 
@@ -67,7 +67,7 @@ class OperatingPoints:
 def fit_operating_points(
     labels: LabelSet, targets: np.ndarray, probabilities: np.ndarray, rule: str = "youden", fitted_on: str = "val"
 ) -> OperatingPoints | None:
-    """A threshold per finding by one rule; None for three or more exclusive classes, where the winner decides.
+    """One threshold per finding by a rule; None for three or more exclusive classes, where the most probable wins.
 
     ``targets`` (0, 1, NaN) and ``probabilities`` (calibrated) have shape (N, C) and come from validation films.
     ``rule``: ``youden``, ``best_f1``, ``sensitivity=.95``, ``specificity=.9`` or ``cost=5`` (see ``threshold_by``).
@@ -138,11 +138,10 @@ def threshold_by(rule: str, targets: np.ndarray, probabilities: np.ndarray) -> t
 
 
 def tuning_films(patients: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
-    """Which films of a table without a validation part to choose thresholds on, bool (N,): those of a random
-    ``fraction`` of the patients; scores then come from the rest, and no patient is on both sides.
+    """The films of a random ``fraction`` of the patients, bool (N,), to choose thresholds on; the rest is scored.
 
-    Patients are drawn in the order of their ids, so that shuffling the table changes nothing. Raises
-    InvalidPredictions when the fraction is not between 0 and 1, or leaves one side without a patient.
+    Patients are drawn in the order of their ids, so that the order of the table does not matter. Raises
+    InvalidPredictions when the fraction is not between 0 and 1, or leaves either side without a patient.
     """
     if not 0 < fraction < 1:
         raise InvalidPredictions(f"a tuning fraction lies between 0 and 1, got {fraction:g}; 0.2 is usual")
@@ -160,7 +159,7 @@ def tuning_films(patients: np.ndarray, fraction: float, seed: int = 0) -> np.nda
 def decide(
     labels: LabelSet, probabilities: np.ndarray, points: OperatingPoints | None
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Which findings are positive: bool (N, C), and a reason for each finding that could not be decided (all False).
+    """Decisions, bool (N, C), and the reason for each finding that has none (all False).
 
     Two exclusive classes: the disease's threshold t decides, and the other class is positive exactly when the disease
     is not (its probability above 1 - t). Three or more: the winner. Raises LabelMismatch when the points are for other
@@ -186,14 +185,18 @@ def decide(
 
 
 def disease_of(labels: LabelSet) -> str | None:
-    """Of two exclusive classes the one that holds the threshold: the only disease, else the second class."""
+    """Of two exclusive classes the one that has the threshold: the only disease, else the second class."""
     if not labels.binary:
         return None
     return labels.abnormal[0] if len(labels.abnormal) == 1 else labels.names[1]
 
 
 def at_least(share: float, total: float) -> int:
-    """Smallest count that is this share of a total, forgiving the rounding of ``388 / 390 * 390``."""
+    """Smallest count that is this share of a total, allowing for rounding.
+
+    >>> at_least(388 / 390, 390)
+    388
+    """
     return math.ceil(share * total - 1e-9 * max(total, 1))
 
 

@@ -1,19 +1,19 @@
-"""What does a cut cost? Confusion counts and the rates they give, each with an interval that knows patients repeat."""
+"""Confusion counts at a threshold and the rates they give, each with an interval by patient."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from cxrcore.metrics.arrays import group_codes, known, sums_by_patient
 from cxrcore.metrics.bootstrap import percentile_interval, resampled_sums
 from cxrcore.metrics.intervals import Estimate, mover, wilson, wilson_limits
+from cxrcore.metrics.json_record import JsonRecord
 from cxrcore.metrics.operating_points import at_least
 
-MIN_PATIENTS = 5  # with a hit, and with a miss, for resamples to tell anything
+MIN_PATIENTS = 5  # with a hit, and with a miss, for resampling
 BY_PATIENT = "bootstrap by patient"
 _EMPTY = {
     "accuracy": "no film has a known label",
@@ -35,8 +35,10 @@ _PARTS = {  # name -> (counts above, counts below) of the quotient
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What a threshold costs: confusion counts, and the rates they give."""
+class Rates(JsonRecord):
+    """Confusion counts at a threshold, and the rates they give."""
+
+    _keys = ("tp", "fp", "fn", "tn", "accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
 
     tp: int
     fp: int
@@ -52,13 +54,8 @@ class Rates:
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """The rates by name, in the order a reader wants them."""
+        """The rates by name."""
         return {name: getattr(self, name) for name in _PARTS}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Counts and rates, ready for JSON."""
-        counts = {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
-        return counts | {name: estimate.to_dict() for name, estimate in self.estimates.items()}
 
 
 def rates_at_threshold(
@@ -68,10 +65,14 @@ def rates_at_threshold(
     level: float = 0.95,
     groups: np.ndarray | None = None,
 ) -> Rates:
-    """Confusion counts and rates of one finding at a threshold.
+    """Confusion counts and rates of one finding; a film is positive at or above the threshold.
 
     ``targets`` (0, 1, NaN) and ``probabilities`` have shape (N,), ``groups`` (N,) are patient ids; without them each
     film is its own patient.
+
+    >>> found = rates_at_threshold(np.array([1.0, 1.0, 0.0, np.nan]), np.array([0.9, 0.2, 0.4, 0.5]), 0.3)
+    >>> found.tp, found.fp, found.fn, found.tn, found.sensitivity.value
+    (1, 1, 1, 0, 0.5)
     """
     return rates_of(targets, np.asarray(probabilities, dtype=np.float64) >= float(threshold), level, groups)
 
@@ -79,7 +80,7 @@ def rates_at_threshold(
 def rates_of(
     targets: np.ndarray, decisions: np.ndarray, level: float = 0.95, groups: np.ndarray | None = None
 ) -> Rates:
-    """The same for decisions already made, bool (N,)."""
+    """Confusion counts and rates of one finding from decisions, bool (N,)."""
     return rates_of_each(np.asarray(targets)[:, None], np.asarray(decisions)[:, None], level, groups)[0]
 
 
@@ -91,11 +92,11 @@ def rates_of_each(
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Rates]:
-    """The same for every finding at once: ``targets`` (0, 1, NaN) and ``decisions`` (bool) have shape (N, C).
+    """Confusion counts and rates of every finding: ``targets`` (0, 1, NaN) and ``decisions`` (bool) have shape (N, C).
 
-    A rate whose films come from a patient each has Wilson's interval; where a patient gives it several, the middle
-    95 % of ``resamples`` draws of patients, or, where fewer than five patients have a hit or a miss and resamples
-    hardly differ, Wilson's on the number of patients. F1 is no share of films, so its interval is always resampled.
+    A rate over films of different patients has Wilson's interval. Where a patient has several of them, the interval is
+    a percentile bootstrap of ``resamples`` draws of patients; with fewer than five patients with a hit, or with a
+    miss, it is Wilson's on the number of patients. F1 is not a proportion, so its interval is always resampled.
     """
     targets, decisions = np.asarray(targets, dtype=np.float64), np.asarray(decisions, dtype=bool)
     codes = np.arange(len(targets)) if groups is None else group_codes(groups)
@@ -125,7 +126,7 @@ def rates_of_each(
 
 
 def share(hits: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95, empty: str = "no film") -> Estimate:
-    """The share of films that are hits, bool (N,), with its interval by the same rule; ``empty`` is the why at N 0."""
+    """The share of ``hits``, bool (N,), with an interval as in ``rates_of_each``; ``empty`` is the why at N 0."""
     hits = np.asarray(hits, dtype=bool)
     return shares(hits[:, None], np.ones((len(hits), 1), dtype=bool), groups, level, empty)[0]
 
@@ -139,7 +140,7 @@ def shares(
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Estimate]:
-    """K shares at once: of the films that ``among`` picks those that are hits too, both bool (N, K).
+    """K shares on the same resamples: hits among the films that ``among`` selects, both bool (N, K).
 
     ``n_pos`` and ``n_neg`` count hits and misses in films.
     """
@@ -147,8 +148,8 @@ def shares(
     hits = np.asarray(hits, dtype=bool) & among  # one column of hits may serve all
     codes = np.arange(len(hits)) if groups is None else group_codes(groups)
     above, below = sums_by_patient(hits, codes), sums_by_patient(among, codes)
-    there = np.bincount(codes, minlength=len(above)) > 0
-    above, below = above[there], below[there]
+    present = np.bincount(codes, minlength=len(above)) > 0
+    above, below = above[present], below[present]
     repeated = (below > 1).any(axis=0)
     drawn_above, drawn_below = np.zeros((2, resamples, hits.shape[1]))
     if repeated.any():  # resampling is the slow part, and only these need it
@@ -163,13 +164,13 @@ def shares(
 
 
 def predictive_values(rates: Rates, prevalence: float) -> tuple[Estimate, Estimate]:
-    """PPV and NPV if this share of the films had the finding, with intervals: what a threshold is worth elsewhere.
+    """PPV and NPV at another prevalence, with intervals.
 
-    Bayes' rule keeps sensitivity and specificity, and so supposes that the finding looks the same there. The odds are
+    Bayes' rule with the same sensitivity and specificity, which assumes the same spectrum of disease. The odds are
     ``sensitivity / (1 - specificity)`` and ``specificity / (1 - sensitivity)`` times those of the prevalence. Their
     logarithm (Mercaldo, Lau and Zhou 2007, Stat Med 26:2170) is a difference of two, whose limits are recovered from
     the intervals of the two rates and their correlation by patient (MOVER: Zou and Donner 2008), so that a rate of 0
-    or 1 needs no correction; there, both limits at once, which is cautious. Raises ValueError outside (0, 1).
+    or 1 needs no correction; there, both limits at once, which is conservative. Raises ValueError outside (0, 1).
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"a prevalence lies between 0 and 1, got {prevalence}")
@@ -186,10 +187,10 @@ def specificity_at_sensitivity(
     level: float = 0.95,
     groups: np.ndarray | None = None,
 ) -> Estimate:
-    """Specificity at the highest threshold that finds at least this share of the films with the finding, (N,) each.
+    """Specificity at the highest threshold that reaches a sensitivity; ``targets`` and ``scores`` are (N,).
 
-    ``sensitivity`` in (0, 1] may be a count's share: ``388 / 390`` asks for exactly 388 films. The interval takes the
-    threshold as given.
+    ``sensitivity`` in (0, 1] may be a fraction of a count: ``388 / 390`` asks for 388 films. The interval treats the
+    threshold as fixed. Raises ValueError for a sensitivity outside (0, 1].
     """
     columns = np.asarray(targets)[:, None], np.asarray(scores)[:, None]
     return specificities_at_sensitivity(*columns, sensitivity, level, groups)[0]
@@ -203,7 +204,7 @@ def specificities_at_sensitivity(
     groups: np.ndarray | None = None,
     seed: int = 0,
 ) -> list[Estimate]:
-    """The same for every finding at once, (N, C) each, on the same resamples."""
+    """``specificity_at_sensitivity`` of every finding, (N, C) each, on the same resamples."""
     if not 0 < sensitivity <= 1:
         raise ValueError(f"a sensitivity lies in (0, 1], got {sensitivity}")
     targets, scores = np.asarray(targets), np.asarray(scores)
@@ -261,7 +262,7 @@ def _shared_error(counts: np.ndarray) -> float:
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Of two errors, from each patient's part in them (P,); 0 where either has none."""
+    """Correlation of two errors, from each patient's contribution to them (P,); 0 where either has none."""
     size = math.sqrt(float(first @ first) * float(second @ second))
     return float(np.clip(first @ second / size, -1, 1)) if size > 0 else 0.0
 

@@ -1,4 +1,4 @@
-"""By which line would the probabilities become honest? Calibration slope and intercept, with intervals."""
+"""Calibration slope and intercept (Cox 1958), with intervals."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ import numpy as np
 
 from cxrcore.metrics.arrays import count_patients, group_codes, known, sigmoid, sums_by_patient
 from cxrcore.metrics.intervals import Estimate, z_score
+from cxrcore.metrics.json_record import JsonRecord
 from cxrcore.metrics.logistic import fit_logistic
 
 MIN_FILMS = 10  # with and without the finding
-CLIP = 1e-7  # probabilities of 0 and 1 have no logit
+CLIP = 1e-7  # 0 and 1 have no finite logit
 
 
 @dataclass(frozen=True)
-class Recalibration:
+class Recalibration(JsonRecord):
     """Cox's logistic recalibration (1958): ``logit(P) = intercept + slope * logit(p)``; ideal: slope 1, intercept 0.
 
-    A slope below 1 means too sure of itself (predictions too extreme), above 1 too timid.
+    A slope below 1 means predictions that are too extreme (overconfident), above 1 too moderate (underconfident).
     """
 
     slope: Estimate
     intercept: Estimate  # of the same line, in logits
-    in_the_large: Estimate  # intercept with the slope held at 1: above 0, the finding is commoner than predicted
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {name: getattr(self, name).to_dict() for name in ("slope", "intercept", "in_the_large")}
+    in_the_large: Estimate  # intercept with the slope fixed at 1: above 0, the finding is more frequent than predicted
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recalibration:
@@ -40,12 +37,14 @@ class Recalibration:
 def fit_recalibration(
     targets: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
 ) -> Recalibration:
-    """The line of one finding; ``targets`` (0, 1, NaN), ``probabilities`` in [0, 1] and patient ids have shape (N,).
+    """Calibration slope and intercept of one finding.
+
+    ``targets`` (0, 1, NaN), ``probabilities`` in [0, 1] and patient ids have shape (N,).
 
     Maximum likelihood; standard errors are the sandwich with scores summed by patient (Liang and Zeger 1986), times
-    P / (P - 1). Probabilities are held ``CLIP`` away from 0 and 1. Undefined under ten films of either class, or where
-    one probability separates the classes, so that no line is steep enough. Van Calster 2016 (J Clin Epidemiol 74:167)
-    on reading the three.
+    P / (P - 1). Probabilities are clipped to [``CLIP``, 1 - ``CLIP``]. Undefined with fewer than ten films of either
+    class, or where one probability separates the classes, so that the slope is not finite. Interpretation: Van Calster
+    2016 (J Clin Epidemiol 74:167). Raises ValueError for a probability outside [0, 1].
     """
     positive, probabilities, groups = known(targets, probabilities, groups)
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
@@ -78,7 +77,7 @@ def fit_recalibration(
 
 
 def _separated(positive: np.ndarray, scores: np.ndarray) -> bool:
-    """Whether the classes touch in one value at most, in either direction: then the likelihood has no maximum."""
+    """Whether the classes share at most one score, in either direction: then the likelihood has no maximum."""
     yes, no = scores[positive], scores[~positive]
     return bool((yes.min() >= no.max() or yes.max() <= no.min()) and scores.min() < scores.max())
 
@@ -94,9 +93,9 @@ def _fit(design: np.ndarray, y: np.ndarray, offset: np.ndarray, codes: np.ndarra
 
 
 def _estimate(
-    fit: tuple[np.ndarray, np.ndarray], place: int, codes: np.ndarray, level: float, n_pos: int, n_neg: int
+    fit: tuple[np.ndarray, np.ndarray], index: int, codes: np.ndarray, level: float, n_pos: int, n_neg: int
 ) -> Estimate:
-    value, error = float(fit[0][place]), float(np.sqrt(fit[1][place, place]))
+    value, error = float(fit[0][index]), float(np.sqrt(fit[1][index, index]))
     method = "sandwich" + (" by patient" if count_patients(codes) < len(codes) else "")
     half = z_score(level) * error
     return Estimate(value, value - half, value + half, method, n_pos, n_neg)
