@@ -46,7 +46,7 @@ export function headline(about) {
 
 export const COLUMNS = [
   "Finding",
-  "Films with it",
+  "Films with\u00a0it",
   "AUROC (95 % interval)",
   "Sensitivity (found)",
   "Specificity (cleared)",

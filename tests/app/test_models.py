@@ -186,6 +186,18 @@ def test_the_menu_fits_a_phone(open_page: Callable[..., Visit], width: int) -> N
 
 
 @pytest.mark.browser
+def test_a_table_of_scores_fits_a_phone(open_page: Callable[..., Visit]) -> None:
+    if WARNED not in cxrcore.embedded_models():
+        pytest.skip(f"{WARNED} is not embedded here")
+    visit = open_page(390)
+    visit.page.select_option("[data-part=model]", WARNED)
+    visit.page.click(".about details summary")
+    visit.page.wait_for_selector(".scores table")
+    card = visit.page.locator(".card.about").bounding_box()
+    assert card["x"] + card["width"] <= 390
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize(
     ("model", "summary", "verdict"),
     [
