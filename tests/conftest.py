@@ -31,6 +31,7 @@ pytest_plugins = ("tests.hub.fixtures",)  # hub, ready, film
 ONE_PROCESS = ROOT / "tests" / "app"  # these files share a server
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file, or of the page, in one process; give slow tests the time they need."""
     for item in items:

@@ -1,6 +1,7 @@
 """The models that ship: they open, say what they were measured to be, and answer alike however a film is stored."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,6 +32,9 @@ SHIPPED = {
 OF_NOBODY = {"predictions.parquet", "boxes.csv"}  # per-film tables, of phantoms only
 
 
+load = cache(cxrcore.load)
+
+
 @pytest.fixture(scope="module")
 def films(request) -> list[np.ndarray]:
     """Eight films of 8 bits, uint8: real ones where there are some, phantoms otherwise."""
@@ -48,7 +52,7 @@ def test_there_are_models():
 @pytest.mark.parametrize("name", MODELS)
 def test_a_shipped_bundle_is_whole_small_and_holds_no_film(name):
     files = [path for path in (EMBEDDED / name).rglob("*") if path.is_file()]
-    model = cxrcore.load(name)
+    model = load(name)
     assert {path.name for path in files} <= SHIPPED | (OF_NOBODY if model.info["provenance"]["synthetic"] else set())
     assert sum(path.stat().st_size for path in files) < 30e6
     assert model.name == name
@@ -56,12 +60,12 @@ def test_a_shipped_bundle_is_whole_small_and_holds_no_film(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_shipped_bundle_answers_as_when_it_was_made(name):
-    checked = self_test(cxrcore.load(name))
+    checked = self_test(load(name))
     assert checked.passed, checked.why
 
 
 def test_the_teaching_models_predictions_are_of_films_that_can_be_drawn_again():
-    model = cxrcore.load("phantom-resnet10t")
+    model = load("phantom-resnet10t")
     folder = EMBEDDED / "phantom-resnet10t/evaluation/phantom-test"
     table = Predictions.read(folder / "predictions.parquet")
     boxes = {(box.image, box.finding) for box in read_boxes(folder)}
@@ -75,7 +79,7 @@ def test_the_teaching_models_predictions_are_of_films_that_can_be_drawn_again():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_card_says_what_was_measured(name):
-    model = cxrcore.load(name)
+    model = load(name)
     card = (EMBEDDED / name / "README.md").read_text()
     tests = [metrics for metrics in model.info["metrics"] if metrics["split"] == "test"]
     assert tests
@@ -88,7 +92,7 @@ def test_the_card_says_what_was_measured(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_both_polarities_of_a_dicom_give_equal_probabilities(name, films):
-    model = cxrcore.load(name)
+    model = load(name)
     for pixels in films[:3]:
         stored = pixels.astype(np.uint16) * 16 + 7  # 12 bits
         window = {"WindowCenter": 1800, "WindowWidth": 3000}
@@ -99,12 +103,17 @@ def test_both_polarities_of_a_dicom_give_equal_probabilities(name, films):
         assert one == other
 
 
+@pytest.fixture(scope="module")
+def in_both_depths(films) -> list[tuple[cxrcore.Radiograph, cxrcore.Radiograph]]:
+    """Each film, stored in 8 bits and in 16."""
+    stored = [(encoded(pixels, "PNG"), encoded(pixels.astype(np.uint16) * 257, "PNG")) for pixels in films]
+    return [(cxrcore.read_radiograph(eight), cxrcore.read_radiograph(sixteen)) for eight, sixteen in stored]
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_16_bits_and_8_bits_of_one_film_agree(name, films):
-    model = cxrcore.load(name)
-    for pixels in films:
-        eight, sixteen = encoded(pixels, "PNG"), encoded(pixels.astype(np.uint16) * 257, "PNG")
-        one, other = (model.predict(cxrcore.read_radiograph(data)).probabilities for data in (eight, sixteen))
+def test_16_bits_and_8_bits_of_one_film_agree(name, in_both_depths):
+    for films in in_both_depths:
+        one, other = (load(name).predict(film).probabilities for film in films)
         assert one == pytest.approx(other, abs=0.02)
 
 

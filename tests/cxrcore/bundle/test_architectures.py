@@ -1,5 +1,6 @@
 """One of timm's networks is built from its own module, and the rest of timm and torchvision is there when asked for."""
 
+import json
 import subprocess
 import sys
 
@@ -12,49 +13,54 @@ SLOW = (
     "timm.models.swin_transformer",
     "torchvision.models.swin_transformer",
 )
-START = """
-import sys
+PROGRAM = f"""
+import json, sys
 from cxrcore.bundle.architectures import create_network
+
+answers = {{}}
 network = create_network("resnet10t", num_classes=2, in_chans=1)
-"""
+answers["slow"] = [name for name in {SLOW} if name in sys.modules]
+for name in ("vit_tiny_patch16_224", "resnext50_32x4d"):
+    answers[name] = type(create_network(name, num_classes=2)).__module__
+try:
+    create_network("resnet18_of_mine")
+except RuntimeError as error:
+    answers["unknown"] = str(error)
 
-
-def run(code):
-    """Standard output of Python code in a process of its own, after a network was built there."""
-    result = subprocess.run([sys.executable, "-c", START + code], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
-
-
-def test_a_network_is_built_without_the_compiler_and_the_other_architectures():
-    assert run(f"print([name for name in {SLOW} if name in sys.modules])") == "[]"
-
-
-def test_timm_and_torchvision_are_whole_for_whoever_imports_them_afterwards():
-    code = """
 import timm, timm.models, torch, torchvision
 import torchvision.ops.misc
 assert timm.create_model("resnet10t").__class__ is network.__class__
 assert len(timm.list_models()) > 1000
 assert timm.models.group_parameters
-assert torchvision.ops.misc.FrozenBatchNorm2d is __import__("timm").layers.norm_act.FrozenBatchNorm2d
+assert torchvision.ops.misc.FrozenBatchNorm2d is timm.layers.norm_act.FrozenBatchNorm2d
 assert torchvision.models.resnet18 and torchvision.transforms.Normalize
 boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 2]])
-print(torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist(), type(torchvision).__name__)
+kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist()
+answers["whole"] = [kept, type(torchvision).__name__]
+print(json.dumps(answers))
 """
-    assert run(code) == "[0] module"
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """What a process of its own finds, which builds one network after the other and then imports timm as anyone does."""
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_network_is_built_without_the_compiler_and_the_other_architectures(answers):
+    assert answers["slow"] == []
+
+
+def test_timm_and_torchvision_are_whole_for_whoever_imports_them_afterwards(answers):
+    assert answers["whole"] == [[0], "module"]
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnext50_32x4d"])
-def test_an_architecture_of_another_module_than_its_name_says_is_found(name):
-    assert run(f"print(type(create_network({name!r}, num_classes=2)).__module__)").startswith("timm.models.")
+def test_an_architecture_of_another_module_than_its_name_says_is_found(answers, name):
+    assert answers[name].startswith("timm.models.")
 
 
-def test_an_unknown_architecture_is_refused_as_timm_does():
-    code = """
-try:
-    create_network("resnet18_of_mine")
-except RuntimeError as error:
-    print(error)
-"""
-    assert run(code) == "Unknown model (resnet18_of_mine)"
+def test_an_unknown_architecture_is_refused_as_timm_does(answers):
+    assert answers["unknown"] == "Unknown model (resnet18_of_mine)"
