@@ -19,7 +19,7 @@ BIRTH_DATE = "19450508"
 
 def chest(bits: int = 8, height: int = 256, width: int = 240, seed: int = 0) -> np.ndarray:
     """A crude front view with noise: bright body, spine and abdomen, dark lungs and corners; uint8 or uint16 (H, W)."""
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]  # type: ignore[misc]
     film = 0.75 - 1.1 * ((x - 0.5) ** 2 + 0.3 * (y - 0.6) ** 2)
     for centre in (0.28, 0.72):
         film -= 0.4 * np.exp(-(((x - centre) / 0.13) ** 4) - ((y - 0.45) / 0.28) ** 4)

@@ -79,7 +79,9 @@ def _exports(package: str, init: Path) -> dict[str, str]:
 
 def circles(graph: Graph) -> list[str]:
     """Chains of modules that end where they began, as ``a -> b -> a``."""
-    found, finished, path = [], set(), []
+    found: list[str] = []
+    finished: set[str] = set()
+    path: list[str] = []
 
     def visit(module: str) -> None:
         if module in path:

@@ -41,7 +41,9 @@ def bundle(make_bundle: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def model(bundle: Path) -> Classifier:
     """The same bundle, opened by the library: what the page has to agree with."""
-    return cxrcore.load(bundle)
+    opened = cxrcore.load(bundle)
+    assert isinstance(opened, Classifier)
+    return opened
 
 
 @pytest.fixture(scope="session")

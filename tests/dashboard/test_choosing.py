@@ -6,6 +6,7 @@ import gc
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -169,7 +170,7 @@ def test_nothing_of_an_upload_outlives_its_visit() -> None:
     own = Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-test" / "predictions.parquet")
     images = own.images.astype(object)
     images[:1] = "one-visitors-own-film.png"
-    content = io.BytesIO()
+    content: Any = io.BytesIO()
     people = {"guest": np.where(np.arange(len(own)) % 2, "guest", "host")}
     replace(own, images=images.astype(str), metadata=people, probabilities=own.probabilities * 0.9).write(content)
     upload = ("mine.parquet", content.getvalue(), "application/octet-stream")

@@ -68,7 +68,7 @@ def test_a_moved_branch_is_offered_and_opened_by_the_visitor_alone(hub: Hub, rea
     assert "newer revision" not in words(at)
     new = hub.add(REPO, contents(ready) | {"README.md": b"# newer"})
     assert link(checked(at.run()), "model") == f"{REPO}@{old}"
-    models_on_hub.models()._asked.clear()  # minutes later
+    models_on_hub.models()._newer.clear()  # minutes later
     for _ in range(100):
         if any(button.key == "hub-newer" for button in checked(at.run()).button):
             break
@@ -86,7 +86,7 @@ def test_a_moved_branch_is_offered_and_opened_by_the_visitor_alone(hub: Hub, rea
 def test_a_silent_hub_delays_no_page(hub: Hub, ready: Path) -> None:
     sha = hub.add(REPO, contents(ready))
     at = open_page("overview", model=REPO)
-    models_on_hub.models()._asked.clear()  # minutes later
+    models_on_hub.models()._newer.clear()  # minutes later
     asked = len(hub.requests)
     hub.faults.silent = 60
     begun = time.monotonic()

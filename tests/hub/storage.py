@@ -183,7 +183,7 @@ class Repo:
         listing = [{"type": "directory", "path": f, "oid": _folder_oid(f), "size": 0} for f in sorted(folders)]
         listing += [blob.entry(path) for path, blob in below.items()]
         if not recursive:
-            listing = [entry for entry in listing if "/" not in entry["path"][len(prefix) :]]
+            listing = [entry for entry in listing if "/" not in str(entry["path"])[len(prefix) :]]
         return listing
 
     def paths_info(self, revision: str, paths: list[str]) -> list[dict]:

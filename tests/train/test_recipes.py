@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,16 +82,17 @@ def nih(root: Path, real: Path | None) -> None:
             if path.name.startswith((NIH_LABELS, "official_split")):
                 (root / path.name).symlink_to(path)
         return
-    rows, test = [], []
+    entries: list[tuple] = []
+    tested: list[str] = []
     for n in range(3 * FEW):
         name = f"{n:08d}_000.png"
         draw(root / "images_001" / "images" / name, n)
         found = "No Finding" if n % 4 == 0 else "|".join({NIH14.names[n % 14], NIH14.names[n * 3 % 14]})
-        rows.append((name, found, 0, n, 30 + n, "MF"[n % 2], ("PA", "AP")[n % 3 == 0]))
-        test += [name] * (n % 3 == 0)
+        entries.append((name, found, 0, n, 30 + n, "MF"[n % 2], ("PA", "AP")[n % 3 == 0]))
+        tested += [name] * (n % 3 == 0)
     header = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender")
-    write_csv(root / NIH_LABELS, (*header, "View Position"), rows)
-    (root / "test_list.txt").write_text("\n".join(test))
+    write_csv(root / NIH_LABELS, (*header, "View Position"), entries)
+    (root / "test_list.txt").write_text("\n".join(tested))
 
 
 def folders(root: Path, real: Path | None) -> None:
@@ -217,8 +219,8 @@ def test_tb3_reports_folders_left_out_and_ends_as_plain_timm(films, trained):
     bundle = trained("tb3-efficientnet-b0")
     printed = (bundle.parent / "fit.txt").read_text()
     assert f"'COVID19' is outside the label set tb3: its {FEW} films are left out" in printed
-    model = cxrcore.load(bundle, device="cpu", dtype=torch.float32)
-    plain = timm.create_model(f"local-dir:{bundle}", pretrained=True).eval()
+    model: Any = cxrcore.load(bundle, device="cpu", dtype=torch.float32)
+    plain: Any = timm.create_model(f"local-dir:{bundle}", pretrained=True).eval()
     assert type(plain.get_classifier()) is torch.nn.Linear
     film = cxrcore.read_radiograph(any_film(films, "tb3-efficientnet-b0"))
     with torch.inference_mode():
@@ -275,7 +277,7 @@ def test_nih14_resnet18_takes_whole_patients_up_to_its_limit(films, trained):
 def test_densenet_stores_the_training_films_mean_and_deviation(films, trained):
     """Films that split.csv calls train have mean 0 and deviation 1 as the app feeds them; oracle: numpy."""
     bundle = trained("nih14-densenet121")
-    model = cxrcore.load(bundle)
+    model: Any = cxrcore.load(bundle)
     table = read_dataset("nih", films("nih"), NIH14)
     paths = dict(zip(table.images, table.paths, strict=True))
     with (bundle / "training/split.csv").open() as file:

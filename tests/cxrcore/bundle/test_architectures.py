@@ -43,7 +43,7 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def answers():
-    """What a process of its own finds, which builds one network after the other and then imports timm as anyone does."""
+    """A process builds one network after the other, then imports timm as anyone does: what it finds."""
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,9 +39,9 @@ def edit(bundle: Path, change) -> None:
 @pytest.mark.parametrize(("architecture", "channels"), [("resnet18", 1), ("densenet121", 3), ("efficientnet_b0", 1)])
 def test_plain_timm_gives_equal_logits(architecture, channels, make_bundle):
     folder = make_bundle(architecture, NIH14, channels=channels)
-    ours = cxrcore.load(folder, device="cpu", dtype=torch.float32)
+    ours: Any = cxrcore.load(folder, device="cpu", dtype=torch.float32)
     inputs = ours.tensor(film())
-    theirs = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    theirs: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     assert inputs.shape == (1, channels, 64, 64)
     assert inputs.dtype == torch.float32
     with torch.inference_mode():
@@ -186,9 +187,10 @@ def test_film_warnings_reach_the_answer(bundle):
 
 def test_precision_can_be_asked_for(bundle, monkeypatch):
     monkeypatch.setenv("CXR_DTYPE", "float32")
-    assert cxrcore.load(bundle).dtype is torch.float32
+    load: Any = cxrcore.load
+    assert load(bundle).dtype is torch.float32
     monkeypatch.setenv("CXR_DTYPE", "bfloat16")
-    assert cxrcore.load(bundle).dtype is torch.bfloat16
+    assert load(bundle).dtype is torch.bfloat16
     monkeypatch.setenv("CXR_DTYPE", "int4")
     with pytest.raises(cxrcore.CxrError, match="float32 or bfloat16"):
         cxrcore.load(bundle)

@@ -110,7 +110,8 @@ def fetched(hub: Hub) -> Counter:
 
 
 def test_nih_arrives_whole_and_in_its_official_layout(hub: Hub, tmp_path: Path) -> None:
-    films, said = nih_films(), []
+    said: list[str] = []
+    films = nih_films()
     copy = nih_copy(films)
     sha = hub.add(NIH, copy, "datasets")
     get_dataset("nih", tmp_path / "nih", say=said.append)
@@ -134,7 +135,8 @@ def test_nih_arrives_whole_and_in_its_official_layout(hub: Hub, tmp_path: Path) 
 def test_a_second_call_fetches_only_what_is_gone(hub: Hub, tmp_path: Path) -> None:
     hub.add(NIH, nih_copy(nih_films()), "datasets")
     get_dataset("nih", tmp_path, say=str, keep_archives=False)
-    before, said = placed(tmp_path), []
+    said: list[str] = []
+    before = placed(tmp_path)
     hub.requests.clear()
     hub.faults.down = True
     get_dataset("nih", tmp_path, say=said.append)

@@ -102,7 +102,8 @@ def test_gap_of_people_in_both_bands_agrees_with_resampling_them():
     gaps = {g.measure: g for g in subgroup_gaps(predictions, points(TWO), groups, ["Mass"])}
     y, p = predictions.targets[:, 0], predictions.probabilities[:, 0]
     mine = groups[0].films
-    rng, drawn = np.random.default_rng(0), {"auroc": [], "sensitivity": []}
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list] = {"auroc": [], "sensitivity": []}
     for _ in range(300):
         rows = (rng.integers(0, 500, 500)[:, None] * 6 + np.arange(6)).ravel()
         sides = [rows[mine[rows]], rows[~mine[rows]]]

@@ -1,6 +1,7 @@
 """Maps that can be checked. Oracle: pytorch-grad-cam on the layers its users name; arithmetic for the logit scale."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,7 +135,7 @@ def test_other_architectures_go_through_gradients(make_bundle, film):
     heat = analysis.heatmaps["Pneumonia"]
     assert heat.signed.shape == (14, 14)
     assert (heat.scale, heat.strength, heat.evidence) == (None, None, None)
-    mobile = cxrcore.load(make_bundle("mobilenetv3_small_050", PNEUMONIA2), dtype=torch.float32)
+    mobile: Any = cxrcore.load(make_bundle("mobilenetv3_small_050", PNEUMONIA2), dtype=torch.float32)
     assert not mobile.one_pass  # a non-linear layer follows its pooling
     assert np.isfinite(mobile.explain(film, "Pneumonia").signed).all()
 

@@ -178,7 +178,7 @@ at = RLE_OVERRUN.PixelData.index(b"\2\0\0\0\x40\0\0\0") + 64
 RLE_OVERRUN.PixelData = RLE_OVERRUN.PixelData[:at] + b"\x81\x01" * ((len(RLE_OVERRUN.PixelData) - at) // 2)
 BAD_TABLE = dataset(FILM, 12, VOILUTSequence=Sequence([Dataset()]))
 CT_BY_CLASS = dataset(FILM, 12, Modality=None)
-CT_BY_CLASS.SOPClassUID = CT_BY_CLASS.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+CT_BY_CLASS.SOPClassUID = CT_BY_CLASS.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2")
 BAD = {
     "no pixels": (written(dataset(FILM, 12, PixelData=None)), "without an image"),
     "no rows": (written(dataset(FILM, 12, Rows=None)), "without an image"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def decoded(uri: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("encoding", ["JPEG", "PNG"])
-def test_a_picture_has_its_encoding_and_its_longest_side(encoding: str) -> None:
+def test_a_picture_has_its_encoding_and_its_longest_side(encoding: Literal["JPEG", "PNG"]) -> None:
     uri = data_uri(np.full((40, 20), 0.5, np.float32), 10, encoding)
     assert uri.startswith(f"data:image/{encoding.lower()};base64,")
     picture = decoded(uri)

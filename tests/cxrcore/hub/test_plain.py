@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cfg = {"input_size": [3, 96, 96], "mean": [0.4, 0.5, 0.6]}
     said = {"num_classes": 3, "label_names": ["Normal", "COVID", "Other"], "pretrained_cfg": cfg}
     folder = tmp_path_factory.mktemp("plain")
-    save_for_hf(network, folder, model_config=said, safe_serialization=True)
+    save_for_hf(network, str(folder), model_config=said, safe_serialization=True)
     return folder
 
 
@@ -36,7 +37,7 @@ def test_a_plain_timm_classifier_opens_and_answers_as_timms_own_pipeline(hub: Hu
     from PIL import Image
 
     hub.add(REPO, contents(plain))
-    model = cxrcore.load(REPO, device="cpu", dtype=torch.float32)
+    model: Any = cxrcore.load(REPO, device="cpu", dtype=torch.float32)
     assert list(model.labels) == ["Normal", "COVID", "Other"]
     assert model.labels.normal == "Normal"
     assert "not calibrated" in model.info["provenance"]["note"]

@@ -98,7 +98,7 @@ def test_mean_over_findings():
     targets, first, second, groups = two_models(n=1500, patients=200, digits=6)
     alone = compare_auroc(targets, first, second, groups).difference
     thrice = [np.stack([column] * 3, 1) for column in (targets, first, second)]
-    same = compare_macro(*thrice, groups)
+    same = compare_macro(thrice[0], thrice[1], thrice[2], groups)
     assert (same.difference.value, same.difference.low) == pytest.approx((alone.value, alone.low), abs=3e-4)
     areas = [macro_auroc(thrice[0], scores, groups).value for scores in thrice[1:]]
     assert same.difference.value == pytest.approx(areas[0] - areas[1])
@@ -114,7 +114,7 @@ def test_unknown_labels_leave_the_pair_together():
 def test_holm_by_hand_and_benjamini_hochberg_as_scipy_does():
     assert holm([0.04, 0.01, None, 0.03, 0.02, 0.05]) == pytest.approx([0.09, 0.05, None, 0.09, 0.08, 0.09])
     p = np.random.default_rng(0).random(40) ** 3
-    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p))
+    assert benjamini_hochberg(p.tolist()) == pytest.approx(false_discovery_control(p))
     assert (holm([]), benjamini_hochberg([None])) == ([], [None])
     with pytest.raises(ValueError, match="p-values lie in"):
         holm([1.2])

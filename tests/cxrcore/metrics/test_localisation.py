@@ -45,7 +45,7 @@ def test_threshold_rules():
 
 
 def test_boxes_come_in_the_films_own_pixels():
-    wide = locate(square(), [tuple(v * 50 for v in BOX)], film_size=(1000, 1000))
+    wide = locate(square(), np.multiply([BOX], 50).tolist(), film_size=(1000, 1000))
     assert (wide.iou, wide.box_share) == (1, 24 / 400)
     stretched = locate(square(), [(10 * 50, 4 * 100, 6 * 50, 4 * 100)], film_size=(2000, 1000))
     assert stretched.iou == 1

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,11 +51,13 @@ def folder(folders, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def ensemble(folder) -> Ensemble:
-    return cxrcore.load(folder, device="cpu", dtype=torch.float32)
+    ensemble = cxrcore.load(folder, device="cpu", dtype=torch.float32)
+    assert isinstance(ensemble, Ensemble)
+    return ensemble
 
 
 @pytest.fixture(scope="module")
-def members(folders) -> list[cxrcore.Classifier]:
+def members(folders) -> list[Any]:
     return [cxrcore.load(path, device="cpu", dtype=torch.float32) for path in folders]
 
 
@@ -96,7 +99,7 @@ def test_mean_and_bias_of_a_map_give_the_mean_logit(method, ensemble, members, f
 def test_biases_are_the_members_where_no_film_is_letterboxed(make_bundle, film, tmp_path):
     folders = [make_bundle("resnet18", PNEUMONIA3, size=64), make_bundle("efficientnet_b0", PNEUMONIA3, size=160)]
     make_ensemble(folders, tmp_path / "out")
-    pair = cxrcore.load(tmp_path / "out", dtype=torch.float32)
+    pair: Any = cxrcore.load(tmp_path / "out", dtype=torch.float32)
     for name in PNEUMONIA3:
         alone = [member.explain(film, name) for member in pair.members]
         assert pair.explain(film, name).bias == pytest.approx(np.mean([heat.bias for heat in alone]), abs=1e-6)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from cxrcore.findings import NIH14, PNEUMONIA2
 from cxrcore.models.golden import self_test, write_golden
 from cxrcore.publishing.ensemble import make_ensemble
 
+load: Any = cxrcore.load  # a classifier here
+
 
 @pytest.fixture
 def bundle(make_bundle) -> Path:
     folder = make_bundle("resnet10t", NIH14, test_time_augmentation="flip")
-    write_golden(cxrcore.load(folder), folder)
+    write_golden(load(folder), folder)
     return folder
 
 
@@ -76,7 +79,7 @@ def test_exports_carry_them_and_ensembles_ask_every_member(bundle, make_bundle, 
     export_bundle(bundle, tmp_path / "out")
     assert self_test(cxrcore.load(tmp_path / "out")).passed
     other = make_bundle("resnet18", NIH14)
-    write_golden(cxrcore.load(other), other)
+    write_golden(load(other), other)
     make_ensemble([bundle, other], tmp_path / "pair")
     result = self_test(cxrcore.load(tmp_path / "pair"))
     assert (result.passed, result.films) == (True, 3)

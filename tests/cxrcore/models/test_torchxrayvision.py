@@ -96,7 +96,9 @@ def package_input(xrv, path: Path, size: int) -> np.ndarray:
 
 
 def open_(weights: str) -> cxrcore.Classifier:
-    return cxrcore.load(f"xrv:{weights}", device="cpu", dtype=torch.float32)
+    model = cxrcore.load(f"xrv:{weights}", device="cpu", dtype=torch.float32)
+    assert isinstance(model, cxrcore.Classifier)
+    return model
 
 
 @pytest.fixture(scope="module")

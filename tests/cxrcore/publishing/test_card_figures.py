@@ -9,11 +9,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor
+from PIL.PngImagePlugin import PngImageFile
 
 from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.metrics.intervals import wilson_limits
@@ -52,7 +54,7 @@ def seen(figure: Figure) -> Image.Image:
     return Image.open(io.BytesIO(png(figure)))
 
 
-def colour_at(picture: Image.Image, x: float, y: float) -> tuple[int, ...]:
+def colour_at(picture: Image.Image, x: float, y: float) -> Any:
     """The dot at a place of the only panel, in its own coordinates from 0 to 1."""
     return picture.convert("RGB").getpixel((round(LEFT + x * SIDE), round(TOP + (1 - y) * SIDE)))
 
@@ -134,6 +136,7 @@ def test_a_picture_of_other_scores_is_drawn_again_and_stands_in_the_card_once(tm
     assert path.stat().st_mtime_ns == when  # nothing to do
     assert (bundle / "README.md").read_text().count("<img ") == 2
     with Image.open(path) as picture:
+        assert isinstance(picture, PngImageFile)
         assert list(picture.text) == ["scores"]  # no word of the program, whose version would change the bytes
     metrics = path.with_name("metrics.json")
     metrics.write_text(metrics.read_text().replace('"n_pos": 76', '"n_pos": 75'))

@@ -76,7 +76,8 @@ def test_an_upload_that_keeps_breaking_is_told(hub: Hub, monkeypatch) -> None:
 
 
 def test_ids_that_are_not_public_leave_as_hashes(hub: Hub, tmp_path: Path) -> None:
-    run, said = run_on(tmp_path / "run", "csv", "mueller_{:04d}.png"), []
+    said: list[str] = []
+    run = run_on(tmp_path / "run", "csv", "mueller_{:04d}.png")
     push_bundle(run, REPO, say=said.append)
     sent = hub.files(REPO)
     for name, content in sent.items():
@@ -171,7 +172,7 @@ def test_the_card_carries_every_measured_score_with_its_interval(ready: Path) ->
     )
     assert about["metrics"] == ["recall", "roc_auc", "specificity"]
     metrics = next(found for found in read_metrics(PHANTOM) if found["split"] == "test")
-    found = {result.metric_name: result for result in card.data.eval_results}
+    found = {result.metric_name: result for result in card.data.get("eval_results")}
     for finding, scores in metrics["findings"].items():
         area = found[f"AUROC {finding}"]
         assert area.metric_value == round(scores["auroc"]["value"], 4)
@@ -185,7 +186,7 @@ def test_the_card_carries_every_measured_score_with_its_interval(ready: Path) ->
 @pytest.mark.parametrize("name", embedded_models())
 def test_the_cards_that_ship_hold_the_scores_that_were_measured(name: str) -> None:
     card = ModelCard((EMBEDDED / name / "README.md").read_text("utf-8"))
-    found = {(result.dataset_name, result.metric_name): result for result in card.data.eval_results}
+    found = {(result.dataset_name, result.metric_name): result for result in card.data.get("eval_results")}
     tests = [metrics for metrics in read_metrics(EMBEDDED / name) if metrics["split"] == "test"]
     kinds = {"Sensitivity": "sensitivity", "Specificity": "specificity"}
     expected = 0

@@ -26,9 +26,9 @@ def films() -> Predictions:
     targets = (rng.random((600, 4)) < [0.3, 0.2, 0.25, 0]).astype(np.float32)
     logits = 2.0 * targets - 1.5 + rng.normal(0, 1, targets.shape)
     return Predictions(
-        images=[f"{k}.png" for k in range(600)],
+        images=np.array([f"{k}.png" for k in range(600)]),
         patient_ids=np.arange(600) // 2,
-        split=["val"] * 300 + ["test"] * 300,
+        split=np.repeat(["val", "test"], 300),
         labels=labels,
         targets=targets,
         probabilities=1 / (1 + np.exp(-logits)),

@@ -2,6 +2,7 @@
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_progress_knows_best_and_stalled():
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "efficientnet_b0", "test_vit"])
 def test_stages_cover_the_trunk_once_and_open_from_the_last(name):
-    network = timm.create_model(name, num_classes=3, in_chans=1)
+    network: Any = timm.create_model(name, num_classes=3, in_chans=1)
     groups = stages(network)
     names = [name for group in groups for name in group]
     head = {id(p) for p in network.get_classifier().parameters()}
@@ -84,7 +85,7 @@ def test_stages_cover_the_trunk_once_and_open_from_the_last(name):
 
 
 def test_frozen_batch_norms_keep_their_statistics():
-    network = timm.create_model("resnet18", num_classes=2, in_chans=1)
+    network: Any = timm.create_model("resnet18", num_classes=2, in_chans=1)
     set_trainable(network, ModelConfig(frozen_epochs=1), 0)
     train_mode(network)
     before = network.bn1.running_mean.clone()
@@ -98,7 +99,7 @@ def test_frozen_batch_norms_keep_their_statistics():
 
 def test_the_batch_norm_head_folds_into_one_linear_layer_with_equal_logits():
     torch.manual_seed(0)  # at ten times the rate, three steps send the logits to 1e10 and more
-    network = timm.create_model("test_efficientnet", num_classes=3, in_chans=1)
+    network: Any = timm.create_model("test_efficientnet", num_classes=3, in_chans=1)
     put_training_head(network, ModelConfig("test_efficientnet", head="batchnorm", dropout=0.4))
     films = torch.rand(16, 1, 64, 64)
     network.train()
@@ -119,7 +120,7 @@ def test_the_batch_norm_head_folds_into_one_linear_layer_with_equal_logits():
 
 def test_the_average_forgets_the_first_weights_soon():
     network = torch.nn.Linear(1, 1, bias=False)
-    average = average_of(network, 0.9)
+    average: Any = average_of(network, 0.9)
     for value in (5.0, *[1.0] * 30):
         with torch.no_grad():
             network.weight.fill_(value)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_a_run_leaves_a_whole_bundle(toy_run):
 
 def test_stored_scores_are_those_of_the_stored_weights(toy_run, kermany_like):
     """Re-measured from the films by the app's own path; oracle: scikit-learn."""
-    model = cxrcore.load(toy_run)
+    model: Any = cxrcore.load(toy_run)
     table = Predictions.read(toy_run / "evaluation/kermany-test/predictions.parquet")
     metrics = json.loads((toy_run / "evaluation/kermany-test/metrics.json").read_text())
     again = []
@@ -97,7 +98,7 @@ def test_no_patient_is_in_two_splits(toy_run):
 
 
 def test_training_evaluation_and_the_app_see_the_same_input_bit_for_bit(toy_run, kermany_like):
-    model = cxrcore.load(toy_run)
+    model: Any = cxrcore.load(toy_run)
     from cxrcore.datasets import read_dataset
 
     films = open_films(read_dataset("kermany", kermany_like, model.labels), model.preprocessing)
@@ -252,7 +253,7 @@ def test_too_little_memory_suggests_how_to_split_the_batch(kermany_like, tmp_pat
 def test_training_statistics_go_into_the_bundle(kermany_like, tmp_path):
     asked = [*EASY, "optimizer.epochs=1", "data.training_statistics=true"]
     out = quick_fit(open_recipe("pneumonia-resnet18", asked), kermany_like, tmp_path / "run")
-    model = cxrcore.load(out)
+    model: Any = cxrcore.load(out)
     rows = [line.split(",") for line in (out / "training/split.csv").read_text().splitlines()[1:]]
     train = [image for image, _, split in rows if split == "train"]
     pixels = np.stack([model.prepare(cxrcore.read_radiograph(kermany_like / "chest_xray" / name)) for name in train])
