@@ -1,17 +1,16 @@
-"""Which of two models is better on the same films, and do they call the same films positive?"""
+"""Two models compared on the same films: AUROC, and decisions at their thresholds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from cxrcore.errors import InvalidPredictions
-from cxrcore.findings import Kind
+from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import group_codes
-from cxrcore.metrics.comparison import compare_findings, compare_macro
+from cxrcore.metrics.comparison import compare_calls, compare_findings, compare_macro
 from cxrcore.metrics.operating_points import OperatingPoints, decide, disease_of
 from cxrcore.predictions.record import Predictions
 
@@ -21,7 +20,7 @@ NO_THRESHOLDS = "not both tables have thresholds: validation films, or a metrics
 
 @dataclass(frozen=True, eq=False)
 class SameFilms:
-    """Two tables cut to the films and findings that both have, row by row the same film; one truth."""
+    """Two tables reduced to the films and findings in both; the same film in each row, with the same labels."""
 
     first: Predictions
     second: Predictions
@@ -31,12 +30,12 @@ class SameFilms:
 
 
 def same_films(first: Predictions, second: Predictions) -> SameFilms:
-    """Join two tables by the films' names. Raises InvalidPredictions where no film is in both, or the truths differ.
+    """Join two tables by the films' names. Raises InvalidPredictions where no film is in both, or the labels differ.
 
-    A label that one table does not know is taken from the other. Patients are the first table's, unless only the
-    second says who they are.
+    A label that is unknown in one table is taken from the other. Patients are the first table's, unless only the second
+    names them.
     """
-    shared, here, there = np.intersect1d(first.images, second.images, return_indices=True)
+    shared, rows, other_rows = np.intersect1d(first.images, second.images, return_indices=True)
     if not shared.size:
         named = [str(table.images[0]) for table in (first, second) if len(table)]
         raise InvalidPredictions(
@@ -51,7 +50,7 @@ def same_films(first: Predictions, second: Predictions) -> SameFilms:
         raise InvalidPredictions(
             f"these tables are of different findings: {', '.join(first.labels)}, and {', '.join(second.labels)}"
         )
-    one, other = _part(first, here, names), _part(second, there, names)
+    one, other = _part(first, rows, names), _part(second, other_rows, names)
     differ = (one.targets != other.targets) & ~np.isnan(one.targets) & ~np.isnan(other.targets)
     if differ.any():
         raise InvalidPredictions(
@@ -74,41 +73,28 @@ def same_films(first: Predictions, second: Predictions) -> SameFilms:
 def compare_tables(
     pair: SameFilms, first: OperatingPoints | None = None, second: OperatingPoints | None = None
 ) -> dict[str, Any]:
-    """Paired differences of AUROC, first minus second, and, with both models' thresholds, of their calls.
+    """Paired differences of AUROC, first minus second, and of decisions where both models have thresholds.
 
-    For JSON: ``findings`` (see ``metrics.comparison``; each with ``calls`` or null), ``macro``, counts of films. Of two
-    exclusive classes only the disease counts as a comparison in Holm's correction.
+    The content of ``cxr compare --json``: ``findings`` (see ``metrics.comparison``; each with ``calls`` or null),
+    ``macro`` and counts of films. Of two exclusive classes only the disease counts in Holm's correction.
     """
     one, other = pair.first, pair.second
-    codes = group_codes(one.patient_ids)
+    patients = group_codes(one.patient_ids)
     disease = disease_of(one.labels)
-    counted = None if disease is None else (disease,)  # of two classes the other says the same again
     compared = compare_findings(
-        one.targets, one.probabilities, other.probabilities, one.labels.names, codes, counted=counted
+        one.targets,
+        one.probabilities,
+        other.probabilities,
+        one.labels.names,
+        patients,
+        counted=None if disease is None else (disease,),  # the other of two classes is the same comparison
     )
-    calls: list[np.ndarray] = []
-    undecided: dict[str, str] = {}
-    for films, points in ((one, first), (other, second)):
-        decisions, without = decide(films.labels, films.probabilities, _for(points, films))
-        calls.append(decisions)
-        undecided |= without
-    findings = {}
-    for column, (name, comparison) in enumerate(compared.items()):
-        entry = comparison.to_dict()
-        known = ~np.isnan(one.targets[:, column])
-        entry["calls"] = None
-        if name in undecided:
-            entry["why_no_calls"] = NO_THRESHOLDS if None in (first, second) else undecided[name]
-        else:
-            entry["calls"] = compare_calls(
-                one.targets[known, column] == 1, calls[0][known, column], calls[1][known, column], codes[known]
-            )
-        findings[name] = entry
     averaged = one.labels.abnormal if one.labels.kind is Kind.MULTILABEL and one.labels.abnormal else one.labels.names
     columns = [one.labels.index(name) for name in averaged]
     macro = compare_macro(
-        one.targets[:, columns], one.probabilities[:, columns], other.probabilities[:, columns], codes
+        one.targets[:, columns], one.probabilities[:, columns], other.probabilities[:, columns], patients
     )
+    calls = _compare_decisions(pair, first, second, patients)
     return {
         "schema": SCHEMA,
         "n": len(one),
@@ -116,58 +102,38 @@ def compare_tables(
         "only_first": len(pair.only_first),
         "only_second": len(pair.only_second),
         "findings_left_out": list(pair.findings_left_out),
-        "findings": findings,
+        "findings": {name: comparison.to_dict() | calls[name] for name, comparison in compared.items()},
         "macro": macro.to_dict(),
     }
 
 
-def compare_calls(present: np.ndarray, first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
-    """Do two readers call the same films positive? All bool (N,) but ``patients``, ids (N,).
-
-    ``agreement``: share of films called alike. ``sensitivity`` and ``specificity`` of both, with McNemar's p on the
-    films with and without the finding: exact where each patient has one film, else summed by patient (Durkalski 2003).
-    """
-    result: dict[str, Any] = {
-        "agreement": float((first == second).mean()) if len(first) else None,
-        "only_first": int((first & ~second).sum()),
-        "only_second": int((second & ~first).sum()),
-    }
-    for name, among, right in (("sensitivity", present, True), ("specificity", ~present, False)):
-        one, other = first[among] == right, second[among] == right
-        result[name] = {
-            "first": float(one.mean()) if among.any() else None,
-            "second": float(other.mean()) if among.any() else None,
-            **mcnemar(one, other, patients[among]),
-        }
-    return result
-
-
-def mcnemar(first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
-    """Two-sided p that two are right equally often on the same films, bool (N,), by patient ids (N,).
-
-    One film a patient: the exact binomial of McNemar's discordant pairs. Else Durkalski et al. 2003 (Stat Med 22:2417):
-    ``(sum d_k)^2 / sum d_k^2`` over patients' differences d_k, chi-squared with one degree of freedom.
-    """
-    gaps = first.astype(np.int64) - second.astype(np.int64)
-    if not gaps.any():
-        return {"p": 1.0 if len(gaps) else None, "method": "McNemar"}
-    codes = group_codes(patients)
-    if len(np.unique(codes)) == len(codes):
-        from scipy.stats import binomtest
-
-        more = int((gaps > 0).sum())
-        return {"p": float(binomtest(more, int(np.abs(gaps).sum())).pvalue), "method": "McNemar, exact"}
-    sums = np.bincount(codes, weights=gaps)
-    z = abs(sums.sum()) / np.sqrt((sums**2).sum()) if sums.any() else 0.0
-    return {"p": 2 * NormalDist().cdf(-float(z)), "method": "McNemar by patient (Durkalski 2003)"}
+def _compare_decisions(
+    pair: SameFilms, first: OperatingPoints | None, second: OperatingPoints | None, patients: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """By finding, ``calls`` as ``metrics.comparison.compare_calls``, or null and ``why_no_calls``."""
+    labels, targets = pair.first.labels, pair.first.targets
+    one, undecided = decide(labels, pair.first.probabilities, _points_for(first, labels))
+    other, more = decide(labels, pair.second.probabilities, _points_for(second, labels))
+    undecided |= more
+    found: dict[str, dict[str, Any]] = {}
+    for column, name in enumerate(labels):
+        if name in undecided:
+            why = NO_THRESHOLDS if None in (first, second) else undecided[name]
+            found[name] = {"calls": None, "why_no_calls": why}
+        else:
+            known = ~np.isnan(targets[:, column])
+            positive = targets[known, column] == 1
+            calls = compare_calls(positive, one[known, column], other[known, column], patients[known])
+            found[name] = {"calls": calls}
+    return found
 
 
-def _for(points: OperatingPoints | None, films: Predictions) -> OperatingPoints | None:
-    """The points of these films' findings only, in their order."""
-    if points is None or tuple(points.findings) == films.labels.names:
+def _points_for(points: OperatingPoints | None, labels: LabelSet) -> OperatingPoints | None:
+    """The points of these findings only, in their order."""
+    if points is None or tuple(points.findings) == labels.names:
         return points
-    columns = [list(points.findings).index(name) for name in films.labels]
-    return replace(points, findings=films.labels.names, thresholds=points.thresholds[columns])
+    columns = [list(points.findings).index(name) for name in labels]
+    return replace(points, findings=labels.names, thresholds=points.thresholds[columns])
 
 
 def _part(table: Predictions, rows: np.ndarray, names: list[str]) -> Predictions:

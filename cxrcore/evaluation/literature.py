@@ -1,4 +1,4 @@
-"""What have others reported? Published AUROCs, each with its split: context, not a contest."""
+"""Published AUROCs with their splits, for context."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ORDER = (
 
 @dataclass(frozen=True)
 class Published:
-    """A paper's scores on a dataset."""
+    """The scores that a paper reports on a dataset."""
 
     name: str
     split: str  # official or random
@@ -33,10 +33,11 @@ class Published:
 
     @property
     def title(self) -> str:
+        """Name and split, e.g. ``Wang 2017, official split``."""
         return f"{self.name}, {self.split} split"
 
     def mean(self, findings: Sequence[str]) -> float | None:
-        """Unweighted mean over these findings; None where it lacks one."""
+        """Unweighted mean over these findings; None where the paper lacks one."""
         if not findings or any(name not in self.auroc for name in findings):
             return None
         return sum(self.auroc[name] for name in findings) / len(findings)
@@ -51,5 +52,9 @@ NIH = (
 
 
 def published(dataset: str) -> tuple[Published, ...]:
-    """The reports on a dataset, official splits first; none where there is nothing to compare with."""
+    """The reports on a dataset, official splits first; empty for a dataset without any.
+
+    >>> [report.title for report in published("nih")]
+    ['Wang 2017, official split', 'CheXNet 2017, random split']
+    """
     return NIH if dataset == "nih" else ()

@@ -1,4 +1,4 @@
-"""For whom does it fail? Scores by sex, age and view and their intersections, and the gaps to everybody else."""
+"""Scores by sex, age, view and their intersections, and the gap of each group to all other films."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cxrcore.metrics.arrays import count_patients, group_codes
 from cxrcore.metrics.corrections import benjamini_hochberg, holm
 from cxrcore.metrics.discrimination import area_of, placements
 from cxrcore.metrics.intervals import Estimate, difference, p_of
+from cxrcore.metrics.json_record import JsonRecord
 from cxrcore.metrics.operating_points import OperatingPoints, decide
 from cxrcore.metrics.rates import correlation, shares
 from cxrcore.predictions.record import Predictions
@@ -28,7 +29,7 @@ MEASURES = ("auroc", "sensitivity", "underdiagnosis")
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Films of some people: ``{"sex": "F", "age_years": "20-40"}``."""
+    """Films of one subgroup, e.g. ``{"sex": "F", "age_years": "20-40"}``."""
 
     attributes: dict[str, str]
     films: np.ndarray  # bool (N,)
@@ -41,13 +42,13 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """A group's score beside that of everybody else, for one measure and one finding."""
+class Gap(JsonRecord):
+    """A group's score and that of all other films, for one measure and one finding."""
 
     group: str
     attributes: dict[str, str]
     measure: str  # auroc, sensitivity or underdiagnosis
-    finding: str | None  # None: underdiagnosis is about the whole film
+    finding: str | None  # None: underdiagnosis is a property of the whole film
     n: int  # films with a known label
     n_patients: int
     n_pos: int
@@ -61,10 +62,7 @@ class Gap:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        plain = ("group", "attributes", "measure", "finding", "n", "n_patients", "n_pos", "n_neg")
-        data = {name: getattr(self, name) for name in plain}
-        data |= {name: getattr(self, name).to_dict() for name in ("score", "rest", "gap")}
-        data |= {"p": self.p, "p_holm": self.p_holm, "p_bh": self.p_bh}
+        data = super().to_dict()
         return data | ({"why": self.gap.why or "no interval to test"} if self.p is None else {})
 
 
@@ -74,10 +72,10 @@ def groups_of(
     together: int = 2,
     age_bands: Sequence[float] = AGE_BANDS,
 ) -> list[Group]:
-    """Every value of every attribute that a table has, then every pair of values (``together=2``), triple, and so on.
+    """One group for each value of each attribute, then for each pair of values (``together=2``), triple, and so on.
 
-    ``age_years`` is cut into bands; other columns are taken by value, an empty one is unknown. Attributes the table
-    lacks are passed over, and so is one with a single value.
+    ``age_years`` is cut into bands; other columns are grouped by value, and empty means unknown. Attributes that the
+    table lacks, or that have a single value, are skipped.
     """
     values: dict[str, np.ndarray] = {}
     for name in attributes:
@@ -85,15 +83,15 @@ def groups_of(
             column = _bands(metadata[name], age_bands) if name == "age_years" else _words(metadata[name])
             if len(set(column.tolist()) - {""}) > 1:
                 values[name] = column
-    found = []
+    groups = []
     for size in range(1, together + 1):
         for names in combinations(values, size):
             known = np.all([values[name] != "" for name in names], axis=0)
             for chosen in product(*(_ordered(values[name]) for name in names)):
                 films = np.all([values[name] == value for name, value in zip(names, chosen, strict=True)], axis=0)
                 if films.any():
-                    found.append(Group(dict(zip(names, chosen, strict=True)), films, known & ~films))
-    return found
+                    groups.append(Group(dict(zip(names, chosen, strict=True)), films, known & ~films))
+    return groups
 
 
 def subgroup_gaps(
@@ -107,14 +105,14 @@ def subgroup_gaps(
 
     Underdiagnosis is the share of films with a disease that the model calls healthy (Seyyed-Kalantari 2021, Nat Med
     27:2176): where the label set has ``No Finding`` or ``Normal``, its false positives; else films with any finding
-    on which none is called. Above the rest's, the group is failed more often. Without ``points``, rates are undefined
+    for which no finding is predicted. Without ``points``, rates are undefined
     (but for three or more exclusive classes, which the winner decides).
 
-    Small groups are suppressed by ``RULE``, on either side of a gap. A gap's interval is recovered from those of its
-    two sides and the correlation of their errors by patient, as one patient may grow from one age band into the next
-    (Zou and Donner 2008); p is that of the interval, corrected over the gaps of a measure by Holm and by Benjamini
-    and Hochberg; two groups that are each other's rest (men, women) make one comparison. ``findings``: all diseases of
-    the set unless told.
+    Small groups are suppressed by ``RULE``, on either side of a gap. A gap's interval comes from those of its two sides
+    and the correlation of their errors by patient, because one patient may have films in two age bands (Zou and Donner
+    2008); p is that of the interval, corrected over the gaps of a measure by Holm and by Benjamini
+    and Hochberg; two groups that are each other's rest (men, women) make one comparison. ``findings``: by default all
+    diseases of the set.
     """
     labels, codes = predictions.labels, group_codes(predictions.patient_ids)
     names = list(findings) if findings is not None else list(labels.abnormal or labels.names)
@@ -130,15 +128,15 @@ def subgroup_gaps(
         gaps += _rate_gaps(
             groups, "sensitivity", name, y == 1, decisions[:, column], ~np.isnan(y), codes, level, undecided.get(name)
         )
-    sick, missed, known, why = _underdiagnosis(predictions, decisions, undecided)
-    gaps += _rate_gaps(groups, "underdiagnosis", None, sick, missed, known, codes, level, why)
+    diseased, missed, known, why = _underdiagnosis(predictions, decisions, undecided)
+    gaps += _rate_gaps(groups, "underdiagnosis", None, diseased, missed, known, codes, level, why)
     return [gap for measure in MEASURES for gap in _corrected([g for g in gaps if g.measure == measure], twin)]
 
 
 def _underdiagnosis(
     predictions: Predictions, decisions: np.ndarray, undecided: Mapping[str, str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, str | None]:
-    """Films with a disease, films called healthy, films where that is known, and the reason if it cannot be told."""
+    """Films with a disease, films called healthy, films where both are known, and the reason where undefined."""
     labels, targets = predictions.labels, predictions.targets
     if labels.normal is not None:
         column = labels.index(labels.normal)
@@ -147,14 +145,14 @@ def _underdiagnosis(
     columns = [labels.index(name) for name in labels if name not in undecided]
     why = None if columns else next(iter(undecided.values()), "no finding can be decided")
     y = targets[:, columns]
-    sick = np.any(y == 1, axis=1)
-    return sick, ~np.any(decisions[:, columns], axis=1), sick | ~np.any(np.isnan(y), axis=1), why
+    diseased = np.any(y == 1, axis=1)
+    return diseased, ~np.any(decisions[:, columns], axis=1), diseased | ~np.any(np.isnan(y), axis=1), why
 
 
 def _area_gaps(
     groups: Sequence[Group], finding: str, y: np.ndarray, scores: np.ndarray, codes: np.ndarray, level: float
 ) -> list[Gap]:
-    order = np.argsort(scores, kind="stable")  # sorted once, each group's films are in order already
+    order = np.argsort(scores, kind="stable")  # sorted once for all groups
     order = order[~np.isnan(y[order])]
     positive, scores, codes = y[order] == 1, scores[order].astype(np.float64), codes[order]
     size = int(codes.max()) + 1 if codes.size else 0
@@ -162,11 +160,11 @@ def _area_gaps(
     for group in groups:
         sides, errors = [], []
         for rows in (np.flatnonzero(group.films[order]), np.flatnonzero(group.rest[order])):
-            present, whose = positive[rows], codes[rows]
-            if small := _too_small(present, whose):
+            present, patients = positive[rows], codes[rows]
+            if small := _too_small(present, patients):
                 sides.append(Estimate.undefined(small))
                 continue
-            parts, n_pos = placements(present, scores[rows], whose, size), int(present.sum())
+            parts, n_pos = placements(present, scores[rows], patients, size), int(present.sum())
             sides.append(area_of(parts, n_pos, len(rows) - n_pos, level))
             errors.append(parts.positive + parts.negative)
         shared = correlation(errors[0], errors[1]) if len(errors) == 2 else 0.0
@@ -185,7 +183,7 @@ def _rate_gaps(
     level: float,
     why: str | None,
 ) -> list[Gap]:
-    """Of the films ``among``, the share of ``hits`` in each group; all resampled in one go."""
+    """Share of ``hits`` among the films ``among`` in each group, all on the same resamples."""
     films = [side for group in groups for side in (group.films & known, group.rest & known)]
     small = [why or _too_small(among[side], codes[side], finding is not None) for side in films]
     scored = [k for k, reason in enumerate(small) if reason is None]
@@ -219,11 +217,11 @@ def _gap(
     level: float,
 ) -> Gap:
     n_pos = int((positive & films).sum())
-    apart = difference(sides[0], sides[1], shared)
+    gap = difference(sides[0], sides[1], shared)
     if sides[0].value is not None and sides[1].value is None:
-        apart = Estimate.undefined(f"the rest: {sides[1].why}")
+        gap = Estimate.undefined(f"the rest: {sides[1].why}")
     counts = int(films.sum()), count_patients(codes[films]), n_pos, int(films.sum()) - n_pos
-    return Gap(group.name, group.attributes, measure, finding, *counts, sides[0], sides[1], apart, p_of(apart, level))
+    return Gap(group.name, group.attributes, measure, finding, *counts, sides[0], sides[1], gap, p_of(gap, level))
 
 
 def _too_small(positive: np.ndarray, codes: np.ndarray, both: bool = True) -> str | None:
@@ -241,9 +239,9 @@ def _too_small(positive: np.ndarray, codes: np.ndarray, both: bool = True) -> st
 
 
 def _corrected(gaps: Sequence[Gap], twin: Sequence[int]) -> list[Gap]:
-    """The family is every gap of one measure; ``gaps`` run through all groups, finding by finding.
+    """Gaps of one measure with corrected p; they run through all groups, finding by finding.
 
-    ``twin``: for each group the first one that it makes the same comparison with, itself or the one it is the rest of.
+    ``twin``: for each group the first one with the same comparison: itself, or the group that it is the rest of.
     """
     same = [k - k % len(twin) + twin[k % len(twin)] for k in range(len(gaps))]
     counted = [k for k, first in enumerate(same) if k == first]
@@ -276,7 +274,7 @@ def _words(column: np.ndarray) -> np.ndarray:
 def _ordered(column: np.ndarray) -> list[str]:
     """Values that occur, bands by age and the rest by alphabet."""
 
-    def key(value: str) -> tuple:
+    def key(value: str) -> tuple[int, float, str]:
         start = value.rstrip("+").split("-")[0]
         return (0, float(start), value) if start.replace(".", "", 1).isdigit() else (1, 0.0, value)
 

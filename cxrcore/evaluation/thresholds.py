@@ -36,27 +36,27 @@ def validation_points(table: Predictions) -> OperatingPoints | None:
 def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
     """Thresholds for these findings from a model (its name or folder) or a JSON file.
 
-    The JSON is ``{finding: probability}``, that under ``thresholds``, or a metrics.json; unless it says that validation
-    films chose them (``"fitted_on": "val"``), they are ``given``. A finding without one has NaN and a why. Raises
-    InvalidPredictions, BundleNotFound or InvalidBundle.
+    The JSON is ``{finding: probability}``, the same under ``thresholds``, or a metrics.json. They count as ``given``
+    unless it says ``"fitted_on": "val"``. A finding without one has NaN and a why. Raises InvalidPredictions,
+    BundleNotFound or InvalidBundle.
     """
     path = Path(reference)
     if path.suffix == ".json" or path.is_file():
-        found, fitted_on = _thresholds_of(path)
+        thresholds, fitted_on = _thresholds_of(path)
         rule = f"given in {path.name}"
     else:
         folder = find_bundle(reference)
         given = None if is_ensemble(folder) else read_config(folder).operating_points
         if given is None:
             raise InvalidBundle(f"model {folder.name!r} has no thresholds to give")
-        found, fitted_on = given.to_dict()["thresholds"], given.fitted_on
+        thresholds, fitted_on = given.to_dict()["thresholds"], given.fitted_on
         rule = f"{given.rule}, of {folder.name}"
-    if not set(found) & set(labels):
+    if not set(thresholds) & set(labels):
         raise InvalidPredictions(
-            f"{path.name} has thresholds for {', '.join(found)}, and the table is of {', '.join(labels)}"
+            f"{path.name} has thresholds for {', '.join(thresholds)}, and the table is of {', '.join(labels)}"
         )
-    chosen = {name: float(value) for name, value in found.items() if value is not None}
-    if labels.binary and len(chosen) == 1:  # of two exclusive classes one threshold says both
+    chosen = {name: float(value) for name, value in thresholds.items() if value is not None}
+    if labels.binary and len(chosen) == 1:  # of two exclusive classes one threshold gives both
         (name, value), (one, other) = *chosen.items(), labels.names
         chosen = {name: value, (other if name == one else one): 1 - value}
     values = np.array([chosen.get(name, np.nan) for name in labels], np.float32)
@@ -65,7 +65,7 @@ def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
 
 
 def _thresholds_of(path: Path) -> tuple[dict[str, Any], str]:
-    """A threshold a finding, and what chose them as far as the file says."""
+    """A threshold by finding, and the films that chose them (``val`` or ``given``)."""
     wanted = f'{path.name} is no file of thresholds: expected JSON such as {{"Effusion": 0.31}}'
     try:
         data = json.loads(path.read_text("utf-8"))
@@ -73,18 +73,19 @@ def _thresholds_of(path: Path) -> tuple[dict[str, Any], str]:
         raise InvalidPredictions(f"there is no file {path.name!r}") from None
     except (OSError, ValueError):
         raise InvalidPredictions(wanted) from None
-    told = data if isinstance(data, dict) else {}
-    points = told["operating_points"] if isinstance(told.get("operating_points"), dict) else told
-    fitted_on = "val" if points.get("fitted_on") == "val" else GIVEN
-    if isinstance(data, dict) and isinstance(data.get("findings"), dict):
-        data = {name: scores.get("threshold") for name, scores in data["findings"].items()}
-    elif isinstance(data, dict) and isinstance(data.get("thresholds"), dict):
-        data = data["thresholds"]
     if not isinstance(data, dict) or not data:
         raise InvalidPredictions(wanted)
+    points = data["operating_points"] if isinstance(data.get("operating_points"), dict) else data
+    fitted_on = "val" if points.get("fitted_on") == "val" else GIVEN
+    if isinstance(data.get("findings"), dict):
+        data = {name: scores.get("threshold") for name, scores in data["findings"].items()}
+    elif isinstance(data.get("thresholds"), dict):
+        data = data["thresholds"]
+    if not data:
+        raise InvalidPredictions(wanted)
     for name, value in data.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-        if value is not None and not number:
+        valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+        if value is not None and not valid:
             raise InvalidPredictions(
                 f"{path.name}: the threshold of {name} is {value!r}, and a probability is expected"
             )

@@ -1,9 +1,10 @@
-"""Paired differences of AUROC between two models on the same films, by patient."""
+"""Paired comparison of two models on the same films, by patient: AUROC and decisions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,48 @@ def compare_macro(
     method = f"{METHOD} by patient, over findings"
     compared = _comparison(areas, value, variance, level, method, areas[0].n_pos, areas[0].n_neg)
     return replace(compared, p_holm=compared.p)
+
+
+def compare_calls(present: np.ndarray, first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
+    """Agreement of two models' decisions; all arrays are bool (N,) but ``patients``, ids (N,).
+
+    ``agreement``: share of films with the same decision. ``sensitivity`` and ``specificity`` of both, with McNemar's p
+    on the films with and without the finding (see ``mcnemar``).
+    """
+    result: dict[str, Any] = {
+        "agreement": float((first == second).mean()) if len(first) else None,
+        "only_first": int((first & ~second).sum()),
+        "only_second": int((second & ~first).sum()),
+    }
+    for name, among, right in (("sensitivity", present, True), ("specificity", ~present, False)):
+        one, other = first[among] == right, second[among] == right
+        result[name] = {
+            "first": float(one.mean()) if among.any() else None,
+            "second": float(other.mean()) if among.any() else None,
+            **mcnemar(one, other, patients[among]),
+        }
+    return result
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
+    """Two-sided p that two models are right equally often on the same films, bool (N,), by patient ids (N,).
+
+    With one film a patient: the exact binomial test of the discordant pairs (McNemar 1947). Else Durkalski et al. 2003
+    (Stat Med 22:2417): ``(sum d_k)^2 / sum d_k^2`` over patients' differences d_k, chi-squared with one degree of
+    freedom.
+    """
+    gaps = first.astype(np.int64) - second.astype(np.int64)
+    if not gaps.any():
+        return {"p": 1.0 if len(gaps) else None, "method": "McNemar"}
+    codes = group_codes(patients)
+    if len(np.unique(codes)) == len(codes):
+        from scipy.stats import binomtest
+
+        more = int((gaps > 0).sum())
+        return {"p": float(binomtest(more, int(np.abs(gaps).sum())).pvalue), "method": "McNemar, exact"}
+    sums = np.bincount(codes, weights=gaps)
+    z = abs(sums.sum()) / np.sqrt((sums**2).sum()) if sums.any() else 0.0
+    return {"p": 2 * NormalDist().cdf(-float(z)), "method": "McNemar by patient (Durkalski 2003)"}
 
 
 def _difference(first: Placements, second: Placements) -> Placements:

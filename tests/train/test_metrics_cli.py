@@ -7,13 +7,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import CxrError, InvalidBundle, InvalidPredictions
 from cxrcore.evaluation import score as scoring
-from cxrcore.evaluation.compare import compare_calls, mcnemar
 from cxrcore.findings import NIH14
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.text import NumberFormat
@@ -251,21 +249,6 @@ def test_tables_of_other_films_findings_or_truths_are_not_compared(table, tmp_pa
     renamed.to_csv(tmp_path / "three.csv", index=False)
     with pytest.raises(InvalidPredictions, match="different findings: Mass, Nodule, and Edema, Hernia"):
         compare(one, tmp_path / "three.csv")
-
-
-def test_mcnemar_is_exact_for_single_films_and_durkalskis_where_patients_repeat():
-    rng = np.random.default_rng(3)
-    first, second = rng.random(80) < 0.7, rng.random(80) < 0.5
-    b, c = int((first & ~second).sum()), int((second & ~first).sum())
-    exact = mcnemar(first, second, np.arange(80))
-    assert exact["p"] == pytest.approx(binomtest(b, b + c).pvalue)
-    doubled = mcnemar(np.repeat(first, 2), np.repeat(second, 2), np.repeat(np.arange(80), 2))
-    assert "Durkalski" in doubled["method"]
-    from scipy.stats import chi2
-
-    assert doubled["p"] == pytest.approx(chi2.sf((b - c) ** 2 / (b + c), 1))  # copies of a film teach nothing
-    none = compare_calls(np.zeros(3, bool), np.ones(3, bool), np.ones(3, bool), np.arange(3))
-    assert none["sensitivity"] == {"first": None, "second": None, "p": None, "method": "McNemar"}
 
 
 @pytest.mark.parametrize(

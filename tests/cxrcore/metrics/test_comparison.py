@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import binomtest, chi2, false_discovery_control, norm
 
-from cxrcore.metrics.comparison import compare_auroc, compare_findings, compare_macro
+from cxrcore.metrics.comparison import compare_auroc, compare_calls, compare_findings, compare_macro, mcnemar
 from cxrcore.metrics.corrections import benjamini_hochberg, holm
 from cxrcore.metrics.discrimination import macro_auroc
 from tests.bootstrap import bootstrap_auroc
@@ -118,3 +118,16 @@ def test_holm_by_hand_and_benjamini_hochberg_as_scipy_does():
     assert (holm([]), benjamini_hochberg([None])) == ([], [None])
     with pytest.raises(ValueError, match="p-values lie in"):
         holm([1.2])
+
+
+def test_mcnemar_is_exact_for_single_films_and_durkalskis_where_patients_repeat():
+    rng = np.random.default_rng(3)
+    first, second = rng.random(80) < 0.7, rng.random(80) < 0.5
+    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    exact = mcnemar(first, second, np.arange(80))
+    assert exact["p"] == pytest.approx(binomtest(b, b + c).pvalue)
+    doubled = mcnemar(np.repeat(first, 2), np.repeat(second, 2), np.repeat(np.arange(80), 2))
+    assert "Durkalski" in doubled["method"]
+    assert doubled["p"] == pytest.approx(chi2.sf((b - c) ** 2 / (b + c), 1))  # copies of a film add nothing
+    none = compare_calls(np.zeros(3, bool), np.ones(3, bool), np.ones(3, bool), np.arange(3))
+    assert none["sensitivity"] == {"first": None, "second": None, "p": None, "method": "McNemar"}
