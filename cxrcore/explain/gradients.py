@@ -1,8 +1,8 @@
-"""Maps by gradients, for any architecture: pytorch-grad-cam's methods behind our interface.
+"""Maps by gradients, for any architecture, with pytorch-grad-cam's methods.
 
-The library keeps hooks and gradients on the model it is given and is not thread-safe. Here every call gets its own thin
-wrapper around the shared, frozen network, the features are cut off from it before the head, and so only the head is
-differentiated: nothing shared is written to, calls may run side by side, and no hook outlives its call.
+The library leaves hooks and gradients on the model it is given and is not thread-safe. Every call here wraps the
+shared, frozen network anew and detaches the features before the head, so only the head is differentiated. Nothing shared is
+written to, calls may run in parallel, and no hook outlives its call. The library is imported at the first call.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class _TappedNetwork(nn.Module):
         network: Any = self.network  # timm's methods are unknown to nn.Module
         with torch.no_grad():
             features = network.forward_features(inputs)
-        return network.forward_head(self.tap(features.detach().float().requires_grad_(True)))
+        logits: torch.Tensor = network.forward_head(self.tap(features.detach().float().requires_grad_(True)))
+        return logits
 
 
 def gradient_maps(
@@ -65,7 +66,7 @@ def gradient_maps(
                 outputs = cam.activations_and_grads(inputs)
                 gradients = None
                 if cam.uses_gradients:
-                    target(outputs[0]).backward()
+                    torch.autograd.backward(target(outputs[0]))
                     gradients = cam.activations_and_grads.gradients[0].numpy()
                 activations = cam.activations_and_grads.activations[0].numpy()
                 raw = cam.get_cam_image(inputs, tapped.tap, [target], activations, gradients, eigen_smooth=False)
@@ -88,6 +89,6 @@ def _as_places(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
         side = isqrt(tokens.shape[1])
         if side == 0 or side * side != tokens.shape[1]:
             raise CxrError("this network's last features are not laid out in places, so it has no heatmap")
-        return tokens.transpose(1, 2).unflatten(2, (side, side))
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
     return rearrange

@@ -1,8 +1,9 @@
-"""One finding's map on one film: where the network saw it, how strongly, and whether that is more than nothing."""
+"""A finding's map on a film: contributions by place, their strength, and whether they amount to evidence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ LEAST_CEILING = 1.0  # logits: e times the odds, were the whole film like that
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """A map at feature resolution that knows the film it belongs to.
+    """A map at feature resolution with the size and preprocessing of its film.
 
     On the logit scale (``scale == "logit"``) every value is that place's contribution to the uncalibrated target:
     ``signed.mean() + bias == target``, where the target is the finding's logit (multilabel) or its logit minus the
@@ -40,7 +41,7 @@ class Heatmap:
 
     @property
     def target(self) -> float | None:
-        """What the map explains, in logits; None without a logit scale."""
+        """The explained target in logits: mean of ``signed`` plus ``bias``; None without a logit scale."""
         return None if self.bias is None else float(self.signed.mean(dtype=np.float64)) + self.bias
 
     @property
@@ -55,12 +56,12 @@ class Heatmap:
             return None
         return self.strength > self.evidence_level
 
-    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        """The positive part on the film's own grid, float32 (H, W), made anew at every call."""
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> np.ndarray:
+        """The positive part on the film's own grid, float32 (H, W), computed at every call."""
         grid = self.preprocessing.to_film_grid(np.maximum(self.signed, 0), self.film_size)
         return grid if dtype is None else grid.astype(dtype)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Everything but the values, for JSON."""
         return {
             "finding": self.finding,
@@ -82,7 +83,8 @@ def strengths(signed: np.ndarray) -> np.ndarray:
     The mean, not the maximum: on one pneumonia network the maximum was 6.9 logits on the median normal film and 8.4
     on the median pneumonia film, so it says little about presence; the mean separates them.
     """
-    return np.maximum(signed, 0).mean(axis=(-2, -1))
+    means: np.ndarray = np.maximum(signed, 0).mean(axis=(-2, -1))
+    return means
 
 
 def evidence_levels(strength: np.ndarray, targets: np.ndarray) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""Drawing only: a map over its film, in colours that mean the same on every film of a model."""
+"""Draw a heatmap over its film, on one colour scale for all films of a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ One for Python and the page's viewer, which is handed ``INFERNO.tolist()``.
 
 def colours(values: np.ndarray) -> np.ndarray:
     """Values in [0, 1] of any shape as inferno colours, float32 (..., 3) in [0, 255], in 256 steps."""
-    return _TABLE[np.rint(np.asarray(values) * (_LEVELS - 1)).astype(np.uint8)]
+    chosen: np.ndarray = _TABLE[np.rint(np.asarray(values) * (_LEVELS - 1)).astype(np.uint8)]
+    return chosen
 
 
 def draw_overlay(pixels: np.ndarray, heatmap: Heatmap, opacity: float = 0.6) -> np.ndarray:
@@ -44,4 +45,5 @@ def draw_overlay(pixels: np.ndarray, heatmap: Heatmap, opacity: float = 0.6) -> 
     cover = np.linspace(0, opacity, _LEVELS, dtype=np.float32)[:, None]  # of each of the 256 steps
     grey = np.clip(pixels, 0, 1) * np.float32(255)
     drawn = grey[..., None] * (1 - cover)[step] + (_TABLE * cover)[step]
-    return (drawn + np.float32(0.5)).astype(np.uint8)
+    rounded: np.ndarray = (drawn + np.float32(0.5)).astype(np.uint8)
+    return rounded

@@ -1,4 +1,4 @@
-"""A map that knows nothing: the control every localisation score should be printed beside."""
+"""A random map: the control for every localisation score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 def random_map(shape: tuple[int, int], pixels: np.ndarray, finding: str) -> np.ndarray:
     """Uniform noise in [0, 1), float32 (h, w), the same for the same film and finding.
 
-    shape: (h, w) of the map it stands beside, so that it has the same grain once enlarged.
+    shape: (h, w) of the map it is compared with, so that both have the same grain once enlarged.
     """
     seed = zlib.crc32(np.ascontiguousarray(pixels).data, zlib.crc32(finding.encode()))
     return np.random.default_rng(seed).random(shape, dtype=np.float32)

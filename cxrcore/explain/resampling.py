@@ -1,10 +1,9 @@
-"""Heatmaps on another grid: the mean of several, and one in the frame of its film."""
+"""Heatmaps resampled: the mean of several on a common grid, and one on the grid of its film."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,6 @@ from cxrcore.explain.heatmap import Heatmap
 from cxrcore.explain.random_map import random_map
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.films.radiograph import Radiograph
-
-if TYPE_CHECKING:
-    pass
 
 
 def mean_heatmap(heatmaps: Sequence[Heatmap], film: Radiograph) -> Heatmap:
@@ -58,7 +54,8 @@ def to_film_frame(heat: Heatmap, shape: tuple[int, int]) -> np.ndarray:
     down = cell_means(heat.signed.shape[0], shape[0], top / rows, height / rows)
     across = cell_means(heat.signed.shape[1], shape[1], left / columns, width / columns)
     share = (height / rows) * (width / columns)  # of the network's input that is film
-    return share * (down @ heat.signed.astype(np.float64) @ across.T)
+    resampled: np.ndarray = share * (down @ heat.signed.astype(np.float64) @ across.T)
+    return resampled
 
 
 def cell_means(cells: int, targets: int, start: float = 0.0, length: float = 1.0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What every opened model offers, one network or several: an answer to a film, and the places behind it."""
+"""The interface of every opened model, one network or several: predictions for a film, and heatmaps of its findings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cxrcore.metrics.operating_points import OperatingPoints, decide
 
 @dataclass(frozen=True)
 class Prediction:
-    """One film's answer: a calibrated probability per finding, and which are above their operating point."""
+    """One film's prediction: a calibrated probability per finding, and which are above their operating point."""
 
     probabilities: dict[str, float]  # in [0, 1], label order; multiclass: they sum to 1
     positive: dict[str, bool | None]  # None: this bundle has no operating point for the finding
@@ -28,7 +28,7 @@ class Prediction:
     warnings: tuple[str, ...]  # about the film, plain sentences
     model: str  # name@digest of the weights
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON: plain types, no NaN."""
         return {
             "probabilities": self.probabilities,
@@ -50,28 +50,28 @@ class Analysis:
 
 
 class Model(ABC):
-    """A model as callers know it: ``cxrcore.load`` returns one, whether its folder holds one network or several."""
+    """What ``cxrcore.load`` returns, whether the folder holds one network or several."""
 
     folder: Path | None
     name: str
     labels: LabelSet
     operating_points: OperatingPoints | None
     network: Any  # of one network alone: the timm module in float32, eval mode
-    passes: int  # forward passes a film takes, which is what it costs
+    passes: int  # forward passes a film takes
 
     @property
     @abstractmethod
     def id(self) -> str:
-        """Name and digest of the weights, which together say which model answered."""
+        """Name and digest of the weights, which identify the model."""
 
     @property
     @abstractmethod
-    def info(self) -> dict:
-        """What the bundle says of itself: provenance, label set, architecture, and every evaluation it carries."""
+    def info(self) -> dict[str, Any]:
+        """The bundle's provenance, label set, architecture, and every evaluation in it."""
 
     @abstractmethod
     def prepare(self, film: Radiograph) -> Any:
-        """The film as the network or networks take it, small enough to keep: what ``score`` wants a list of."""
+        """The film at the size of the network or networks: an input of ``score``, small enough to keep."""
 
     @abstractmethod
     def score(self, prepared: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -81,11 +81,11 @@ class Model(ABC):
     def explain_all(
         self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
     ) -> dict[str, Heatmap]:
-        """Every finding's map (or those asked for), by one method. Raises CxrError for a method that is not there."""
+        """Finding to heatmap, all or the given findings, by one method. Raises CxrError for an unknown method."""
 
     @abstractmethod
     def analyse(self, film: Radiograph) -> Analysis:
-        """Prediction and every finding's Grad-CAM, from as few passes as there can be."""
+        """Prediction and every finding's Grad-CAM, from the fewest forward passes possible."""
 
     @cached_property
     def thresholds(self) -> dict[str, float | None]:
@@ -98,15 +98,15 @@ class Model(ABC):
         }
 
     def predict(self, film: Radiograph) -> Prediction:
-        """Probability and verdict per finding for one film."""
+        """Probability and decision per finding for one film."""
         return self.predict_batch([film])[0]
 
     def predict_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
-        """As ``predict``, for several films at once."""
+        """``predict`` for several films in one batch."""
         return self.predict_prepared([self.prepare(film) for film in films], [film.warnings for film in films])
 
     def predict_prepared(self, prepared: Sequence[Any], warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
-        """As ``predict``, for films already prepared (``prepare``): large ones need not be kept."""
+        """``predict`` for films already prepared (``prepare``), so that large originals need not be kept."""
         return self.predictions(*self.score(prepared), warnings)
 
     def explain(self, film: Radiograph, finding: str, method: str = "gradcam") -> Heatmap:
@@ -117,17 +117,17 @@ class Model(ABC):
     def predictions(
         self, logits: np.ndarray, probabilities: np.ndarray, warnings: Sequence[tuple[str, ...]]
     ) -> list[Prediction]:
-        """An answer a film from its row of logits and probabilities, both (N, C)."""
-        verdicts, undecided = decide(self.labels, probabilities, self.operating_points)
+        """One prediction a film from its rows of logits and probabilities, both float (N, C)."""
+        decisions, undecided = decide(self.labels, probabilities, self.operating_points)
         names = list(self.labels)
         return [
             Prediction(
                 probabilities=dict(zip(names, row.tolist(), strict=True)),
-                positive={n: None if n in undecided else bool(v) for n, v in zip(names, verdict, strict=True)},
+                positive={n: None if n in undecided else bool(v) for n, v in zip(names, decision, strict=True)},
                 thresholds=self.thresholds,
                 logits=dict(zip(names, raw.tolist(), strict=True)),
-                warnings=tuple(said),
+                warnings=tuple(notes),
                 model=self.id,
             )
-            for row, verdict, raw, said in zip(probabilities, verdicts, logits, warnings, strict=True)
+            for row, decision, raw, notes in zip(probabilities, decisions, logits, warnings, strict=True)
         ]

@@ -1,6 +1,6 @@
-"""A trained classifier: films in, one number and one map per finding out.
+"""A trained classifier: a film in, a probability and a heatmap per finding out.
 
-Opened by ``cxrcore.load``. Safe to share between threads: nothing is kept from one call to the next.
+Opened by ``cxrcore.load``. Threads may share one: calls keep no state.
 """
 
 from __future__ import annotations
@@ -16,11 +16,8 @@ import torch
 from torch import nn
 
 from cxrcore.bundle.calibrators import to_probabilities
-from cxrcore.bundle.folder import (
-    BundleConfig,
-    model_id,
-    read_metrics,
-)
+from cxrcore.bundle.config import BundleConfig
+from cxrcore.bundle.folder import model_id, read_metrics
 from cxrcore.bundle.reference import origin
 from cxrcore.errors import CxrError
 from cxrcore.explain.class_activation import class_activation_maps, linear_head, target_transform
@@ -38,7 +35,7 @@ EXPLAIN_METHODS = (*METHODS, "random")
 
 
 class Classifier(Model):
-    """A network with everything needed to read its outputs; ``network`` is the timm module in float32, eval mode."""
+    """A network and its bundle's config; ``network`` is the timm module in float32, eval mode."""
 
     def __init__(
         self,
@@ -61,16 +58,17 @@ class Classifier(Model):
 
     @property
     def preprocessing(self) -> Preprocessing:
+        """How a film becomes the network's input."""
         return self.config.preprocessing
 
     @cached_property
     def id(self) -> str:
-        """Name and digest of the weights, which together say which model answered; from the Hub also its revision."""
+        """Name and digest of the weights, which identify the model; of a model from the Hub also its revision."""
         return model_id(self.name, self.folder)
 
     @cached_property
-    def info(self) -> dict:
-        """What the bundle says of itself: provenance, label set, architecture, and every evaluation it carries."""
+    def info(self) -> dict[str, Any]:
+        """The bundle's provenance, label set, architecture, and every evaluation in it."""
         return {
             "name": self.name,
             "id": self.id,
@@ -86,7 +84,7 @@ class Classifier(Model):
 
     @property
     def mirrored(self) -> bool:
-        """Whether the bundle asks for test-time augmentation: every film is looked at twice, as it is and mirrored."""
+        """Whether the bundle asks for test-time augmentation: the mean over the film and its mirror image."""
         return self.config.test_time_augmentation == "flip"
 
     @property
@@ -96,7 +94,7 @@ class Classifier(Model):
 
     @cached_property
     def _fast_network(self) -> Any:
-        """The copy that runs forward passes: channels last, convolutions in this machine's fast type."""
+        """The copy that runs forward passes: channels last, convolutions in ``dtype``."""
         network = copy.deepcopy(self.network).to(memory_format=torch.channels_last)
         if self.dtype is not torch.float32:
             for module in network.modules():
@@ -117,17 +115,17 @@ class Classifier(Model):
         return self.preprocessing.normalise(batch)
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w); None for heads of another form.
+        """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w), or None unless ``one_pass``.
 
         inputs: float32 (N, C_in, h, w), as ``tensor`` gives them. The trunk runs in ``dtype``, the head in float32.
-        With test-time augmentation both are the mean over film and mirror image, the mirror's map turned back, so mean
-        and bias of a map still give its logit.
+        With test-time augmentation both are the mean over film and mirror image, the mirror's map mirrored back, so
+        that a map's mean plus its bias is still the logit.
         """
         inputs = inputs.to(self.device, memory_format=torch.channels_last)
         if not self.mirrored:
             return self._forward(inputs)
         logits, maps = self._forward(torch.cat([inputs, inputs.flip(-1)]))
-        logits = logits.unflatten(0, (2, -1)).mean(0)
+        logits = logits.reshape(2, len(inputs), -1).mean(0)
         return logits, None if maps is None else (maps[: len(inputs)] + maps[len(inputs) :].flip(-1)) / 2
 
     def _forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -152,32 +150,31 @@ class Classifier(Model):
     def explain_all(
         self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
     ) -> dict[str, Heatmap]:
-        """Every finding's map (or those asked for), by one method.
+        """Finding to heatmap, all or the given findings, by one of EXPLAIN_METHODS. Raises CxrError for another.
 
-        ``gradcam`` comes from one forward pass where the head allows it and is then on the logit scale, and so is
-        ``hirescam`` there; other methods and heads go through gradients and only rank places.
+        With ``one_pass``, ``gradcam`` (from one forward pass) and ``hirescam`` are on the logit scale. Other methods
+        and heads need gradients, and their values only rank places.
         """
         if method not in EXPLAIN_METHODS:
             raise CxrError(f"no method {method!r}; choose one of: {', '.join(EXPLAIN_METHODS)}")
-        wanted = list(self.labels) if findings is None else list(findings)
+        names = list(self.labels) if findings is None else list(findings)
         inputs = self._inputs([self.prepare(film)])
         if method == "random":
             with torch.inference_mode():
                 shape = self._map_shape(inputs)
-            maps = {name: random_map(shape, film.pixels, name) for name in wanted}
-            return {name: self._heatmap(name, method, maps[name], film) for name in wanted}
+            return {name: self._heatmap(name, method, random_map(shape, film.pixels, name), film) for name in names}
         if self.one_pass and method == "gradcam":
             _, exact = self.forward(inputs)
             assert exact is not None
             heatmaps = self._exact_heatmaps(exact[0].cpu().numpy(), film)
-            return {name: heatmaps[name] for name in wanted}
-        return self._gradient_heatmaps(film, inputs, method, wanted)
+            return {name: heatmaps[name] for name in names}
+        return self._gradient_heatmaps(film, inputs, method, names)
 
     def analyse(self, film: Radiograph) -> Analysis:
-        """Prediction and every finding's Grad-CAM from one forward pass (more for heads of another form)."""
-        logits, maps = self.forward(self._inputs([self.prepare(film)]))
-        found = logits.cpu().numpy()
-        prediction = self.predictions(found, self.probabilities(found), [film.warnings])[0]
+        """Prediction and every finding's Grad-CAM, from one forward pass if ``one_pass``."""
+        outputs, maps = self.forward(self._inputs([self.prepare(film)]))
+        logits = outputs.cpu().numpy()
+        prediction = self.predictions(logits, self.probabilities(logits), [film.warnings])[0]
         if maps is None:
             return Analysis(prediction, self.explain_all(film))
         return Analysis(prediction, self._exact_heatmaps(maps[0].cpu().numpy(), film))
@@ -201,21 +198,20 @@ class Classifier(Model):
         return (target_transform(len(self.labels), self.labels.kind) @ bias).tolist()
 
     def _gradient_heatmaps(
-        self, film: Radiograph, inputs: torch.Tensor, method: str, wanted: Sequence[str]
+        self, film: Radiograph, inputs: torch.Tensor, method: str, names: Sequence[str]
     ) -> dict[str, Heatmap]:
         transform = target_transform(len(self.labels), self.labels.kind)
-        rows = [transform[self.labels.index(name)].to(self.device) for name in wanted]
+        rows = [transform[self.labels.index(name)].to(self.device) for name in names]
         targets = [lambda logits, row=row: (logits.float() * row).sum() for row in rows]
         raw = gradient_maps(self.network, inputs, targets, method)
         if self.mirrored:
             mirror = gradient_maps(self.network, inputs.flip(-1), targets, method)
-            raw = [(values + turned[:, ::-1]) / 2 for values, turned in zip(raw, mirror, strict=True)]
+            raw = [(values + mirrored[:, ::-1]) / 2 for values, mirrored in zip(raw, mirror, strict=True)]
         heatmaps = {}
-        for name, values in zip(wanted, raw, strict=True):
-            if method == "hirescam" and self.one_pass:  # gradient x activation is a share of the sum: times places, CAM
+        for name, values in zip(names, raw, strict=True):
+            bias = None
+            if method == "hirescam" and self.one_pass:  # gradient x activation is CAM over the number of places
                 values, bias = values * values.size, self._target_bias[self.labels.index(name)]
-            else:
-                bias = None
             heatmaps[name] = self._heatmap(name, method, values, film, bias=bias)
         return heatmaps
 

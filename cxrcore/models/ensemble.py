@@ -1,8 +1,8 @@
-"""Several models that answer as one: the mean of their calibrated probabilities, and of their maps.
+"""Several models behind one: the mean of their calibrated probabilities, and of their heatmaps.
 
-Members must speak of the same findings in the same order; architecture and preprocessing may differ, so each member
-prepares a film its own way. Averaging calibrated members lowers the variance of what they say (Lakshminarayanan 2017,
-arXiv:1612.01474) at the price of every member's time.
+Members have the same findings in the same order. Architecture and preprocessing may differ, so each member prepares a
+film in its own way. Averaging calibrated members lowers the variance of predictions (Lakshminarayanan 2017,
+arXiv:1612.01474) and takes the time of all members.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cxrcore.bundle.folder import (
-    EnsembleConfig,
-    model_id,
-    read_metrics,
-)
+from cxrcore.bundle.config import EnsembleConfig
+from cxrcore.bundle.folder import model_id, read_metrics
 from cxrcore.bundle.reference import origin
 from cxrcore.errors import InvalidBundle
 from cxrcore.explain.heatmap import Heatmap
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Ensemble(Model):
-    """Several classifiers behind one. Raises InvalidBundle where one speaks of other findings than the config says."""
+    """Several classifiers behind one. Raises InvalidBundle where a member's findings differ from the config's."""
 
     def __init__(self, members: Sequence[Classifier], config: EnsembleConfig, folder: Path | None = None) -> None:
         for member in members:
@@ -52,8 +49,8 @@ class Ensemble(Model):
         return model_id(self.name, self.folder)
 
     @cached_property
-    def info(self) -> dict:
-        """As a single model's, with each member's own in ``members``."""
+    def info(self) -> dict[str, Any]:
+        """As of a single model, with each member's own in ``members``."""
         members = [member.info for member in self.members]
         return {
             "name": self.name,
@@ -88,10 +85,11 @@ class Ensemble(Model):
         answers = [member.analyse(film) for member in self.members]
 
         def mean(field: str) -> np.ndarray:
-            return np.mean([list(getattr(answer.prediction, field).values()) for answer in answers], axis=0)[None]
+            rows = [list(getattr(answer.prediction, field).values()) for answer in answers]
+            return np.array([np.mean(rows, axis=0)])
 
         prediction = self.predictions(mean("logits"), mean("probabilities"), [film.warnings])[0]
         return Analysis(prediction, self._average([answer.heatmaps for answer in answers], film))
 
     def _average(self, maps: Sequence[dict[str, Heatmap]], film: Radiograph) -> dict[str, Heatmap]:
-        return {finding: mean_heatmap([found[finding] for found in maps], film) for finding in maps[0]}
+        return {finding: mean_heatmap([member[finding] for member in maps], film) for finding in maps[0]}

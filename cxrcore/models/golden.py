@@ -1,7 +1,7 @@
-"""Does this model still answer here as it did where it was made? A few phantoms, drawn again from their seeds, tell.
+"""Test whether a model gives the outputs here that it gave where it was made, on phantoms drawn again from their seeds.
 
-A bundle carries its logits on them (``evaluation/golden.json``), in float32 on a CPU. Weights that were swapped, a
-preprocessing that drifted, or a library that computes differently move those numbers; no film of a person is needed.
+A bundle stores its logits on them (``evaluation/golden.json``), in float32 on a CPU. Exchanged weights, a changed
+preprocessing or a library that computes differently change those numbers. No film of a person is needed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 
 from cxrcore.bundle.folder import GOLDEN
 from cxrcore.models.base import Model
-from cxrcore.phantom import draw_phantom
+from cxrcore.phantom.film import draw_phantom
+from cxrcore.storage import write_json
 
 if TYPE_CHECKING:
     from cxrcore.models.classifier import Classifier
@@ -33,18 +34,18 @@ SIZE = (384, 320)  # rows, columns; not square, so that an axis mixed up shows
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Whether a model's answers are those it was published with."""
+    """Whether a model's outputs are those it was published with."""
 
-    passed: bool | None  # None: it carries nothing to compare with
+    passed: bool | None  # None: the bundle has no golden outputs
     largest_difference: float | None  # logits, float32 on a CPU
     films: int
-    why: str  # in words, whatever came of it
+    why: str  # the result as a sentence
     fast_difference: float | None = None  # logits, in the type this machine computes in; None: that is float32 too
 
 
 def write_golden(classifier: Classifier, folder: Path) -> None:
     """Store the classifier's float32 logits on a few phantoms in ``folder/evaluation/golden.json``."""
-    found = _logits(_exact(classifier), FILMS, SIZE)
+    logits = _logits(_exact(classifier), FILMS, SIZE)
     films = [
         {
             "seed": seed,
@@ -52,15 +53,15 @@ def write_golden(classifier: Classifier, folder: Path) -> None:
             "size": list(SIZE),
             "logits": {name: round(float(value), 6) for name, value in zip(classifier.labels, row, strict=True)},
         }
-        for (seed, findings), row in zip(FILMS, found, strict=True)
+        for (seed, findings), row in zip(FILMS, logits, strict=True)
     ]
     path = folder / GOLDEN
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"schema": 1, "dtype": "float32", "films": films}, indent=2) + "\n", "utf-8")
+    write_json(path, {"schema": 1, "dtype": "float32", "films": films})
 
 
 def self_test(model: Model) -> SelfTest:
-    """Draw the golden phantoms again and compare; of an ensemble, every member's."""
+    """Compare the model's logits on the golden phantoms with the stored ones; of an ensemble, every member's."""
     members: tuple[Classifier, ...] | None = getattr(model, "members", None)
     if members is not None:
         return _together([(member.name, self_test(member)) for member in members])
@@ -81,13 +82,13 @@ def self_test(model: Model) -> SelfTest:
     if classifier.dtype is not exact.dtype or classifier.device != exact.device:
         fast = float(np.abs(_logits(classifier, films, size) - expected).max())
     allowed = FAST_TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    said = f"logits on {len(films)} phantoms differ by at most {largest:.2g} from those it was made with"
+    result = f"logits on {len(films)} phantoms differ by at most {largest:.2g} from those it was made with"
     if fast is not None:
-        said += f", and by {fast:.2g} as this machine computes ({str(classifier.dtype).removeprefix('torch.')})"
+        result += f", and by {fast:.2g} as this machine computes ({str(classifier.dtype).removeprefix('torch.')})"
     passed = largest <= TOLERANCE and (fast is None or fast <= allowed)
     if not passed:
-        said += f"; {TOLERANCE:g} and {allowed:.2g} are allowed"
-    return SelfTest(passed, largest, len(films), said, fast)
+        result += f"; {TOLERANCE:g} and {allowed:.2g} are allowed"
+    return SelfTest(passed, largest, len(films), result, fast)
 
 
 def _exact(classifier: Classifier) -> Classifier:
@@ -102,13 +103,13 @@ def _exact(classifier: Classifier) -> Classifier:
 def _logits(
     classifier: Classifier, films: tuple[tuple[int, tuple[str, ...]], ...], size: tuple[int, int]
 ) -> np.ndarray:
-    """float (N, C), film by film."""
+    """Logits of the films, float (N, C), computed one film at a time."""
     prepared = [classifier.prepare(draw_phantom(seed, findings, size).film) for seed, findings in films]
     return np.concatenate([classifier.score([film])[0] for film in prepared])
 
 
 def _together(tests: list[tuple[str, SelfTest]]) -> SelfTest:
-    """The worst of several: failed if one failed, unknown if one is unknown."""
+    """The worst of several results: failed if one failed, else unknown if one is unknown."""
     verdicts = [test.passed for _, test in tests]
     passed = False if False in verdicts else None if None in verdicts else True
     largest = [test.largest_difference for _, test in tests if test.largest_difference is not None]

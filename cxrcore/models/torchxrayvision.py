@@ -1,35 +1,24 @@
 """TorchXRayVision's chest networks, opened as ``xrv:densenet121-res224-all`` (Cohen 2022, arXiv:2111.00595).
 
-The package's DenseNet-121 and ResNet-50 are timm's, tensor for tensor, so its weights become an ordinary bundle once,
-beside the package's own download, and from then on open without the package. Labels, thresholds and addresses are the
-package's own tables. Findings it names "" were never trained; those without a threshold it answers with 0.5 whatever
-the film. Both kinds are left out of the head.
+The package's DenseNet-121 and ResNet-50 are timm's, tensor for tensor. The first opening converts its weights to an
+ordinary bundle beside the package's own download; later openings need no package. Labels, thresholds and addresses come
+from the package's tables. The head leaves out findings that the package names "" (never trained) and those without a
+threshold (it answers 0.5 for every film).
 
 ``.probabilities`` are the sigmoid of the network's outputs, not calibrated; ``.positive`` is the package's own decision
 (its rescaled outputs put the operating point at 0.5, see ``op_norm`` there, and have the same order).
-
-Its files are pickles, most of them of whole modules in the format before PyTorch 1.6, which ``weights_only=True``
-refuses. They are read by ``_Reader`` instead, which knows tensors and plain containers, takes every class of a network
-for an empty record, and refuses any other name. Nothing that the file names is ever called or imported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import io
 import os
-import pickle
 import re
-import tarfile
-import tempfile
+import shutil
 import warnings
-import zipfile
-from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -38,19 +27,18 @@ import numpy as np
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import CONFIG, write_bundle
 from cxrcore.bundle.weights import network_with
-from cxrcore.errors import BundleNotFound, InvalidBundle
+from cxrcore.errors import BundleNotFound
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import NIH14, Finding, Kind, LabelSet
 from cxrcore.hub.client import TIMEOUT_S, wait_at_most
 from cxrcore.metrics.operating_points import OperatingPoints
-
-if TYPE_CHECKING:
-    import torch
+from cxrcore.models.pickle_reader import read_tensors
+from cxrcore.storage import atomic_write
 
 PREFIX = "xrv:"
 EXTRA = 'pip install "torchxrayvision~=1.5"'
 MAX_BYTES = 500_000_000  # the largest of the package's files has 95 MB
-STALL_S = 30.0  # without a byte, once the download runs
+STALL_S = 30.0  # between two pieces of a running download
 _HOME = os.path.join("~", ".torchxrayvision", "models_data")  # the package's own, for its files
 _HEADS = {"densenet121": "classifier", "resnet50": "fc"}  # by architecture, which timm calls so too
 _PLAIN_WORDS = {
@@ -63,7 +51,6 @@ _NOTE = (
     "A TorchXRayVision network, not made by this project: its probabilities are not calibrated, nothing here measured "
     "it, and its operating points are those that its authors chose on films they held back."
 )
-_DAMAGED = "the weights file {} is damaged or no network; delete it and open it again"
 _LATE = (
     "Its operating points all lie just above 0.5, as if measured on a sigmoid of a sigmoid, so it may miss what its "
     "authors meant it to find."
@@ -71,10 +58,10 @@ _LATE = (
 
 
 def open_xrv(weights: str) -> Path:
-    """The bundle of one of the package's weights, made from its file at the first call and kept.
+    """The bundle of one of the package's weights, converted at the first call and kept.
 
-    Raises BundleNotFound where the package, the name or the file is not there to be had, InvalidBundle for a file that
-    holds something else.
+    Raises BundleNotFound where the package, the name or the file is missing, InvalidBundle for a file that holds
+    something other than a network.
     """
     if _is_name(weights) and (_folder(weights) / CONFIG).is_file():
         return _folder(weights)
@@ -93,15 +80,16 @@ def open_xrv(weights: str) -> Path:
 
 
 def _convert(weights: str, entry: dict[str, Any], folder: Path) -> None:
+    """Write the bundle of these weights into ``folder``, downloading the package's file where it is missing."""
     path = Path(os.path.expanduser(_HOME)) / entry["weights_url"].rpartition("/")[2]
     if not path.is_file():
         _download(weights, entry["weights_url"], path)
     content = path.read_bytes()
     tensors = read_tensors(content, path.name)
-    head, kept = _HEADS[weights.partition("-")[0]], _trained(entry)
+    head, columns = _HEADS[weights.partition("-")[0]], _trained(entry)
     for name in (f"{head}.weight", f"{head}.bias"):
-        if name in tensors and tensors[name].shape[:1] == (len(entry["labels"]),):  # else told below, as misshaped
-            tensors[name] = tensors[name][kept]
+        if name in tensors and tensors[name].shape[:1] == (len(entry["labels"]),):  # others are refused below
+            tensors[name] = tensors[name][columns]
     config = xrv_config(weights, entry, hashlib.sha256(content).hexdigest())
     network = network_with(tensors, config, config.name)
     try:
@@ -112,11 +100,11 @@ def _convert(weights: str, entry: dict[str, Any], folder: Path) -> None:
 
 def xrv_config(weights: str, entry: dict[str, Any], digest: str) -> BundleConfig:
     """The bundle's config by the package's own table (``torchxrayvision.models.model_urls``)."""
-    kept, side = _trained(entry), int(entry["input_resolution"])
-    findings = tuple(_finding(entry["labels"][column]) for column in kept)
+    columns, side = _trained(entry), int(entry["input_resolution"])
+    findings = tuple(_finding(entry["labels"][column]) for column in columns)
     labels = LabelSet(f"xrv-{weights}", Kind.MULTILABEL, findings)
-    thresholds = np.array([entry["op_threshs"][column] for column in kept], dtype=np.float32)
-    hidden = [label for column, label in enumerate(entry["labels"]) if label and column not in kept]
+    thresholds = np.array([entry["op_threshs"][column] for column in columns], dtype=np.float32)
+    hidden = [label for column, label in enumerate(entry["labels"]) if label and column not in columns]
     note = _NOTE
     if thresholds.min() > 0.5:  # a sigmoid is never below 0.5 where it is taken of another
         note += " " + _LATE
@@ -143,7 +131,7 @@ def xrv_config(weights: str, entry: dict[str, Any], digest: str) -> BundleConfig
 
 
 def _trained(entry: dict[str, Any]) -> list[int]:
-    """Columns of the head that say something: named, and with an operating point."""
+    """Columns of the head that were trained: those with a name and an operating point."""
     return [
         column
         for column, (label, threshold) in enumerate(zip(entry["labels"], entry["op_threshs"], strict=True))
@@ -156,7 +144,7 @@ def _finding(name: str) -> Finding:
 
 
 def _package() -> Any:
-    """torchxrayvision, whose import would otherwise silence every warning of this process."""
+    """Import torchxrayvision without its side effect of silencing every warning of the process."""
     try:
         with warnings.catch_warnings():
             import torchxrayvision
@@ -174,24 +162,21 @@ def _folder(weights: str) -> Path:
 
 
 def _download(weights: str, url: str, path: Path) -> None:
-    """Fetch the package's file to where the package would. Raises BundleNotFound where nothing comes, or not all."""
+    """Download the package's file to the package's own place. Raises BundleNotFound when it does not arrive whole."""
     by_hand = f"fetch {url} elsewhere and put it into {_HOME}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             wait_at_most(lambda: urlopen(url, timeout=STALL_S), TIMEOUT_S) as answer,
-            tempfile.TemporaryDirectory(dir=path.parent) as scratch,
-            open(Path(scratch) / path.name, "wb") as part,
+            atomic_write(path) as part,
         ):
             expected = int(answer.headers.get("Content-Length") or 0)
             if expected > MAX_BYTES:
                 raise BundleNotFound(f"the weights of {PREFIX}{weights} have grown to {expected:,} bytes; {by_hand}")
-            for piece in iter(lambda: answer.read(1 << 20), b""):
-                part.write(piece)
-            part.close()
-            if os.path.getsize(part.name) != expected:
+            with part.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            if part.stat().st_size != expected:
                 raise ConnectionError
-            os.replace(part.name, path)
     except HTTPError as error:
         raise BundleNotFound(
             f"the weights of {PREFIX}{weights} cannot be fetched (the server says {error.code}); {by_hand}"
@@ -200,88 +185,3 @@ def _download(weights: str, url: str, path: Path) -> None:
         raise BundleNotFound(
             f"the weights of {PREFIX}{weights} cannot be fetched: no answer, or no room; {by_hand}"
         ) from None
-
-
-def read_tensors(content: bytes, name: str) -> dict[str, torch.Tensor]:
-    """The tensors of a file of ``torch.save``, old format or new, by their names in the state dict; on the CPU.
-
-    The file holds a state dict or a whole module; ``name`` is what to call it. Raises InvalidBundle for anything else,
-    and for a file that asks for a name that no network needs.
-    """
-    import torch
-
-    _refuse_archives(content, name)
-    readers: Any = SimpleNamespace(__name__=__name__, Unpickler=_Reader, load=_load)
-    try:
-        with warnings.catch_warnings():
-            # False leaves reading to ``_Reader``, which is the stricter one: nothing that the file names is called.
-            warnings.simplefilter("ignore")  # that the source of the empty record differs from the network's
-            found = torch.load(io.BytesIO(content), map_location="cpu", pickle_module=readers, weights_only=False)
-        tensors = dict(found.items() if isinstance(found, dict) else _state(found))
-    except InvalidBundle as error:
-        raise InvalidBundle(f"the weights file {name} is refused: {error}") from None
-    except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, EOFError):
-        raise InvalidBundle(_DAMAGED.format(name)) from None
-    if not tensors or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
-        raise InvalidBundle(f"the weights file {name} holds something other than a network's tensors")
-    return tensors
-
-
-def _refuse_archives(content: bytes, name: str) -> None:
-    """Raise InvalidBundle for what ``torch.load`` hands on to other readers: TorchScript and tar."""
-    if content.startswith(b"PK"):
-        try:
-            members = zipfile.ZipFile(io.BytesIO(content)).namelist()
-        except zipfile.BadZipFile:
-            raise InvalidBundle(_DAMAGED.format(name)) from None
-        if any(member.endswith("constants.pkl") for member in members):
-            raise InvalidBundle(f"the weights file {name} is refused: it is a program (TorchScript), no plain network")
-    elif tarfile.is_tarfile(io.BytesIO(content)):
-        raise InvalidBundle(f"the weights file {name} is refused: it is a tar archive, no plain network")
-
-
-class _Record:
-    """What a class of the file becomes: a bag of attributes, without its code."""
-
-    dump_patches = False  # PyTorch asks, to tell whether the source has changed
-
-    def __init__(self, *_: object) -> None:
-        """Whatever the file would have had constructed is not."""
-
-    def __setstate__(self, state: object) -> None:
-        if isinstance(state, dict):
-            self.__dict__.update(state)
-
-
-class _Reader(pickle.Unpickler):
-    """An unpickler that cannot be made to call or import anything of the file's choosing."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """A few constructors of plain data; the empty record for a network's classes. Raises InvalidBundle else."""
-        from torch import _utils
-
-        plain = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("__builtin__", "set"): set,
-            ("builtins", "set"): set,
-            ("torch._utils", "_rebuild_tensor_v2"): _utils._rebuild_tensor_v2,
-            ("torch._utils", "_rebuild_parameter"): _utils._rebuild_parameter,
-        }
-        if (module, name) in plain:
-            return plain[module, name]
-        if module.partition(".")[0] in ("torch", "torchvision", "torchxrayvision", "numpy"):
-            return _Record
-        raise InvalidBundle(f"it asks for {module}.{name}, which no network needs")
-
-
-def _load(file: Any, **more: Any) -> Any:
-    return _Reader(file, **more).load()
-
-
-def _state(module: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """A module's state dict, from its record."""
-    for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-        if tensor is not None:
-            yield prefix + name, tensor
-    for name, part in module._modules.items():
-        yield from _state(part, f"{prefix}{name}.")
