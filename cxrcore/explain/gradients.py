@@ -1,8 +1,9 @@
 """Maps by gradients, for any architecture, with pytorch-grad-cam's methods.
 
 The library leaves hooks and gradients on the model it is given and is not thread-safe. Every call here wraps the
-shared, frozen network anew and detaches the features before the head, so only the head is differentiated. Nothing shared is
-written to, calls may run in parallel, and no hook outlives its call. The library is imported at the first call.
+shared, frozen network anew and detaches the features before the head, so only the head is differentiated. Nothing
+shared is written to, calls may run in parallel, and no hook outlives its call. The library is imported at the first
+call.
 """
 
 from __future__ import annotations
