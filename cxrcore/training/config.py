@@ -1,8 +1,7 @@
-"""What a training run is told: typed sections, checked together, saved with the run.
+"""The options of a training run: typed sections, checked together, saved with the run.
 
-A recipe (``train/recipes/*.yaml``) changes a few fields of these; ``--set section.key=value`` changes them again.
-The defaults here are the base that every recipe starts from. Every problem of a recipe is reported at once, with what
-was probably meant.
+A recipe (``train/recipes/*.yaml``) sets the fields that differ from the defaults here; ``--set section.key=value``
+overrides it. All problems of a recipe are reported at once, with the key that was probably meant.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -30,58 +29,58 @@ LossName = Literal["auto", "cross_entropy", "bce", "focal"]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which films, and who is held out."""
+    """Which films, and which patients are held out."""
 
     dataset: str = "kermany"
     labels: str = "pneumonia2"  # a label set of cxrcore.findings
     official_split: bool = True  # keep the source's own test list where it has one; false: carve everything by patient
-    val_fraction: float = 0.1  # of patients, for calibration, operating points and the choice of weights
-    test_fraction: float = 0.1  # of patients, scored once at the end; unused where the source's own list is kept
-    limit: int = 0  # at most this many films, whole patients first; 0: all
+    val_fraction: float = 0.1  # of patients: for calibration, operating points and the best epoch
+    test_fraction: float = 0.1  # of patients: scored once at the end; unused where the source's own list is kept
+    limit: int = 0  # at most this many films, by whole patients; 0: all
     training_statistics: bool = False  # measure preprocessing.mean and .std on the training films
     note: str = ""  # what the model card must say about these films
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network, and what it starts from."""
+    """Which network, and its initial weights."""
 
     architecture: str = "resnet18"  # a timm name
-    head: Head = "linear"  # batchnorm: batch norm, dropout, linear; folded into one linear layer when the run ends
+    head: Head = "linear"  # batchnorm: batch norm, dropout, linear; folded into one linear layer at the end
     dropout: float = 0.0  # before the linear head
     weights: str = "scratch"  # or "pretrained" (timm's, from the Hub), a bundle's name or folder, a .safetensors file
     frozen_epochs: int = 0  # epochs in which only the head learns
-    test_time_augmentation: Literal["none", "flip"] = "none"  # flip: look twice, mirrored, and average
-    unfreeze_every: int = 0  # after those, one more stage every so many epochs, last first; 0: all at once
+    test_time_augmentation: Literal["none", "flip"] = "none"  # flip: average over the film and its mirror image
+    unfreeze_every: int = 0  # then epochs between unfreezing one more stage, last first; 0: all at once
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam (Kingma 2015, arXiv:1412.6980) or AdamW (Loshchilov 2019, arXiv:1711.05101), and its rate's course."""
+    """Adam (Kingma 2015, arXiv:1412.6980) or AdamW (Loshchilov 2019, arXiv:1711.05101), and the learning rate."""
 
     name: OptimizerName = "adamw"
     epochs: int = 16
-    batch_size: int = 64  # films a step, over all processes
-    accumulate: int = 1  # parts a batch is computed in, to fit memory; the gradient is that of the whole
+    batch_size: int = 64  # films in a step, over all processes
+    accumulate: int = 1  # parts that a batch is computed in, to save memory; the gradient is that of the whole
     lr: float = 2e-3  # the peak
     weight_decay: float = 0.05
     schedule: Schedule = "one_cycle"
-    warmup: float = 0.2  # one_cycle: share of steps spent rising to the peak (Smith 2018, arXiv:1708.07120)
+    warmup: float = 0.2  # one_cycle: share of steps before the peak (Smith 2018, arXiv:1708.07120)
     restart_epochs: int = 10  # cosine_restarts: length of the first cycle (Loshchilov 2017, arXiv:1608.03983)
-    restart_factor: int = 2  # cosine_restarts: each cycle is this many times the one before
-    plateau_factor: float = 0.1  # plateau: what the rate is multiplied by
-    plateau_patience: int = 2  # plateau: epochs without a better keep.metric before that
+    restart_factor: int = 2  # cosine_restarts: length of a cycle relative to the one before
+    plateau_factor: float = 0.1  # plateau: factor of each cut
+    plateau_patience: int = 2  # plateau: epochs without a better keep.metric before a cut
     clip: float = 1.0  # largest norm of the gradient; 0: unclipped
-    ema: float = 0.0  # decay a step of the averaged weights that are scored and kept; 0: no average
-    precision: Precision = "auto"  # auto: bf16 where the hardware is fast at it, else fp32; fp16 needs a GPU
+    ema: float = 0.0  # decay per step of the moving average that is scored and stored; 0: no average
+    precision: Precision = "auto"  # auto: bf16 where the hardware computes it fast, else fp32; fp16 needs a GPU
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is minimised; unknown labels give no gradient."""
+    """The loss; unknown labels give no gradient."""
 
     name: LossName = "auto"  # auto: cross_entropy for exclusive classes, bce for findings
-    class_weights: bool = False  # classes by inverse frequency; findings: positives by the share of negatives and v.v.
+    class_weights: bool = False  # by inverse frequency; of findings: positives by the share of negatives and v.v.
     weights: tuple[float, ...] = ()  # of exclusive classes, in label order, instead of class_weights
     focal_gamma: float = 2.0  # focal: (Lin 2017, arXiv:1708.02002)
     label_smoothing: float = 0.0
@@ -90,20 +89,20 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class KeepConfig:
-    """Which weights a run ends with, when it ends early, and how often its state is saved."""
+    """Which weights are stored, when a run stops early, and how often checkpoints are saved."""
 
     weights: Literal["last", "best"] = "last"
-    metric: Literal["val_auroc", "val_loss"] = "val_auroc"  # of best, plateau and patience
+    metric: Literal["val_auroc", "val_loss"] = "val_auroc"  # what best, plateau and patience go by
     patience: int = 0  # epochs without a better metric before the run stops; 0: never
-    checkpoint_minutes: float = 10.0  # between checkpoints within an epoch; there is one at the end of each anyway
+    checkpoint_minutes: float = 10.0  # between checkpoints within an epoch; each epoch ends with one
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run, whole. ``seed`` decides the split, the weights, the order and the augmentation."""
+    """One training run. ``seed`` determines the split, initial weights, order of films and augmentation."""
 
     name: str
-    reproduces: str  # one line: what this recipe stands for
+    reproduces: str  # one line: the published system or the aim
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -113,15 +112,15 @@ class Recipe:
     loss: LossConfig = field(default_factory=LossConfig)
     keep: KeepConfig = field(default_factory=KeepConfig)
 
-    def to_dict(self) -> dict:
-        """As saved in a run's recipe.yaml; ``from_dict`` reads it back."""
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a run's recipe.yaml; ``from_dict`` reads it back."""
         data = asdict(self)
         data["loss"]["weights"] = list(self.loss.weights)
         return data
 
     @property
     def kind(self) -> Kind:
-        """Whether classes are exclusive."""
+        """Whether classes are exclusive (multiclass) or findings independent (multilabel)."""
         return label_set(self.data.labels).kind
 
     @property
@@ -132,26 +131,21 @@ class Recipe:
         return "cross_entropy" if self.kind is Kind.MULTICLASS else "bce"
 
     @classmethod
-    def from_dict(cls, data: dict, overrides: Sequence[str] = ()) -> Recipe:
-        """Build a recipe from nested keys and ``section.key=value`` overrides.
+    def from_dict(cls, data: dict[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+        """A recipe from nested keys and ``section.key=value`` overrides.
 
         Raises InvalidRecipe with every unknown key, wrong type and impossible value at once.
         """
         problems: list[str] = []
         merged = _merge_overrides(data, overrides, problems)
-        values = _typed(cls, merged, "", problems)
-        if not problems:
-            try:
-                recipe = cls(**values)
-            except TypeError:
-                problems.append("a recipe needs 'name' and 'reproduces'")
-            else:
-                problems = recipe._impossible()
-                if not problems:
-                    return recipe
+        recipe: Recipe | None = _build(cls, merged, "", problems)
+        if recipe is not None:
+            problems = recipe._impossible_values()
+            if not problems:
+                return recipe
         raise InvalidRecipe("the recipe has problems: " + "; ".join(problems))
 
-    def _impossible(self) -> list[str]:
+    def _impossible_values(self) -> list[str]:
         o, d, m, loss = self.optimizer, self.data, self.model, self.loss
         checks = {
             f"data.labels is {d.labels!r}, one of: {', '.join(LABEL_SETS)}": d.labels in LABEL_SETS,
@@ -210,7 +204,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return Recipe.from_dict(data, overrides)
 
 
-def _merge_overrides(data: dict, overrides: Sequence[str], problems: list[str]) -> dict:
+def _merge_overrides(data: dict[str, Any], overrides: Sequence[str], problems: list[str]) -> dict[str, Any]:
     merged = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
     for override in overrides:
         dotted, equals, text = override.partition("=")
@@ -229,52 +223,49 @@ def _merge_overrides(data: dict, overrides: Sequence[str], problems: list[str]) 
     return merged
 
 
-def _typed(cls: type, data: dict, prefix: str, problems: list[str]) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    known = {f.name for f in fields(cls)}
-    values: dict[str, Any] = {}
+# Written out rather than left to pydantic: its messages would need as many lines to translate, and it stops at the
+# first section whose own check fails.
+def _build(cls: Any, data: object, name: str, problems: list[str]) -> Any:
+    """A section (``name`` empty: the recipe) from its keys; None, with the problems added, where one is wrong."""
+    if not isinstance(data, dict):
+        problems.append(f"{name!r} is a section with keys, got {data!r}")
+        return None
+    before = len(problems) if name else 0
+    prefix, hints = name and name + ".", get_type_hints(cls)
+    values = {}
     for key, value in data.items():
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            meant = f", did you mean {prefix + close[0]!r}?" if close else f"; there are: {', '.join(sorted(known))}"
+        if key not in hints:
+            close = difflib.get_close_matches(str(key), hints, n=1)
+            meant = f", did you mean {prefix + close[0]!r}?" if close else f"; there are: {', '.join(sorted(hints))}"
             problems.append(f"unknown key {prefix + str(key)!r}{meant}")
         elif is_dataclass(hints[key]):
-            values[key] = _section(hints[key], key, value, problems)
+            values[key] = _build(hints[key], value, key, problems)
         else:
-            values[key] = _scalar(hints[key], prefix + key, value, problems)
-    return values
-
-
-def _section(cls: type, key: str, value: object, problems: list[str]) -> object:
-    if not isinstance(value, dict):
-        problems.append(f"{key!r} is a section with keys, got {value!r}")
-        return None
-    before = len(problems)
-    values = _typed(cls, value, key + ".", problems)
+            values[key] = _value(hints[key], prefix + key, value, problems)
     if len(problems) > before:
         return None
     try:
         return cls(**values)
     except (CxrError, ValueError) as error:
-        problems.append(f"{key}: {error}")
-        return None
+        problems.append(f"{name}: {error}")
+    except TypeError:
+        problems.append("a recipe needs 'name' and 'reproduces'")
+    return None
 
 
-def _scalar(hint: Any, dotted: str, value: Any, problems: list[str]) -> Any:
+def _value(hint: Any, dotted: str, value: Any, problems: list[str]) -> Any:
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             problems.append(f"{dotted} expects one of {', '.join(map(str, get_args(hint)))}, got {value!r}")
         return value
     if get_origin(hint) is tuple:
-        if not isinstance(value, (list, tuple)):
+        if not isinstance(value, list | tuple):
             problems.append(f"{dotted} expects a list of numbers, got {value!r}")
             return ()
-        return tuple(_scalar(get_args(hint)[0], dotted, item, problems) for item in value)
-    if hint is float and isinstance(value, str):  # YAML reads 3e-4 as text
+        return tuple(_value(get_args(hint)[0], dotted, item, problems) for item in value)
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):  # YAML reads 3e-4 as text
         with suppress(ValueError):
             value = float(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
         problems.append(f"{dotted} expects {hint.__name__}, got {value!r}")
     return value
