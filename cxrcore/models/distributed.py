@@ -1,4 +1,4 @@
-"""The processes that share a piece of work: one alone, or as many as ``accelerate launch`` or ``torchrun`` started."""
+"""The processes that share the work: one, or as many as ``accelerate launch`` or ``torchrun`` started."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from accelerate import Accelerator
 
 
 def join_processes() -> Accelerator:
-    """Device and fellow processes, from the launcher's environment; several without a GPU talk through gloo."""
+    """Device and number of processes, from the launcher's environment; without a GPU they communicate through gloo."""
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return Accelerator(mixed_precision="no", cpu=several and not torch.cuda.is_available())

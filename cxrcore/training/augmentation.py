@@ -1,4 +1,4 @@
-"""How a training film may look different and still be the same film: geometry, tone, texture, borders; batched."""
+"""Augmentation of whole batches of films: geometry, tone, texture, borders."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ _KNOTS = 8  # increments of a random monotone tone curve
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a batch of films; every strength is 0 or more, and 0 switches that change off.
+    """Random changes of a batch of films; every strength is 0 or more, and 0 disables that change.
 
-    Films come and go as float32 (N, 1, H, W) in [0, 1], before intensity normalisation. Every random number is drawn
-    from the generator given, so equal films, strengths and generator state give equal results.
+    Films are float32 (N, 1, H, W) in [0, 1], before intensity normalisation, and so is the result. All random numbers
+    come from the given generator, so equal films, strengths and generator state give equal results. Raises ValueError
+    for a negative or infinite strength.
     """
 
     flip: float = 0.0  # probability of a left-right mirror image
     rotation: float = 0.0  # degrees, uniform in ±rotation
     zoom: float = 0.0  # scale, log-uniform in [1 / (1 + zoom), 1 + zoom]
-    aspect: float = (
-        0.0  # width to height, log-uniform in [1 / (1 + aspect), 1 + aspect]: films are squashed to a square
-    )
+    aspect: float = 0.0  # width to height, log-uniform in [1 / (1 + aspect), 1 + aspect]
     shift: float = 0.0  # fraction of the side, uniform in ±shift, each axis
     shear: float = 0.0  # degrees, uniform in ±shear, along the rows
     tone_swap: float = 0.0  # probability of moving towards the histogram of another film of the batch, by 0 to 100 %
@@ -49,7 +48,7 @@ class Augmentation:
                 raise ValueError(f"expected {field.name} to be 0 or more, got {value}")
 
     def __call__(self, films: Tensor, generator: torch.Generator) -> Tensor:
-        """Return changed films, same shape, dtype and device, in [0, 1]; the input is left as it was."""
+        """Return changed films of the same shape, dtype and device, in [0, 1]; the input is unchanged."""
         if films.ndim != 4 or films.shape[1] != 1:
             raise ValueError(f"expected films of shape (N, 1, H, W), got {tuple(films.shape)}")
         draw = _Draw(generator, films)

@@ -1,4 +1,4 @@
-"""The classifier while it trains, and the one linear layer that it becomes when the run ends."""
+"""The training head (batch norm, dropout, linear), and the linear layer it is folded into when the run ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cxrcore.training.config import ModelConfig
 def put_training_head(network: Any, model: ModelConfig) -> None:
     """For ``head: batchnorm``, replace the linear classifier by batch norm, dropout and linear, in place.
 
-    Raises InvalidRecipe for an architecture whose classifier is no single linear layer.
+    Raises InvalidRecipe for an architecture whose classifier is not a single linear layer.
     """
     if model.head == "linear":
         return
@@ -26,9 +26,9 @@ def put_training_head(network: Any, model: ModelConfig) -> None:
 
 
 def fold_training_head(network: Any) -> None:
-    """Turn batch norm, dropout and linear back into one linear layer that gives the same logits in eval mode, in place.
+    """Fold batch norm, dropout and linear into one linear layer with the same logits in eval mode, in place.
 
-    W (s x + t) + b = (W s) x + (W t + b), with s and t the batch norm's scale and shift. A linear head stays.
+    W (s x + t) + b = (W s) x + (W t + b), with s and t the batch norm's scale and shift. A linear head is unchanged.
     """
     head = network.get_classifier()
     if not isinstance(head, nn.Sequential):

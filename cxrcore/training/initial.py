@@ -1,4 +1,4 @@
-"""What a network starts from, said aloud: random weights, timm's pretrained ones, a bundle's, or a file's."""
+"""A network's initial weights: random, timm's pretrained ones, a bundle's, or those of a file."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from cxrcore.models.opening import find_bundle
 from cxrcore.training.config import ModelConfig
 
 SCRATCH = "random (trained from scratch)"
-MIN_SHARED = 0.5  # of the trunk's values; fewer means another architecture, not a start
+MIN_SHARED = 0.5  # of the trunk's values; fewer means that the weights are of another architecture
 
 
-def start_from(network: Any, model: ModelConfig, config: BundleConfig, say: Callable[[str], None]) -> str:
-    """Put the recipe's initial weights into ``network``, in place, and return a line that says what they are.
+def start_from(network: Any, model: ModelConfig, config: BundleConfig, log: Callable[[str], None]) -> str:
+    """Load the recipe's initial weights into ``network``, in place; returns a line that names them.
 
-    Pretrained weights that cannot be had (no Hub, none published) leave random ones, said through ``say``. Raises
-    InvalidRecipe for a bundle or file that is not there or does not fit.
+    Where pretrained weights are unavailable (no Hub, none published), the weights stay random, and ``log`` gets the
+    reason. Raises InvalidRecipe for a bundle or file that is missing or does not fit.
     """
     if model.weights == "scratch":
         return SCRATCH
     if model.weights == "pretrained":
-        return _pretrained(network, model, config, say)
+        return _pretrained(network, model, config, log)
     path = Path(model.weights)
     if path.suffix == ".safetensors":
         name = path.name
@@ -60,29 +60,29 @@ def start_from(network: Any, model: ModelConfig, config: BundleConfig, say: Call
     return f"{name} ({share:.0%} of the trunk's values; the head is new)"
 
 
-def _pretrained(network: Any, model: ModelConfig, config: BundleConfig, say: Callable[[str], None]) -> str:
+def _pretrained(network: Any, model: ModelConfig, config: BundleConfig, log: Callable[[str], None]) -> str:
     cfg = timm.get_pretrained_cfg(model.architecture)
     source = cfg.hf_hub_id if cfg else None
     if cfg is None or source is None:
-        say(f"timm publishes no pretrained weights for {model.architecture}: this run starts from scratch")
+        log(f"timm publishes no pretrained weights for {model.architecture}: this run starts from scratch")
         return SCRATCH
     name = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else cfg.architecture
     if not (_cached(source) or _hub_answers()):
-        say(f"the Hugging Face Hub does not answer, so {name} cannot be had: this run starts from scratch")
+        log(f"the Hugging Face Hub does not answer, so {name} cannot be had: this run starts from scratch")
         return f"{SCRATCH}; {name} was asked for and the Hub did not answer"
     try:
         weights = timm.create_model(model.architecture, pretrained=True, in_chans=config.preprocessing.channels)
     except Exception as error:
-        say(f"{name} could not be fetched ({type(error).__name__}): this run starts from scratch")
+        log(f"{name} could not be fetched ({type(error).__name__}): this run starts from scratch")
         return f"{SCRATCH}; {name} was asked for and could not be fetched"
     _copy_trunk(network, weights.state_dict())
     return f"timm/{name} (ImageNet or what its tag says; the head is new)"
 
 
 def _copy_trunk(network: Any, tensors: dict[str, torch.Tensor]) -> float:
-    """Copy tensors of equal name and shape, all but the head's; the share of the trunk's values that came over."""
+    """Copy tensors of equal name and shape, but for the head; returns the share of the trunk's values copied."""
     head = {id(parameter) for parameter in network.get_classifier().parameters()}
-    own = network.state_dict(keep_vars=True)
+    own: dict[str, torch.Tensor] = network.state_dict(keep_vars=True)
     trunk = {name: tensor for name, tensor in own.items() if id(tensor) not in head and tensor.is_floating_point()}
     copied = 0
     with torch.no_grad():
@@ -100,13 +100,13 @@ def _cached(source: str) -> bool:
 
 
 def _hub_answers(seconds: float = 5.0) -> bool:
-    """Whether the Hub can be reached at all: its own retries would take three quarters of a minute to say no."""
+    """Whether the Hub can be reached; its client would retry for 45 seconds before it fails."""
     if constants.HF_HUB_OFFLINE:
         return False
     try:
         with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=seconds):
             return True
     except urllib.error.HTTPError:
-        return True  # it answered
+        return True  # an error is an answer
     except (OSError, ValueError):
         return False

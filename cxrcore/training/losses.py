@@ -1,4 +1,4 @@
-"""What training minimises: a sum over known labels, so that parts of a batch add up to the whole."""
+"""Losses, summed over known labels, so that the parts of a batch add up to the whole."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # logits and targets, both (n, C), to
 
 
 def make_loss(config: LossConfig, name: str, targets: np.ndarray, device: torch.device) -> Loss:
-    """The loss of every label, float32 (n, C), 0 where the label is unknown.
+    """A function from logits and targets, (n, C), to the loss of every label, float32 (n, C), 0 where unknown.
 
-    ``targets`` are those of the training films, (N, C): class weights come from them. Cross-entropy of exclusive
-    classes sits in the columns of the true classes, so its sum over a row is the film's loss. Divide sums by
+    ``targets``, (N, C): those of the training films, which class weights are computed from. Cross-entropy of exclusive
+    classes is in the columns of the true classes, so its sum over a row is the film's loss. Divide sums by
     ``labels_counted``.
     """
     weights = label_weights(config, name, targets)
@@ -35,12 +35,12 @@ def make_loss(config: LossConfig, name: str, targets: np.ndarray, device: torch.
     def binary(logits: Tensor, targets: Tensor) -> Tensor:
         targets, known = _known(targets)
         targets = targets * (1 - smoothing) + smoothing / 2
-        found = functional.logsigmoid(logits.float())
+        present = functional.logsigmoid(logits.float())
         absent = functional.logsigmoid(-logits.float())
         if name == "focal":  # (1 - p)^gamma log p, and p^gamma log(1 - p)
             p = logits.float().sigmoid()
-            found, absent = found * (1 - p) ** config.focal_gamma, absent * p**config.focal_gamma
-        return -known * (positive * targets * found + negative * (1 - targets) * absent)
+            present, absent = present * (1 - p) ** config.focal_gamma, absent * p**config.focal_gamma
+        return -known * (positive * targets * present + negative * (1 - targets) * absent)
 
     return cross_entropy if name == "cross_entropy" else binary
 
@@ -48,9 +48,9 @@ def make_loss(config: LossConfig, name: str, targets: np.ndarray, device: torch.
 def label_weights(config: LossConfig, name: str, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights of positive and of negative labels, two float32 (C,), from training targets (N, C), NaN unknown.
 
-    Exclusive classes: inverse frequency with mean 1 over films, or those given; the second is all ones and unused.
-    Findings: the share of negatives for positives and the other way round (Rajpurkar 2017, arXiv:1711.05225), twice
-    that so that the mean weight stays near one.
+    Exclusive classes: inverse frequency with mean 1 over films, or ``loss.weights``; the second array is all ones and
+    unused. Findings: positives by twice the share of negatives and negatives by twice that of positives, so that the
+    mean weight stays near 1 (Rajpurkar 2017, arXiv:1711.05225).
     """
     classes = targets.shape[1]
     ones = np.ones(classes, dtype=np.float32)
@@ -63,22 +63,22 @@ def label_weights(config: LossConfig, name: str, targets: np.ndarray) -> tuple[n
         counts = np.maximum(np.nansum(targets, axis=0), 1)
         return (known.all(axis=1).sum() / (classes * counts)).astype(np.float32), ones
     share = np.nansum(targets, axis=0) / np.maximum(known.sum(axis=0), 1)
-    share = np.where((share == 0) | (share == 1), 0.5, share)  # labels all alike: nothing to balance
+    share = np.where((share == 0) | (share == 1), 0.5, share)  # one kind of label only: nothing to balance
     return (2 * (1 - share)).astype(np.float32), (2 * share).astype(np.float32)
 
 
 def labels_counted(targets: np.ndarray, name: str) -> int:
-    """What a sum of losses over ``targets`` (n, C) is divided by: films of known class, or known labels; at least 1."""
+    """The divisor of a sum of losses over ``targets`` (n, C): films of known class, or known labels; at least 1."""
     known = ~np.isnan(targets)
     return max(int(known.all(axis=1).sum() if name == "cross_entropy" else known.sum()), 1)
 
 
 def undo_weights(network: Any, weights: tuple[np.ndarray, np.ndarray], kind: Kind) -> None:
-    """Take the weights' shift out of the head's biases, in place, so that logits speak of the training films' own mix.
+    """Subtract the shift that class weights add to the head's biases, in place.
 
     A weighted loss is least at odds multiplied by the ratio of the weights, hence ``bias -= log(positive / negative)``
-    (the logit adjustment of Menon 2021, arXiv:2007.07314). One temperature could not take that shift out, and a
-    finding too rare for Platt scaling would keep it.
+    (the logit adjustment of Menon 2021, arXiv:2007.07314). Then the logits match the prevalence in the training films.
+    Temperature scaling cannot remove a shift, and findings too rare for Platt scaling would keep theirs.
     """
     positive, negative = weights
     shift = np.log(positive / (1 if kind is Kind.MULTICLASS else negative))

@@ -203,6 +203,8 @@ def _claim(training: Path, resume: bool) -> None:
         )
     try:
         training.mkdir(parents=True, exist_ok=True)
+        for part in training.glob(".*.part"):  # of a checkpoint during which the run was killed
+            part.unlink()
     except OSError:
         raise TrainingStopped(f"cannot write into {out.name!r}; choose another --out") from None
 

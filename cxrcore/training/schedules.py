@@ -1,4 +1,4 @@
-"""The learning rate at every step: functions of the step alone, so that a resumed run continues where it was."""
+"""Learning rate schedules: functions of the step alone, so that a resumed run continues with the same rate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from cxrcore.training.config import OptimizerConfig
 
 
 def rate(options: OptimizerConfig, step: int, steps: int, reductions: int = 0) -> float:
-    """Learning rate at ``step`` (from 0, over the whole run) with ``steps`` a epoch.
+    """Learning rate at ``step`` (from 0, over the whole run) with ``steps`` in an epoch.
 
-    ``reductions``: how often ``plateau`` has cut it so far.
+    ``reductions``: how often ``plateau`` has cut it so far, see ``Progress.reductions``.
     """
     if options.schedule == "one_cycle":
         return one_cycle(step, options.epochs * steps, options.warmup, options.lr)
@@ -30,7 +30,7 @@ def one_cycle(step: int, total: int, warmup: float, peak: float) -> float:
 
 
 def cosine_restarts(epoch: float, first: int, factor: int, peak: float) -> float:
-    """Cosine from peak to 0 over ``first`` epochs, again over ``factor`` times as many, and so on."""
+    """Cosine from peak to 0 over ``first`` epochs, again over ``factor`` times as many, etc. (arXiv:1608.03983)."""
     length = float(first)
     while epoch >= length:
         epoch -= length

@@ -1,4 +1,4 @@
-"""Which parts of a network learn in an epoch: the head first, then stage after stage from the last to the first."""
+"""Gradual unfreezing: first only the head is trained, then one more stage at a time, from the last to the first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cxrcore.training.config import ModelConfig
 
 
 def stages(network: Any) -> list[list[str]]:
-    """Parameter names, first stage to last, without the classifier; timm's own coarse grouping where it has one."""
+    """Parameter names by stage, first to last, without the classifier; timm's coarse groups where it has them."""
     head = {id(p) for p in network.get_classifier().parameters()}
     names = {name: id(p) for name, p in network.named_parameters()}
     if hasattr(network, "group_matcher"):
@@ -23,7 +23,7 @@ def stages(network: Any) -> list[list[str]]:
 
 
 def open_stages(model: ModelConfig, epoch: int, count: int) -> int:
-    """How many stages, counted from the last, learn in ``epoch`` (from 0); ``count`` is all of them."""
+    """How many of ``count`` stages, from the last, are trained in ``epoch`` (from 0)."""
     if epoch < model.frozen_epochs:
         return 0
     if not model.unfreeze_every:
@@ -34,11 +34,11 @@ def open_stages(model: ModelConfig, epoch: int, count: int) -> int:
 def set_trainable(network: Any, model: ModelConfig, epoch: int) -> bool:
     """Freeze and unfreeze parameters for ``epoch``, in place; returns whether anything changed.
 
-    Batch norms whose parameters are frozen must also keep their statistics: call ``train_mode`` before each epoch.
+    Batch norms with frozen parameters must also keep their statistics: call ``train_mode`` before each epoch.
     """
     groups = stages(network)
-    shut = len(groups) - open_stages(model, epoch, len(groups))
-    frozen = {name for group in groups[:shut] for name in group}
+    closed = len(groups) - open_stages(model, epoch, len(groups))
+    frozen = {name for group in groups[:closed] for name in group}
     changed = False
     for name, parameter in network.named_parameters():
         changed |= parameter.requires_grad == (name in frozen)
@@ -47,7 +47,7 @@ def set_trainable(network: Any, model: ModelConfig, epoch: int) -> bool:
 
 
 def train_mode(network: nn.Module) -> None:
-    """Training mode everywhere but in frozen modules, so that frozen batch norms keep their statistics."""
+    """Set training mode but for frozen modules, so that frozen batch norms keep their statistics."""
     network.train()
     for module in network.modules():
         own = list(module.parameters(recurse=False))

@@ -1,4 +1,4 @@
-"""The recipes that ship with the project, by name."""
+"""The recipes that ship with the project, by name: one YAML file each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECIPES: dict[str, Path] = {path.stem: path for path in sorted(Path(__file__).pa
 
 
 def open_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A shipped recipe, or a YAML file's. Raises InvalidRecipe, with the name that was probably meant."""
+    """A shipped recipe by its name, or a YAML file. Raises InvalidRecipe, with the name that was probably meant."""
     from cxrcore.training.config import read_recipe
 
     path = RECIPES.get(name, Path(name))
