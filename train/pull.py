@@ -12,7 +12,7 @@ from cxrcore.hub.pull import pull_bundle
 
 
 def pull(repo: str, out: Path | None = None) -> Path:
-    """Fetch ``user/repo[@revision]`` as it is on the Hub now, and say how to open it. Raises CxrError."""
+    """Download ``user/repo[@revision]`` as it is on the Hub now and print how to open it. Raises CxrError."""
     folder = pull_bundle(repo, out=out, say=tqdm.write)
     name = read_ensemble(folder).name if is_ensemble(folder) else read_config(folder).name
     tqdm.write(f"{name} opens offline as {origin(folder) or folder}")

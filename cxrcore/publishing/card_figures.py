@@ -47,7 +47,7 @@ def draw_pictures(folder: Path) -> list[str]:
             continue
         for name, draw in ((ROC, roc_picture), (RELIABILITY, reliability_picture)):
             picture = path.with_name(name)
-            if not is_of_its_scores(picture):
+            if not matches_scores(picture):
                 findings = json.loads(curves.read_bytes())["findings"]
                 save_png(draw(metrics, findings), picture, {_SOURCE: _digest(path.parent)})
             drawn.append(picture.relative_to(folder).as_posix())
@@ -61,7 +61,7 @@ def save_png(figure: Figure, to: Path | BinaryIO, told: dict[str, str] | None = 
     FigureCanvasAgg(figure).print_png(to, metadata={"Software": None, **(told or {})})
 
 
-def is_of_its_scores(picture: Path) -> bool:
+def matches_scores(picture: Path) -> bool:
     """Whether a file is a picture drawn here from the scores beside it, by its own word; a film never says so."""
     try:
         with Image.open(picture, formats=["PNG"]) as opened:

@@ -1,7 +1,7 @@
-"""What may leave the machine: no film, no pickle, and no name by which someone could find a patient again.
+"""De-identification before anything leaves the machine: no film, no pickle, no id that leads back to a patient.
 
-A per-film table leaves with its ids where those are public already (NIH, Kermany, phantoms); else they are hashed with
-a key that nobody keeps, so the same film cannot be told in two pushes, nor a name be tried against its hash.
+A per-film table keeps its ids where those are public already (NIH, Kermany, phantoms). Other ids are hashed with a key
+that is not kept, so a film cannot be recognised in two pushes, and a name cannot be tested against its hash.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import numpy as np
 
 from cxrcore.errors import InvalidBundle
 from cxrcore.predictions.record import Predictions
-from cxrcore.publishing.card_figures import is_of_its_scores
+from cxrcore.publishing.card_figures import matches_scores
 
-OLDEST = 90  # years; higher ages are few enough to name a person
-KEPT = ("age_years", "sex", "view")  # metadata that leaves with hashed ids; the rest could say more than we know
+Hasher = Callable[[str, str], str]  # (kind of id, id) -> hash
+MAX_AGE = 90  # years; higher ages are rare enough to identify a person
+SHARED_METADATA = ("age_years", "sex", "view")  # the only columns that leave with hashed ids
 _PUBLIC_IMAGES = {
     "nih": re.compile(r"\d{8}_\d{3}\.png"),
     "kermany": re.compile(
@@ -34,13 +35,17 @@ _PUBLIC_IMAGES = {
 
 
 def ids_are_public(dataset: str, images: np.ndarray) -> bool:
-    """Whether a table's film names are those of a public collection; a layout alone, which anyone may use, is not."""
+    """Whether every film name, str (N,), is one of the public collection's; a public folder layout is not enough."""
     pattern = _PUBLIC_IMAGES.get(dataset)
     return pattern is not None and all(pattern.fullmatch(str(image)) for image in images)
 
 
-def hasher(key: bytes | None = None) -> Callable[[str, str], str]:
-    """A function (what it is, id) -> 20 hex digits, HMAC-SHA256 under ``key``; without one, a new one that is lost."""
+def hasher(key: bytes | None = None) -> Hasher:
+    """Return a function (kind of id, id) -> 20 hex digits of HMAC-SHA256; ``key`` is random and discarded if not given.
+
+    >>> hasher(b"key")("patient", "7") == hasher(b"key")("patient", "7")
+    True
+    """
     secret = secrets.token_bytes(32) if key is None else key
 
     def digest(what: str, name: str) -> str:
@@ -49,15 +54,15 @@ def hasher(key: bytes | None = None) -> Callable[[str, str], str]:
     return digest
 
 
-def hashed_predictions(predictions: Predictions, digest: Callable[[str, str], str] | None = None) -> Predictions:
-    """The table with hashed ``image`` and ``patient_id``, in the hashes' order, for the films' own tells a story too.
+def hashed_predictions(predictions: Predictions, digest: Hasher | None = None) -> Predictions:
+    """Return the table with hashed ``image`` and ``patient_id``, in the order of the hashes.
 
-    Films of one patient stay together. Of the metadata only age (90 and over as 90), sex and view are kept.
+    Films of one patient keep one id. Of the metadata only age (90 and over as 90), sex and view are kept.
     """
     digest = digest or hasher()
-    metadata = {name: column for name, column in predictions.metadata.items() if name in KEPT}
+    metadata = {name: column for name, column in predictions.metadata.items() if name in SHARED_METADATA}
     if "age_years" in metadata:
-        metadata["age_years"] = np.minimum(metadata["age_years"].astype(np.float64), OLDEST)
+        metadata["age_years"] = np.minimum(metadata["age_years"].astype(np.float64), MAX_AGE)
     hashed = replace(
         predictions,
         images=np.array([digest("image", image) for image in predictions.images]),
@@ -68,10 +73,10 @@ def hashed_predictions(predictions: Predictions, digest: Callable[[str, str], st
 
 
 def refuse_films(folder: Path) -> None:
-    """Raise InvalidBundle where a file under ``folder`` is not, by its content, what its name says.
+    """Raise InvalidBundle where the content of a file under ``folder`` is not what its name says.
 
-    Text must be text, tables must be tables of numbers and names, pictures must be drawn from the scores beside them:
-    no film, archive or pickle passes under any of these.
+    Text must be text, tables must hold numbers and names, figures must be drawn from the scores beside them. So no
+    film, archive or pickle passes under another name.
     """
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -127,5 +132,5 @@ _CHECKS: dict[str, Callable[[Path], bool]] = {
     ".safetensors": _is_safetensors,
     ".parquet": _is_table,
     ".json": _is_json,
-    ".png": is_of_its_scores,
+    ".png": matches_scores,
 }

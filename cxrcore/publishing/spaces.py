@@ -29,7 +29,7 @@ from cxrcore.hub.cache import cached_snapshot
 from cxrcore.hub.client import TIMEOUT_S, endpoint, translate_hub_errors, wait_at_most
 from cxrcore.hub.pull import pull_bundle
 from cxrcore.models.opening import find_bundle
-from cxrcore.publishing.push import copy_for_others
+from cxrcore.publishing.push import stage_bundle
 from cxrcore.resources import ROOT
 from cxrcore.serving.deployment import FILE, DeploymentConfig
 
@@ -208,7 +208,7 @@ def _name(bundle: Path) -> str:
 
 def _travel(bundle: Path, target: Path) -> None:
     """What a push would send, less tables whose ids had to be hashed: hashes are new each time, and so a new commit."""
-    for table in copy_for_others(bundle, target):
+    for table in stage_bundle(bundle, target):
         (target / table).unlink()
 
 

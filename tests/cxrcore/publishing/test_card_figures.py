@@ -140,9 +140,9 @@ def test_a_picture_of_other_scores_is_drawn_again_and_stands_in_the_card_once(tm
         assert list(picture.text) == ["scores"]  # no word of the program, whose version would change the bytes
     metrics = path.with_name("metrics.json")
     metrics.write_text(metrics.read_text().replace('"n_pos": 76', '"n_pos": 75'))
-    assert not pictures.is_of_its_scores(path)
+    assert not pictures.matches_scores(path)
     illustrate(bundle)
-    assert pictures.is_of_its_scores(path)
+    assert pictures.matches_scores(path)
     assert path.read_bytes() != first
 
 
