@@ -1,68 +1,72 @@
-"""The two pictures of a model card: how well does it rank (ROC), and are its probabilities honest (reliability)?
+"""Figures of a model card: ROC curves and reliability diagrams, a panel per finding, as PNG.
 
-Drawn with matplotlib from metrics.json and curves.json alone, so no film is needed, nothing of one can be in them, and
-the same scores give the same bytes. Small multiples, a panel a finding, on a paper of their own: they read the same on
-a light page and on a dark one. Every colour, width and face is given here, so that a caller's style changes none.
+They are drawn from metrics.json and curves.json alone, so they need no film and show nothing of one. They have a white
+background of their own and read the same on a light page and on a dark one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from cxrcore.evaluation.record import METRICS, FindingMetrics, Metrics, read_metrics
 from cxrcore.metrics.intervals import wilson_limits
-from cxrcore.reporting.charts import reliability_end
+from cxrcore.reporting.figures import (
+    CARD,
+    draw_reference,
+    draw_reliability,
+    draw_roc,
+    font,
+    new_figure,
+    reliability_end,
+    save_png,
+    set_axes,
+    set_titles,
+    short,
+    unit_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import FontProperties
+
+    Curves = Mapping[str, Mapping[str, Any]]  # finding -> its curves, as in curves.json
 
 ROC, RELIABILITY = "roc.png", "reliability.png"
-_SOURCE, _DRAWING = "scores", 2  # what a picture says of itself; raise the number when it is drawn another way
-_PAPER, _INK, _FAINT, _GRID = "#ffffff", "#1f2328", "#59636e", "#d8dee4"
-_LINE, _BAND, _POINT = "#0072b2", "#cfe3f1", "#d55e00"
-DENSITY = 2  # picture dots a page pixel
-_POINTS = 72  # an inch: a page pixel is one of matplotlib's points, the unit of its sizes and widths
+_SOURCE, _DRAWING = "scores", 2  # text in the PNG; raise the number when the drawing changes
+DENSITY = 2  # dots of the PNG per page pixel
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 14, 50, 42  # page pixels around a panel's square
 _SIDES = {1: 250, 2: 250, 3: 190}  # of a panel's square, page pixels, by the number of columns
 _WIDE, _COLUMNS = 140, 4
 
 
-def draw_pictures(folder: Path) -> list[str]:
-    """Draw both pictures of every held-out evaluation of a bundle into its own folder; their paths in the bundle.
+def draw_figures(folder: Path) -> list[str]:
+    """Draw both figures of every held-out evaluation into its folder; returns their paths in the bundle.
 
-    One that is there and was drawn from these very scores stays as it is.
+    A figure that was drawn from these scores is kept.
     """
-    drawn = []
-    for path in sorted(folder.glob("evaluation/*/metrics.json")):
-        metrics, curves = json.loads(path.read_bytes()), path.with_name("curves.json")
-        if metrics["split"] != "test" or not curves.is_file():
+    paths = []
+    for path in sorted(folder.glob(f"evaluation/*/{METRICS}")):
+        metrics, curves = read_metrics(path), path.with_name("curves.json")
+        if metrics.split != "test" or not curves.is_file():
             continue
-        for name, draw in ((ROC, roc_picture), (RELIABILITY, reliability_picture)):
+        for name, draw in ((ROC, roc_figure), (RELIABILITY, reliability_figure)):
             picture = path.with_name(name)
             if not matches_scores(picture):
                 findings = json.loads(curves.read_bytes())["findings"]
                 save_png(draw(metrics, findings), picture, {_SOURCE: _digest(path.parent)})
-            drawn.append(picture.relative_to(folder).as_posix())
-    return drawn
-
-
-def save_png(figure: Figure, to: Path | BinaryIO, told: dict[str, str] | None = None) -> None:
-    """Write a figure, with ``told`` as its text and no word of the program that drew it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure).print_png(to, metadata={"Software": None, **(told or {})})
+            paths.append(picture.relative_to(folder).as_posix())
+    return paths
 
 
 def matches_scores(picture: Path) -> bool:
-    """Whether a file is a picture drawn here from the scores beside it, by its own word; a film never says so."""
+    """Whether a file is a figure drawn here from the scores beside it; the PNG's text says so, and no film has it."""
     try:
         with Image.open(picture, formats=["PNG"]) as opened:
             return bool(opened.info.get(_SOURCE) == _digest(picture.parent))
@@ -71,64 +75,53 @@ def matches_scores(picture: Path) -> bool:
 
 
 def _digest(evaluation: Path) -> str:
-    parts = [(evaluation / name).read_bytes() for name in ("metrics.json", "curves.json")]
+    parts = [(evaluation / name).read_bytes() for name in (METRICS, "curves.json")]
     return hashlib.sha256(b"%d %d " % (_DRAWING, len(parts[0])) + b"".join(parts)).hexdigest()
 
 
-def roc_picture(metrics: dict, curves: dict[str, dict]) -> Figure:
+def roc_figure(metrics: Metrics, curves: Curves) -> Figure:
     """Each finding's ROC curve, the 95 % interval of its sensitivity, and its operating point.
 
-    The interval is Wilson's, on as many cases as there are patients to a film: films of one patient are taken to be
-    alike, so where patients repeat it is rather too wide than too narrow.
+    The interval is Wilson's, with as many cases as there are patients per film: films of one patient count as alike.
+    Where patients have several films it is too wide rather than too narrow.
     """
-    share = metrics["n_patients"] / max(metrics["n"], 1)
-    figure, panels = _sheet(list(metrics["findings"]), "1 − specificity", "sensitivity")
+    share = metrics.n_patients / max(metrics.n, 1)
+    figure, panels = _sheet(list(metrics.findings), "1 − specificity", "sensitivity")
     for finding, panel in panels.items():
-        scores, roc = metrics["findings"][finding], curves.get(finding, {}).get("roc")
-        _heading(panel, finding, _area(scores), f"{scores['n_pos']} with, {scores['n_neg']} without")
+        scores, curve = metrics.findings[finding], curves.get(finding, {}).get("roc")
+        _heading(panel, finding, _area(scores), f"{scores.n_pos} with, {scores.n_neg} without")
         _frame(panel, 1.0)
-        if roc is None:
+        if curve is None:
             continue
-        xs, ys = roc["false_positive_rate"], roc["sensitivity"]
-        limits = [wilson_limits(y, max(round(scores["n_pos"] * share), 1)) for y in ys]
-        panel.fill_between(xs, *np.transpose(limits), color=_BAND, linewidth=0, zorder=1)
-        line = panel.plot(xs, ys, color=_LINE, linewidth=2, linestyle="-", clip_on=False, zorder=3)[0]
-        line.set(solid_joinstyle="round", solid_capstyle="butt")
-        if scores.get("sensitivity") is not None and scores.get("specificity") is not None:
-            _dots(panel, [1 - scores["specificity"]], [scores["sensitivity"]], [4.5], _POINT)
+        limits = [wilson_limits(y, max(round(scores.n_pos * share), 1)) for y in curve["sensitivity"]]
+        panel.fill_between(curve["false_positive_rate"], *np.transpose(limits), color=CARD.band, linewidth=0, zorder=1)
+        rates = scores.sensitivity, scores.specificity
+        draw_roc(panel, CARD, curve, None if rates[0] is None or rates[1] is None else (rates[0], rates[1]))
     return figure
 
 
-def reliability_picture(metrics: dict, curves: dict[str, dict]) -> Figure:
-    """Each finding's predicted probabilities against how often it was there, with 95 % intervals."""
-    figure, panels = _sheet(list(metrics["findings"]), "predicted", "observed")
+def reliability_figure(metrics: Metrics, curves: Curves) -> Figure:
+    """Each finding's observed frequency by predicted probability, with 95 % intervals."""
+    figure, panels = _sheet(list(metrics.findings), "predicted", "observed")
     for finding, panel in panels.items():
-        scores = metrics["findings"][finding]
+        scores = metrics.findings[finding]
         bins = (curves.get(finding, {}).get("reliability") or {}).get("bins", [])
         end = reliability_end(bins)
-        ece, chance = scores.get("ece"), scores.get("ece_expected")
-        said = "" if ece is None or chance is None else f"error {_short(ece)}; chance alone {_short(chance)}"
-        _heading(panel, finding, said, f"{scores['n_pos'] + scores['n_neg']} films")
+        error, chance = scores.ece, scores.ece_expected
+        text = "" if error is None or chance is None else f"error {short(error)}; chance alone {short(chance)}"
+        _heading(panel, finding, text, f"{scores.n_pos + scores.n_neg} films")
         _frame(panel, end)
-        shown = [one for one in bins if one["probability"] <= end]
-        most = max([one["n"] for one in shown], default=1)
-        xs, ys = [one["probability"] for one in shown], [one["frequency"] for one in shown]
-        lows, highs = [one["low"] for one in shown], [min(one["high"], end) for one in shown]
-        panel.vlines(xs, lows, highs, colors=_LINE, linewidth=1.2, linestyles="-", clip_on=False, zorder=3)
-        _dots(panel, xs, ys, [2 + 3 * (one["n"] / most) ** 0.5 for one in shown], _LINE)
+        draw_reliability(panel, CARD, bins, end)
     return figure
 
 
 def _sheet(findings: Sequence[str], x_title: str, y_title: str) -> tuple[Figure, dict[str, Axes]]:
     """Square panels in rows of up to four; the axes' titles stand at the sheet's edges only."""
-    from matplotlib.figure import Figure
-
     columns = min(len(findings), _COLUMNS)
     rows = -(-len(findings) // columns)
     side = _SIDES.get(columns, _WIDE)
     wide, high = (_LEFT + side + _RIGHT) * columns, (_TOP + side + _BOTTOM) * rows
-    figure = Figure((wide / _POINTS, high / _POINTS), dpi=_POINTS * DENSITY, facecolor=_PAPER)
-    figure.set_layout_engine("none")
+    figure = new_figure(wide, high, DENSITY, CARD.paper)
     grid = figure.add_gridspec(
         rows,
         columns,
@@ -141,17 +134,14 @@ def _sheet(findings: Sequence[str], x_title: str, y_title: str) -> tuple[Figure,
     )
     panels = {}
     for k, finding in enumerate(findings):
-        panels[finding] = panel = figure.add_subplot(grid[divmod(k, columns)], facecolor=_PAPER)
-        if k + columns >= len(findings):
-            panel.set_xlabel(x_title, color=_INK, font=_font(11), labelpad=4)
-        if k % columns == 0:
-            panel.set_ylabel(y_title, color=_INK, font=_font(11), labelpad=4)
+        panels[finding] = panel = figure.add_subplot(grid[divmod(k, columns)], facecolor=CARD.paper)
+        set_titles(panel, CARD, x_title if k + columns >= len(findings) else "", y_title if k % columns == 0 else "")
     figure.align_ylabels()
     return figure, panels
 
 
-def _heading(panel: Axes, finding: str, said: str, counted: str) -> None:
-    lines = ((34, finding.replace("_", " "), _INK, 13), (21, said, _INK, 10), (8, counted, _FAINT, 9.5))
+def _heading(panel: Axes, finding: str, result: str, count: str) -> None:
+    lines = ((34, finding.replace("_", " "), CARD.ink, 13), (21, result, CARD.ink, 10), (8, count, CARD.faint, 9.5))
     for up, text, colour, size in lines:
         panel.annotate(
             text,
@@ -160,52 +150,24 @@ def _heading(panel: Axes, finding: str, said: str, counted: str) -> None:
             "axes fraction",
             "offset points",
             color=colour,
-            font=_font(size),
+            font=font(size),
             horizontalalignment="center",
             parse_math=False,
         )
 
 
 def _frame(panel: Axes, end: float) -> None:
-    """Both axes from 0 to ``end``, their grid, and the diagonal: chance, or honesty."""
-    ticks = [end * k / 2 for k in range(3)]
-    texts = [_tick(value) for value in ticks]
+    """Both axes from 0 to ``end``, their grid, and the diagonal: guessing, or perfect calibration."""
     panel.set(xlim=(0, end), ylim=(0, end))
-    panel.set_xticks(ticks, texts, color=_FAINT, font=_font(10))
-    panel.set_yticks(ticks, texts, color=_FAINT, font=_font(10), verticalalignment="center_baseline")
-    panel.tick_params(length=0, pad=5)
-    panel.grid(True, color=_GRID, linewidth=1, linestyle="-", alpha=1)
-    panel.set_axisbelow(True)
-    panel.spines[:].set(color=_GRID, linewidth=1, zorder=0.5, visible=True)
-    panel.plot([0, end], [0, end], color=_FAINT, linewidth=1, linestyle=(0, (5, 4)), dash_capstyle="butt", zorder=2)
+    set_axes(panel, CARD, unit_ticks(end), unit_ticks(end))
+    draw_reference(panel, CARD, [0, end], [0, end])
 
 
-def _dots(panel: Axes, xs: Sequence[float], ys: Sequence[float], radii: Sequence[float], colour: str) -> None:
-    areas = [(2 * radius) ** 2 for radius in radii]
-    panel.scatter(xs, ys, s=areas, c=colour, marker="o", edgecolors=_PAPER, linewidths=0.75, clip_on=False, zorder=4)
-
-
-def _font(size: float) -> FontProperties:
-    """The face that comes with matplotlib, whatever others are installed."""
-    from matplotlib import get_data_path
-    from matplotlib.font_manager import FontProperties
-
-    return FontProperties(fname=Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size=size)
-
-
-def _area(scores: dict) -> str:
-    area = scores["auroc"]
-    if area["value"] is None:
+def _area(scores: FindingMetrics) -> str:
+    area = scores.auroc
+    if area.value is None:
         return "AUROC undefined"
-    interval = "" if area["low"] is None else f" ({_short(area['low'], 3)} to {_short(area['high'], 3)})"
-    return f"AUROC {_short(area['value'], 3)}{interval}"
-
-
-def _tick(value: float) -> str:
-    return f"{value:g}".removeprefix("0") or "0"
-
-
-def _short(value: float, digits: int = 2) -> str:
-    """A share without its leading zero."""
-    text = f"{value:.{digits}f}"
-    return "0" if value == 0 else "1" if value == 1 else text.removeprefix("0")
+    interval = (
+        f" ({short(area.low, 3)} to {short(area.high, 3)})" if area.low is not None and area.high is not None else ""
+    )
+    return f"AUROC {short(area.value, 3)}{interval}"

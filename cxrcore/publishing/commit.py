@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrcore.bundle.reference import reference_to
 from cxrcore.errors import HubError, InvalidBundle
 from cxrcore.hub.client import TOKENS, endpoint, matches_listing, translate_hub_errors, wait_at_most
-from cxrcore.bundle.reference import reference_to
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -1,89 +1,81 @@
-"""A planned Space is made on the Hub: created, filled in one commit, given what it needs, and linked with the other.
+"""Deploy a planned Space to the Hub: create it, fill it in one commit, give it what it needs, link the other screen.
 
     deploy_space(plan_space("user/film", "user/repo@v1"))
 
-Running it again updates it; where nothing changed, nothing is sent.
+Running it again updates the Space; where nothing changed, nothing is sent.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cxrcore.bundle.reference import Reference
-from cxrcore.errors import HubError, InvalidBundle
-from cxrcore.hub.client import TOKENS, endpoint, list_files, matches_listing, quiet_client, translate_hub_errors
-from cxrcore.publishing.push import check_push
-from cxrcore.publishing.spaces import CPU, SDK, SUFFIX, Kind, SpacePlan, address, linked, usual_other, write_space
+from cxrcore.errors import HubError
+from cxrcore.hub.client import TOKENS, Say, endpoint, list_files, quiet_client, translate_hub_errors
+from cxrcore.publishing.commit import Published, check_push, commit_changes, find_changes, refuse_public
+from cxrcore.publishing.spaces import CPU, SDK, SUFFIX, Screen, SpacePlan, default_other, linked, space_url, write_space
 from cxrcore.serving.deployment import FILE, DeploymentConfig
 
-Say = Callable[[str], object]
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, SpaceHardware, SpaceInfo
+
 SPACE_TOKEN = "CXR_SPACE_TOKEN"
-_FRESH = {".gitattributes", "README.md"}  # what the Hub puts into a new Space
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """Where a screen is on the Hub now."""
-
-    url: str
-    revision: str  # the Space's commit
-    unchanged: bool  # it was there already, to the byte; no commit was made
+_INITIAL_FILES = {".gitattributes", "README.md"}  # what the Hub puts into a new Space
 
 
 def deploy_space(
     plan: SpacePlan, private: bool = False, secret_token: bool = False, say: Say = print, token: str | None = None
-) -> Deployment:
-    """Make the Space on the Hub what the plan says, in one commit where it is not that already.
+) -> Published:
+    """Make the Space on the Hub equal to the plan, in one commit; without one where it is equal already.
 
-    ``private``: a new Space is for its owner alone. ``secret_token``: the Space gets a token as its secret HF_TOKEN;
-    it does so anyway where the model is not public. That is CXR_SPACE_TOKEN, which may be one that only reads, else
-    the one in use; neither is ever shown. Raises HubError or InvalidBundle, in one sentence with the next step.
+    ``private``: a new Space is for its owner alone. ``secret_token``: give the Space a token as its secret HF_TOKEN;
+    a Space whose model is not public gets one anyway. It is CXR_SPACE_TOKEN, which may be read-only, else the one in
+    use; neither is ever shown. Raises HubError or InvalidBundle, in one sentence with the next step.
     """
     from huggingface_hub import HfApi
 
     check_push(plan.space, token)
     api = HfApi(endpoint=endpoint(), token=token)
-    with _plainly(plan.space), quiet_client(), tempfile.TemporaryDirectory(prefix="cxr-deploy-") as scratch:
+    with _translate_errors(plan.space), quiet_client(), tempfile.TemporaryDirectory(prefix="cxr-deploy-") as scratch:
         api.create_repo(
             plan.space,
             repo_type="space",
             space_sdk=SDK[plan.kind],
-            space_hardware=_paid(plan),  # at once: an account with credits and no plan may make no free Space
+            space_hardware=_paid_hardware(plan),  # at once: an account with credits and no plan may make no free Space
             private=private or None,
             exist_ok=True,
         )
-        there = api.space_info(plan.space, files_metadata=True)
-        _refuse_other_kind(plan, there, private)
-        other = _other(api, plan)
+        info = api.space_info(plan.space, files_metadata=True)
+        _refuse_taken(plan, info)
+        refuse_public(plan.space, info, private)
+        other = _find_other(api, plan)
         if other is not None:
             plan = replace(plan, other=other.space)
-        write_space(plan, ready := Path(scratch) / "space")
+        write_space(plan, staging := Path(scratch) / "space")
         if secret_token or plan.closed:
             _give_token(api, plan, secret_token, say)
-        revision = _commit(api, plan, ready, there, say)
-        if (paid := _paid(plan)) and api.get_space_runtime(plan.space).requested_hardware != paid:
-            api.request_space_hardware(plan.space, paid)
-            say(f"asked for {plan.hardware} for {plan.space}, which the Hub bills while it runs")
+        revision = _send(api, plan, staging, info, say)
+        _request_hardware(api, plan, say)
         if other is not None:
             _link_back(api, plan, other, say)
-    say(f"the {plan.kind} is at {address(plan.space)}" + ("" if revision else ", as it was: nothing has changed"))
-    return Deployment(address(plan.space), revision or str(there.sha), unchanged=revision is None)
+    url = space_url(plan.space)
+    say(f"the {plan.kind} is at {url}" + ("" if revision else ", as it was: nothing has changed"))
+    return Published(url, revision or str(info.sha), unchanged=revision is None)
 
 
 @contextmanager
-def _plainly(space: str) -> Iterator[None]:
-    """As ``hub_access.translate_hub_errors``, of what the Hub says about Spaces alone."""
+def _translate_errors(space: str) -> Iterator[None]:
+    """As ``translate_hub_errors``, with other sentences where a Space differs from a model."""
     from huggingface_hub.errors import HfHubHTTPError
 
     owner = space.split("/")[0]
-    told = {
+    sentences = {
         402: f"the Hub asks {owner} to pay for {space} (402): its free hardware is for accounts with a plan, other "
         "hardware (--hardware cpu-upgrade) for those with credits; see https://huggingface.co/pricing, or host the "
         "page yourself, as docs/deploy.md shows",
@@ -94,65 +86,64 @@ def _plainly(space: str) -> Iterator[None]:
         try:
             yield
         except HfHubHTTPError as error:
-            if (sentence := told.get(error.response.status_code)) is None:
+            if (sentence := sentences.get(error.response.status_code)) is None:
                 raise
             raise HubError(sentence) from error
-        except ValueError as error:
-            if "Invalid metadata in README.md" not in str(error):
-                raise
-            raise InvalidBundle(f"the Hub does not accept the Space's README: {' '.join(str(error).split())}") from None
 
 
-def _refuse_other_kind(plan: SpacePlan, there: Any, private: bool) -> None:
-    """Raise HubError where the name is taken by something that this deployment would bury."""
-    files = {file.rfilename for file in there.siblings or ()}
-    if FILE not in files and files - _FRESH:
+def _refuse_taken(plan: SpacePlan, info: SpaceInfo) -> None:
+    """Raise HubError where the name belongs to another program or to the other screen."""
+    files = {file.rfilename for file in info.siblings or ()}
+    if FILE not in files and files - _INITIAL_FILES:
         raise HubError(f"{plan.space} is another program's Space; name a new one")
-    if there.sdk not in (None, SDK[plan.kind]):
+    if info.sdk not in (None, SDK[plan.kind]):
         example = f", such as {plan.space}{SUFFIX}" if plan.kind == "dashboard" else ""
         raise HubError(
-            f"{plan.space} is a {there.sdk} Space, and the {plan.kind} needs a {SDK[plan.kind]} one; name another"
+            f"{plan.space} is a {info.sdk} Space, and the {plan.kind} needs a {SDK[plan.kind]} one; name another"
             + example
-        )
-    if private and not there.private:
-        raise HubError(
-            f"{plan.space} is public already, and --private is for new ones; change it on its page, or name another"
         )
 
 
 @dataclass(frozen=True)
-class _Other:
-    """The other screen's Space, as it is."""
+class _OtherSpace:
+    """The other screen's Space as it is on the Hub."""
 
     space: str
-    told: DeploymentConfig
+    config: DeploymentConfig
     sha: str
 
 
-def _other(api: Any, plan: SpacePlan) -> _Other | None:
-    """The Space of the other screen, where it is on the Hub and one of ours."""
+def _find_other(api: HfApi, plan: SpacePlan) -> _OtherSpace | None:
+    """The other screen's Space; None where the Hub has none of ours under that name."""
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
-    name = plan.other or usual_other(plan.space, plan.kind)
+    name = plan.other or default_other(plan.space, plan.kind)
     if name is None:
         return None
     try:
-        sha = api.space_info(name).sha
+        sha = str(api.space_info(name).sha)
         with tempfile.TemporaryDirectory(prefix="cxr-deploy-") as scratch:
             path = api.hf_hub_download(name, FILE, repo_type="space", revision=sha, local_dir=scratch)
-            return _Other(name, DeploymentConfig.from_json(Path(path).read_text("utf-8")), sha)
+            return _OtherSpace(name, DeploymentConfig.from_json(Path(path).read_text("utf-8")), sha)
     except (RepositoryNotFoundError, EntryNotFoundError, ValueError):
         return None
 
 
-def _paid(plan: SpacePlan) -> Any:
-    """The hardware to ask for, as the client calls it; None for the free one, which every Space starts with."""
+def _paid_hardware(plan: SpacePlan) -> SpaceHardware | None:
+    """The hardware to ask for; None for the free one, with which every Space starts."""
     from huggingface_hub import SpaceHardware
 
     return SpaceHardware(plan.hardware) if plan.hardware != CPU else None
 
 
-def _give_token(api: Any, plan: SpacePlan, again: bool, say: Say) -> None:
+def _request_hardware(api: HfApi, plan: SpacePlan, say: Say) -> None:
+    hardware = _paid_hardware(plan)
+    if hardware and api.get_space_runtime(plan.space).requested_hardware != hardware:
+        api.request_space_hardware(plan.space, hardware)
+        say(f"asked for {plan.hardware} for {plan.space}, which the Hub bills while it runs")
+
+
+def _give_token(api: HfApi, plan: SpacePlan, again: bool, say: Say) -> None:
     from huggingface_hub import get_token
 
     if not again and "HF_TOKEN" in api.get_space_secrets(plan.space):
@@ -163,39 +154,27 @@ def _give_token(api: Any, plan: SpacePlan, again: bool, say: Say) -> None:
     say(f"gave {plan.space} a token, {whose}, as its secret HF_TOKEN, to read {plan.model}")
 
 
-def _commit(api: Any, plan: SpacePlan, ready: Path, there: Any, say: Say) -> str | None:
-    """The commit that made the Space equal to the folder; None where it was."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-    remote = list_files(api, there, "space")
-    local = {path.relative_to(ready).as_posix(): path for path in sorted(ready.rglob("*")) if path.is_file()}
-    changed = [name for name, path in local.items() if name not in remote or not matches_listing(path, remote[name])]
-    stale = [name for name in remote if name not in local and name != ".gitattributes"]
-    if not changed and not stale:
+def _send(api: HfApi, plan: SpacePlan, staging: Path, info: SpaceInfo, say: Say) -> str | None:
+    """Make the Space equal to the folder; returns the commit, or None where it was equal."""
+    remote = list_files(api, info, "space")
+    changes = find_changes(staging, remote, owned=lambda path: path != ".gitattributes")
+    if not changes:
         return None
-    size = sum(local[name].stat().st_size for name in changed)
-    say(f"sending {len(changed)} files ({size / 1e6:.1f} MB) to {plan.space}")
-    for name in stale:
-        say(f"removing {name}, which is no part of it")
-    operations: list[Any] = [CommitOperationAdd(name, local[name]) for name in changed]
-    operations += [CommitOperationDelete(name) for name in stale]
-    message = f"Show {plan.model}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the client's, about tables in a Space
-        made = api.create_commit(
-            plan.space, operations, commit_message=message, repo_type="space", parent_commit=there.sha
-        )
-    return str(made.oid)
+    size = sum((staging / path).stat().st_size for path in changes.send)
+    say(f"sending {len(changes.send)} files ({size / 1e6:.1f} MB) to {plan.space}")
+    for path in changes.delete:
+        say(f"removing {path}, which is no part of it")
+    return commit_changes(api, plan.space, staging, changes, f"Show {plan.model}", str(info.sha), repo_type="space")
 
 
-def _link_back(api: Any, plan: SpacePlan, other: _Other, say: Say) -> None:
-    """Tell the other screen where this one is, in one commit, unless it knows."""
-    theirs: Kind = "dashboard" if plan.kind == "app" else "app"
-    told = linked(other.told, theirs, plan.space)
-    if told == other.told:
+def _link_back(api: HfApi, plan: SpacePlan, other: _OtherSpace, say: Say) -> None:
+    """Write this Space's address into the other screen's, in one commit, unless it is there."""
+    screen: Screen = "dashboard" if plan.kind == "app" else "app"
+    config = linked(other.config, screen, plan.space)
+    if config == other.config:
         return
     api.upload_file(
-        path_or_fileobj=told.to_json().encode(),
+        path_or_fileobj=config.to_json().encode(),
         path_in_repo=FILE,
         repo_id=other.space,
         repo_type="space",

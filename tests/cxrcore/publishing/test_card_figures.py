@@ -18,9 +18,11 @@ from PIL import Image, ImageColor
 from PIL.PngImagePlugin import PngImageFile
 
 from cxrcore.bundle.folder import EMBEDDED
+from cxrcore.evaluation.record import Metrics
 from cxrcore.metrics.intervals import wilson_limits
-from cxrcore.publishing import card_figures as pictures
+from cxrcore.publishing import card_figures
 from cxrcore.publishing.model_card import illustrate
+from cxrcore.reporting.figures import save_png
 
 PHANTOM = EMBEDDED / "phantom-resnet10t"
 SIDE, LEFT, TOP = 250 * 2, 40 * 2, 50 * 2  # of a lone panel, in the picture's dots
@@ -44,9 +46,17 @@ ROC = {"Mass": {"roc": {"false_positive_rate": [0.0, 0.2, 0.4, 1.0], "sensitivit
 BINS = [{"probability": 0.2, "frequency": 0.6, "low": 0.45, "high": 0.75, "n": 40}]
 
 
+def roc(scores: dict, curves: dict) -> Figure:
+    return card_figures.roc_figure(Metrics.from_dict(scores), curves)
+
+
+def reliability(scores: dict, curves: dict) -> Figure:
+    return card_figures.reliability_figure(Metrics.from_dict(scores), curves)
+
+
 def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    pictures.save_png(figure, buffer)
+    save_png(figure, buffer)
     return buffer.getvalue()
 
 
@@ -59,8 +69,8 @@ def colour_at(picture: Image.Image, x: float, y: float) -> Any:
     return picture.convert("RGB").getpixel((round(LEFT + x * SIDE), round(TOP + (1 - y) * SIDE)))
 
 
-def test_the_roc_picture_has_the_curve_its_band_and_its_operating_point() -> None:
-    picture = seen(pictures.roc_picture(SCORES, ROC))
+def test_the_roc_figure_has_the_curve_its_band_and_its_operating_point() -> None:
+    picture = seen(roc(SCORES, ROC))
     line, band, point = (ImageColor.getrgb(name) for name in ("#0072b2", "#cfe3f1", "#d55e00"))
     assert colour_at(picture, 0.4, 0.8) == point
     for x, y in ((0.2, 0.4), (0.1, 0.2), (0.7, 0.9)):
@@ -71,8 +81,8 @@ def test_the_roc_picture_has_the_curve_its_band_and_its_operating_point() -> Non
         assert colour_at(picture, 0.2, outside) != band
 
 
-def test_the_reliability_picture_has_a_dot_and_its_interval() -> None:
-    picture = seen(pictures.reliability_picture(SCORES, {"Mass": {"reliability": {"bins": BINS}}}))
+def test_the_reliability_figure_has_a_dot_and_its_interval() -> None:
+    picture = seen(reliability(SCORES, {"Mass": {"reliability": {"bins": BINS}}}))
     line = ImageColor.getrgb("#0072b2")
     for y in (0.6, 0.46, 0.74):
         assert colour_at(picture, 0.2, y) == line
@@ -83,7 +93,7 @@ def test_the_reliability_picture_has_a_dot_and_its_interval() -> None:
 def test_a_finding_that_cannot_be_ranked_has_a_panel_all_the_same() -> None:
     scores = json.loads(json.dumps(SCORES))
     scores["findings"]["Mass"] |= {"auroc": {"value": None, "low": None, "high": None}, "sensitivity": None}
-    bare, full = pictures.roc_picture(scores, {"Mass": {"roc": None}}), pictures.roc_picture(SCORES, ROC)
+    bare, full = roc(scores, {"Mass": {"roc": None}}), roc(SCORES, ROC)
     assert seen(bare).size == seen(full).size
     assert "AUROC undefined" in words(bare)
 
@@ -93,21 +103,21 @@ def words(figure: Figure) -> list[str]:
 
 
 def test_a_panel_says_in_words_what_it_shows() -> None:
-    assert words(pictures.roc_picture(SCORES, ROC)) == ["Mass", "AUROC .740 (.600 to .850)", "100 with, 100 without"]
-    assert words(pictures.reliability_picture(SCORES, {})) == ["Mass", "error .10; chance alone .05", "200 films"]
+    assert words(roc(SCORES, ROC)) == ["Mass", "AUROC .740 (.600 to .850)", "100 with, 100 without"]
+    assert words(reliability(SCORES, {})) == ["Mass", "error .10; chance alone .05", "200 films"]
 
 
 def test_neither_a_callers_style_nor_other_threads_change_a_picture() -> None:
-    first = png(pictures.roc_picture(SCORES, ROC))
+    first = png(roc(SCORES, ROC))
     for name in ("dark_background", "seaborn-v0_8", "fivethirtyeight"):
         with style.context(name):
-            assert png(pictures.roc_picture(SCORES, ROC)) == first
+            assert png(roc(SCORES, ROC)) == first
     with ThreadPoolExecutor(4) as pool:
-        others = pool.map(lambda _: png(pictures.roc_picture(SCORES, ROC)), range(12))
+        others = pool.map(lambda _: png(roc(SCORES, ROC)), range(12))
     assert set(others) == {first}
     other = json.loads(json.dumps(SCORES))
     other["findings"]["Mass"]["sensitivity"] = 0.7
-    assert png(pictures.roc_picture(other, ROC)) != first
+    assert png(roc(other, ROC)) != first
 
 
 def test_every_shipped_models_pictures_are_light_sharp_and_the_same_each_time(tmp_path: Path) -> None:
@@ -115,7 +125,7 @@ def test_every_shipped_models_pictures_are_light_sharp_and_the_same_each_time(tm
         drawn = {}
         for turn in "ab":
             shutil.copytree(EMBEDDED / model, tmp_path / turn / model, ignore=shutil.ignore_patterns("*.safetensors"))
-            paths = pictures.draw_pictures(tmp_path / turn / model)
+            paths = card_figures.draw_figures(tmp_path / turn / model)
             drawn[turn] = [(tmp_path / turn / model / path).read_bytes() for path in paths]
             assert [Path(path).name for path in paths] == ["roc.png", "reliability.png"]
         assert drawn["a"] == drawn["b"]
@@ -140,9 +150,9 @@ def test_a_picture_of_other_scores_is_drawn_again_and_stands_in_the_card_once(tm
         assert list(picture.text) == ["scores"]  # no word of the program, whose version would change the bytes
     metrics = path.with_name("metrics.json")
     metrics.write_text(metrics.read_text().replace('"n_pos": 76', '"n_pos": 75'))
-    assert not pictures.matches_scores(path)
+    assert not card_figures.matches_scores(path)
     illustrate(bundle)
-    assert pictures.matches_scores(path)
+    assert card_figures.matches_scores(path)
     assert path.read_bytes() != first
 
 
