@@ -22,7 +22,7 @@ import pytest
 import cxrcore
 from cxrcore.publishing.push import push_bundle
 from cxrcore.publishing.space_upload import deploy_space
-from cxrcore.publishing.spaces import address, pinned_version, plan_space, write_space
+from cxrcore.publishing.spaces import pinned_version, plan_space, space_url, write_space
 from tests.hub import Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet
 
@@ -66,7 +66,7 @@ def deployed_folder(hub: Hub, out: Path, kind, other: str) -> Path:
 
 @contextmanager
 def running(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The page's address, once it answers."""
+    """The page's space_url, once it answers."""
     port = environment["CXR_PORT"]
     with (folder.parent / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -109,7 +109,7 @@ def test_the_apps_space_answers_in_an_environment_of_its_own(hub: Hub, tmp_path:
         page = urllib.request.urlopen(url).read().decode()
         answer = Client(url, verbose=False).predict(handle_file(str(example)), api_name="/analyse")
     assert "Chest X-ray classifier" in page
-    assert address("tester/else") in page
+    assert space_url("tester/else") in page
     assert answer["model"].endswith(f"({REPO}@{sha[:12]})")
     here = cxrcore.load(PHANTOM, dtype=torch.float32).predict(cxrcore.read_radiograph(example))
     assert answer["probabilities"] == pytest.approx(here.probabilities, abs=1e-6)
@@ -142,6 +142,6 @@ def test_the_dashboards_space_shows_its_first_page(hub: Hub, tmp_path: Path, pyt
         page.close()
     assert f"{REPO}@{sha[:12]}" in text
     assert f"{scores['macro']['auroc']['value']:.3f}".lstrip("0") in text
-    assert address("tester/else") in links
+    assert space_url("tester/else") in links
     assert not problems
     assert hosts == {"127.0.0.1"}  # nothing is asked of the world

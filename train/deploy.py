@@ -7,13 +7,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxrcore.publishing.space_upload import deploy_space
-from cxrcore.publishing.spaces import Kind, plan_space, write_space
+from cxrcore.publishing.spaces import Screen, plan_space, write_space
 
 
 def deploy(
     space: str,
     model: str,
-    kind: Kind = "app",
+    kind: Screen = "app",
     dry_run: Path | None = None,
     other: str | None = None,
     private: bool = False,

@@ -34,8 +34,10 @@ class Changes:
     send: Sequence[str]
     delete: Sequence[str]
 
-    def __bool__(self) -> bool:
-        return bool(self.send or self.delete)
+    @property
+    def empty(self) -> bool:
+        """Whether the repository is equal already."""
+        return not (self.send or self.delete)
 
 
 def find_changes(folder: Path, remote: dict[str, HubFile], owned: Callable[[str], bool]) -> Changes:
@@ -46,12 +48,18 @@ def find_changes(folder: Path, remote: dict[str, HubFile], owned: Callable[[str]
 
 
 def commit_changes(
-    api: HfApi, repo: str, folder: Path, changes: Changes, message: str, parent: str, **where: str
+    api: HfApi,
+    repo: str,
+    folder: Path,
+    changes: Changes,
+    message: str,
+    parent: str,
+    branch: str | None = None,
+    repo_type: str = "model",
 ) -> str:
     """Send and delete files in one commit on top of ``parent``; returns its sha.
 
-    ``where``: ``repo_type`` and ``revision`` as the client takes them. Raises InvalidBundle where the Hub does not
-    accept the front matter of README.md, and the client's errors.
+    Raises InvalidBundle where the Hub does not accept the front matter of README.md, and the client's errors.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -60,12 +68,14 @@ def commit_changes(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the client's, about tables in a repository of this kind
-            made = api.create_commit(repo, operations, commit_message=message, parent_commit=parent, **where)
+            made = api.create_commit(
+                repo, operations, commit_message=message, parent_commit=parent, revision=branch, repo_type=repo_type
+            )
     except ValueError as error:
         problem = " ".join(str(error).split())
         if "Invalid metadata in README.md" not in problem:
             raise
-        if where.get("repo_type") == "space":
+        if repo_type == "space":
             raise InvalidBundle(f"the Hub does not accept the Space's README: {problem}") from None
         problem = problem.removeprefix("Invalid metadata in README.md. - ")
         raise InvalidBundle(f"the Hub does not accept the model card ({problem}); correct it, and push again") from None

@@ -101,9 +101,8 @@ def with_front_matter(text: str, front: str) -> str:
     return f"---\n{front}\n---\n\n{body.lstrip()}"
 
 
-def _render(name: str, **values: Any) -> str:
-    template = load_template("cxrcore.publishing", name, fill=_fill, item=_item)
-    return template.render(**values)
+def _render(template: str, /, **values: Any) -> str:
+    return load_template("cxrcore.publishing", template, fill=_fill, item=_item).render(**values)
 
 
 def _fill(text: str) -> str:

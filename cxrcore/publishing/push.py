@@ -192,7 +192,7 @@ def _send(
     if all(path in hashed or path.endswith(".png") for path in changes.send):
         # Hashes are new each time, and figures may differ by a shade elsewhere: alone they are no reason to send.
         changes = Changes([path for path in changes.send if path not in remote], changes.delete)
-    if not changes:
+    if changes.empty:
         say(f"{repo} holds this bundle already, at {parent[:12]}")
         _tag(api, repo, tag, parent)
         return Published(f"{url}/tree/{parent}", parent, unchanged=True)
@@ -202,7 +202,7 @@ def _send(
     for path in changes.delete:
         say(f"removing {path}, which this bundle does not have")
     name = read_ensemble(ready).name if is_ensemble(ready) else read_config(ready).name
-    sha = commit_changes(api, repo, ready, changes, f"Bundle {name}", parent, revision=branch)
+    sha = commit_changes(api, repo, ready, changes, f"Bundle {name}", parent, branch)
     _tag(api, repo, tag, sha)
     say(f"pushed to {url} at {sha[:12]}")
     return Published(f"{url}/tree/{sha}", sha, unchanged=False)

@@ -158,7 +158,7 @@ def _send(api: HfApi, plan: SpacePlan, staging: Path, info: SpaceInfo, say: Say)
     """Make the Space equal to the folder; returns the commit, or None where it was equal."""
     remote = list_files(api, info, "space")
     changes = find_changes(staging, remote, owned=lambda path: path != ".gitattributes")
-    if not changes:
+    if changes.empty:
         return None
     size = sum((staging / path).stat().st_size for path in changes.send)
     say(f"sending {len(changes.send)} files ({size / 1e6:.1f} MB) to {plan.space}")

@@ -1,40 +1,38 @@
-"""A model becomes a page that a stranger can open: Hugging Face Spaces made from this project's own files.
+"""The folder of a Hugging Face Space that shows a model, made of this project's own files.
 
     plan = plan_space("user/film", "user/repo@v1")            # the app; kind="dashboard" is the other screen
-    write_space(plan, Path("space"))                          # the very folder that a Space holds
+    write_space(plan, Path("space"))                          # the folder that the Space holds
     space_upload.deploy_space(plan)                           # on the Hub, in one commit
 
-A Space holds what its screen needs and nothing else, pinned: packages by a lock, the model by its commit. A model on
-the Hub is fetched by the Space; a bundle on this computer travels inside. ``deployed.json`` tells the screen which
-model it shows and where the other screen is (``cxrcore.serving.deployment``).
+A Space holds only what its screen needs, pinned: packages by a lock, the model by its commit. The Space downloads a
+model that is on the Hub; a bundle on this computer is copied into the Space. ``deployed.json`` names the model and the
+address of the other screen (``cxrcore.serving.deployment``).
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from string import Template
 from typing import Any, Literal, get_args
 
 import yaml
 
-from cxrcore.bundle.folder import EMBEDDED, is_bundle_file, is_ensemble, member_folders, read_config, read_ensemble
+from cxrcore.bundle.folder import EMBEDDED, is_bundle_file, is_ensemble, read_config, read_ensemble
 from cxrcore.bundle.reference import Reference, parse_reference
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import CxrError, HubError
-from cxrcore.hub.cache import cached_snapshot
-from cxrcore.hub.client import TIMEOUT_S, endpoint, translate_hub_errors, wait_at_most
+from cxrcore.hub.cache import cached_snapshot, model_folders
+from cxrcore.hub.client import TIMEOUT_S, Say, endpoint, translate_hub_errors, wait_at_most
 from cxrcore.hub.pull import pull_bundle
 from cxrcore.models.opening import find_bundle
+from cxrcore.publishing.commit import folder_files
 from cxrcore.publishing.push import stage_bundle
-from cxrcore.resources import ROOT
+from cxrcore.resources import ASSETS, ROOT, load_template
 from cxrcore.serving.deployment import FILE, DeploymentConfig
 
-Kind = Literal["app", "dashboard"]
-Say = Callable[[str], object]
+Screen = Literal["app", "dashboard"]
 PYTHON = "3.11"  # what the locks are made for
 PORT = 7860  # of a screen in its container
 CPU = "cpu-basic"  # the free hardware
@@ -51,10 +49,10 @@ _NAME = re.compile(r"[\w.-]+")
 
 @dataclass(frozen=True)
 class SpacePlan:
-    """What a Space will be."""
+    """What a Space will hold and show."""
 
     space: str  # user/space
-    kind: Kind
+    kind: Screen
     bundle: Path  # the model's folder on this computer
     reference: Reference | None = None  # the model's repository and commit; None: the bundle travels with the Space
     other: str | None = None  # the Space of the other screen, to link to
@@ -64,19 +62,21 @@ class SpacePlan:
 
     @property
     def model(self) -> str:
-        """As the screen opens it: user/repo@commit, or the name of the bundle that travels along."""
+        """Reference that the screen opens: user/repo@commit, or the name of the bundle inside the Space."""
         return str(self.reference) if self.reference else _name(self.bundle)
 
     @property
     def deployed(self) -> DeploymentConfig:
-        """What deployed.json says."""
-        told = DeploymentConfig(model=self.model)
-        return linked(told, self.kind, self.other) if self.other else told
+        """Content of deployed.json."""
+        config = DeploymentConfig(model=self.model)
+        return linked(config, self.kind, self.other) if self.other else config
 
 
-def address(space: str) -> str:
-    """The Space's page on the Hub, rather than its bare ``hf.space`` host, whose name can only be guessed where a
-    Space's is long or has dots, and which does not know who is signed in. It may not be framed: open it in a new tab.
+def space_url(space: str) -> str:
+    """Address of the Space's page on the Hub; it may not be framed, so open it in a new tab.
+
+    The bare ``hf.space`` host is not used: it does not know who is signed in, and its name can only be guessed where
+    the Space's name is long or has dots.
     """
     return f"{_hub()}/spaces/{space}"
 
@@ -85,13 +85,17 @@ def _hub() -> str:
     return endpoint() or "https://huggingface.co"
 
 
-def linked(told: DeploymentConfig, kind: Kind, other: str) -> DeploymentConfig:
-    """A screen's facts with the address of the other one."""
-    return replace(told, **{"dashboard" if kind == "app" else "app": address(other)})
+def linked(config: DeploymentConfig, kind: Screen, other: str) -> DeploymentConfig:
+    """The deployment of a screen with the address of the other one."""
+    return replace(config, **{"dashboard" if kind == "app" else "app": space_url(other)})
 
 
-def usual_other(space: str, kind: Kind) -> str | None:
-    """The Space where the other screen is by convention."""
+def default_other(space: str, kind: Screen) -> str | None:
+    """Name of the other screen's Space by convention; None where the convention gives none.
+
+    >>> default_other("user/film", "app"), default_other("user/film-dashboard", "dashboard")
+    ('user/film-dashboard', 'user/film')
+    """
     if kind == "app":
         return space + SUFFIX
     return space.removesuffix(SUFFIX) if space.endswith(SUFFIX) else None
@@ -100,33 +104,19 @@ def usual_other(space: str, kind: Kind) -> str | None:
 def plan_space(
     space: str,
     model: str,
-    kind: Kind = "app",
+    kind: Screen = "app",
     other: str | None = None,
     hardware: str | None = None,
     torch_index: str | None = None,
     offline: bool = False,
     say: Say = print,
 ) -> SpacePlan:
-    """Pin the model and check what was typed.
+    """Check the arguments and pin the model to a commit.
 
     ``model``: ``user/repo[@revision]``, an embedded name or a bundle's folder. ``offline``: where the Hub cannot be
-    asked, the revision that is cached here will do. Raises CxrError.
+    reached, use the cached revision. Raises CxrError.
     """
-    from huggingface_hub import SpaceHardware
-
-    for name in filter(None, (space, other)):
-        if (found := parse_reference(name)) is None or found.revision:
-            raise HubError(f"{name!r} is no name of a Space; write user/space")
-    if kind not in get_args(Kind):
-        raise CxrError(f"there is no screen {kind!r}; choose one of: {', '.join(get_args(Kind))}")
-    if other == space:
-        raise CxrError("a Space holds one screen; give --other the name of the other's Space")
-    if hardware and hardware not in list(SpaceHardware):
-        raise CxrError(f"there is no hardware {hardware!r}; choose one of: {', '.join(SpaceHardware)}")
-    if torch_index and not torch_index.startswith("https://"):
-        raise CxrError("--torch-index takes the https:// address of a package index")
-    if not (ROOT / "Dockerfile").is_file():  # an installed wheel has app.py too
-        raise CxrError("deploying needs the project's own folder, with app.py; run it from a copy of the repository")
+    _check_arguments(space, kind, other, hardware, torch_index)
     reference = _on_hub(model)
     if reference is None:
         return SpacePlan(space, kind, find_bundle(model), None, other, hardware or CPU, torch_index)
@@ -135,36 +125,55 @@ def plan_space(
     return SpacePlan(space, kind, bundle, pinned, other, hardware or CPU, torch_index, closed)
 
 
+def _check_arguments(space: str, kind: str, other: str | None, hardware: str | None, torch_index: str | None) -> None:
+    """Raise CxrError for what ``cxr deploy`` cannot use."""
+    from huggingface_hub import SpaceHardware
+
+    for name in filter(None, (space, other)):
+        if (reference := parse_reference(name)) is None or reference.revision:
+            raise HubError(f"{name!r} is no name of a Space; write user/space")
+    if kind not in get_args(Screen):
+        raise CxrError(f"there is no screen {kind!r}; choose one of: {', '.join(get_args(Screen))}")
+    if other == space:
+        raise CxrError("a Space holds one screen; give --other the name of the other's Space")
+    if hardware and hardware not in list(SpaceHardware):
+        raise CxrError(f"there is no hardware {hardware!r}; choose one of: {', '.join(SpaceHardware)}")
+    if torch_index and not torch_index.startswith("https://"):
+        raise CxrError("--torch-index takes the https:// address of a package index")
+    if not (ROOT / "Dockerfile").is_file():  # an installed wheel has app.py too
+        raise CxrError("deploying needs the project's own folder, with app.py; run it from a copy of the repository")
+
+
 def _on_hub(model: str) -> Reference | None:
-    """The repository meant, where no bundle or folder of that name is here."""
+    """The repository, unless an embedded bundle or a local folder has that name."""
     here = (EMBEDDED / model).is_dir() or Path(model.split("/")[0]).exists()
     return None if here else parse_reference(model)
 
 
 def _pull(reference: Reference, offline: bool, say: Say) -> tuple[Path, bool]:
-    """The model's folder, named by its commit, and whether nobody may fetch it without a token."""
+    """The model's folder, named by its commit, and whether downloading it needs a token."""
     from huggingface_hub import HfApi
 
     try:
         folder = pull_bundle(str(reference), say=say)
         with translate_hub_errors(reference):
-            about = wait_at_most(lambda: HfApi(endpoint=endpoint()).model_info(reference.repo, timeout=TIMEOUT_S))
-        return folder, bool(about.private or about.gated)
+            info = wait_at_most(lambda: HfApi(endpoint=endpoint()).model_info(reference.repo, timeout=TIMEOUT_S))
+        return folder, bool(info.private or info.gated)
     except HubError as error:
-        here = cached_snapshot(reference) if offline else None
-        if here is None:
+        snapshot = cached_snapshot(reference) if offline else None
+        if snapshot is None:
             raise
-        say(f"{error}; {reference.repo} is pinned to {here.name[:12]}, which is here")
-        return here, False
+        say(f"{error}; {reference.repo} is pinned to {snapshot.name[:12]}, which is here")
+        return snapshot, False
 
 
 def write_space(plan: SpacePlan, out: Path) -> None:
-    """Write the folder that the Space holds. Raises CxrError where ``out`` is in use or the bundle may not leave."""
+    """Write the folder that the Space holds. Raises CxrError where ``out`` is in use or the bundle may not be sent."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CxrError(f"{out.name!r} is in use; choose a new folder")
     for source in _SOURCES[plan.kind]:
         _copy(ROOT / source, out / source)
-    lock = (ROOT / "assets" / "deploy" / f"{plan.kind}.txt").read_text("utf-8")
+    lock = (ASSETS / "deploy" / f"{plan.kind}.txt").read_text("utf-8")
     if plan.torch_index:
         lock = f"--extra-index-url {plan.torch_index}\n{lock}"
     _write(out / "requirements.txt", lock)
@@ -174,16 +183,16 @@ def write_space(plan: SpacePlan, out: Path) -> None:
             out / "Dockerfile", with_arguments(dockerfile, SCREEN="dashboard", LOCK="requirements.txt", XSRF="false")
         )
     if plan.reference is None:
-        _travel(plan.bundle, out / "assets" / "models" / plan.model)
+        _copy_bundle(plan.bundle, out / "assets" / "models" / plan.model)
     _write(out / FILE, plan.deployed.to_json())
     _write(out / "README.md", _readme(plan, lock))
 
 
 def with_arguments(dockerfile: str, **arguments: str) -> str:
-    """A Dockerfile whose build arguments have other defaults, for a host that takes none."""
+    """Change the defaults of a Dockerfile's build arguments, for a host that passes none. Raises ValueError."""
     for name, value in arguments.items():
-        dockerfile, found = re.subn(rf"^ARG {name}=.*$", f"ARG {name}={value}", dockerfile, flags=re.M)
-        if found != 1:
+        dockerfile, count = re.subn(rf"^ARG {name}=.*$", f"ARG {name}={value}", dockerfile, flags=re.M)
+        if count != 1:
             raise ValueError(f"the Dockerfile has no argument {name}")
     return dockerfile
 
@@ -206,20 +215,30 @@ def _name(bundle: Path) -> str:
     return name if _NAME.fullmatch(name) else bundle.resolve().name
 
 
-def _travel(bundle: Path, target: Path) -> None:
-    """What a push would send, less tables whose ids had to be hashed: hashes are new each time, and so a new commit."""
+def _copy_bundle(bundle: Path, target: Path) -> None:
+    """Copy what a push would send, without tables of hashed ids: their hashes differ each time and force a commit."""
     for table in stage_bundle(bundle, target):
         (target / table).unlink()
 
 
 def _readme(plan: SpacePlan, lock: str) -> str:
-    """The front matter that makes a folder a Space, and a few words for those who look behind the page."""
+    """README.md: the front matter that makes a folder a Space, and a short text."""
     from huggingface_hub import SpaceCardData
 
+    where = f"`{plan.model}`, in `assets/models`"
+    if plan.reference:
+        repo, commit = plan.reference.repo, plan.reference.revision
+        where = f"[{repo}]({_hub()}/{repo}/tree/{commit}) at commit `{commit}`"
+    template = load_template("cxrcore.publishing", f"space_{plan.kind}.md")
+    text = template.render(title=TITLES[plan.kind], model=where, space=plan.space)
+    card: Any = SpaceCardData(**_front_matter(plan, lock))
+    return f"---\n{yaml.safe_dump(card.to_dict(), sort_keys=False, allow_unicode=True, width=100_000)}---\n\n{text}"
+
+
+def _front_matter(plan: SpacePlan, lock: str) -> dict[str, Any]:
     bundle = plan.bundle
-    folders = member_folders(bundle, read_ensemble(bundle)) if is_ensemble(bundle) else [bundle]
-    configs = [read_config(folder) for folder in folders]
-    learned = {config.provenance.get("dataset") for config in configs}
+    configs = [read_config(folder) for folder in model_folders(bundle)]
+    datasets = {config.provenance.get("dataset") for config in configs}
     front: dict[str, Any] = {
         "title": TITLES[plan.kind],
         "emoji": "🩻",
@@ -238,33 +257,31 @@ def _readme(plan: SpacePlan, lock: str) -> str:
         "short_description": "For research and teaching only, never for diagnosis",
         "suggested_hardware": plan.hardware,
         "tags": ["chest-x-ray", "medical-imaging", "cxrcore"],
-        "datasets": sorted(COPIES[name].repo for name in learned if name in COPIES) or None,
+        "datasets": sorted(COPIES[name].repo for name in datasets if name in COPIES) or None,
     }
     if plan.reference:
         front["models"] = [plan.reference.repo]
         if not plan.closed:
             front["preload_from_hub"] = [preload(plan.reference, bundle)]
-    where = f"`{plan.model}`, in `assets/models`"
-    if plan.reference:
-        repo, commit = plan.reference.repo, plan.reference.revision
-        where = f"[{repo}]({_hub()}/{repo}/tree/{commit}) at commit `{commit}`"
-    body = Template((ROOT / "assets" / "deploy" / f"{plan.kind}.md").read_text("utf-8"))
-    text = body.substitute(title=TITLES[plan.kind], model=where, space=plan.space)
-    told = yaml.safe_dump(SpaceCardData(**front).to_dict(), sort_keys=False, allow_unicode=True, width=100_000)
-    return f"---\n{told}---\n\n{text}"
+    return front
 
 
 def preload(reference: Reference, bundle: Path) -> str:
-    """A line of ``preload_from_hub``: the repository, the bundle's files and the commit, so that the Space is built
-    with the model in its cache. Names with a space or comma cannot be said there; they are fetched at the start."""
-    files = (path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
-    said = sorted(path for path in files if is_bundle_file(path) and not re.search(r"[\s,]", path))
-    return f"{reference.repo} {','.join(said)} {reference.revision}"
+    """A line of ``preload_from_hub``, which builds the Space with the model in its cache: repository, files, commit.
+
+    A name with a space or comma cannot be listed there; that file is downloaded when the Space starts.
+    """
+    paths = [path for path in folder_files(bundle) if is_bundle_file(path) and not re.search(r"[\s,]", path)]
+    return f"{reference.repo} {','.join(paths)} {reference.revision}"
 
 
 def pinned_version(lock: str, package: str) -> str:
-    """The version of a package in a lock."""
-    found = re.search(rf"^{re.escape(package)}==(\S+)$", lock, re.M)
-    if found is None:
+    """Version of a package in a lock. Raises ValueError where the lock has none.
+
+    >>> pinned_version("gradio==6.31.0", "gradio")
+    '6.31.0'
+    """
+    match = re.search(rf"^{re.escape(package)}==(\S+)$", lock, re.M)
+    if match is None:
         raise ValueError(f"{package} is not in the lock; make it again")
-    return found[1]
+    return match[1]

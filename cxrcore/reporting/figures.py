@@ -74,8 +74,9 @@ def set_titles(panel: Axes, style: Style, x_title: str = "", y_title: str = "") 
 
 def set_axes(panel: Axes, style: Style, x_ticks: Mapping[float, str], y_ticks: Mapping[float, str]) -> None:
     """Draw ticks, grid and frame; an axis starts at 0, and the caller sets its end."""
-    for axis, ticks, align in ((panel.xaxis, x_ticks, {}), (panel.yaxis, y_ticks, {"va": "center_baseline"})):
-        axis.set_ticks(list(ticks), list(ticks.values()), color=style.faint, font=font(style.tick_size), **align)
+    text: dict[str, Any] = {"color": style.faint, "font": font(style.tick_size)}
+    panel.set_xticks(list(x_ticks), list(x_ticks.values()), **text)
+    panel.set_yticks(list(y_ticks), list(y_ticks.values()), verticalalignment="center_baseline", **text)
     panel.tick_params(length=0, pad=5)
     panel.grid(True, color=style.grid, linewidth=1, linestyle="-", alpha=1)
     panel.set_axisbelow(True)
@@ -153,7 +154,8 @@ def save_png(figure: Figure, to: Path | BinaryIO, metadata: dict[str, str] | Non
     """Write a figure as PNG, with ``metadata`` as its text and without the program's name and version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(figure).print_png(to, metadata={"Software": None, **(metadata or {})})
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(to, metadata={"Software": None, **(metadata or {})})
 
 
 def to_svg(figure: Figure, label: str) -> str:
@@ -167,7 +169,8 @@ def to_svg(figure: Figure, label: str) -> str:
     buffer = io.StringIO()
     no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cxrcore", "path.simplify": True}):
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=no_metadata)
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(buffer, metadata=no_metadata)
     text = buffer.getvalue()
     radii = dict(re.findall(r'<path id="(\w+)" d="M 0 ([\d.]+)', text))  # dots are circles, drawn once and reused
     text = re.sub(

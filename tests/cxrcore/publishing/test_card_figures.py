@@ -160,7 +160,7 @@ def test_pictures_that_are_there_are_kept_without_loading_what_draws(tmp_path: P
     bundle = tmp_path / "bundle"
     shutil.copytree(PHANTOM, bundle)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom cxrcore.publishing.push import illustrate\n"
+        "import sys\nfrom pathlib import Path\nfrom cxrcore.publishing.model_card import illustrate\n"
         "illustrate(Path(sys.argv[1]))\nprint('matplotlib' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     )
     for expected in ("True False", "False False"):

@@ -18,7 +18,8 @@ from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
 from cxrcore.evaluation.summary import summarise
 from cxrcore.hub.pull import pull_bundle
 from cxrcore.predictions.record import Predictions
-from cxrcore.publishing.push import check_push, prepare_push, push_bundle
+from cxrcore.publishing.commit import check_push
+from cxrcore.publishing.push import prepare_push, push_bundle
 from tests.hub import TOKEN, Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet, run_on, unreachable
 

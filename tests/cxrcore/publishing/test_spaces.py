@@ -16,7 +16,7 @@ from cxrcore.bundle.reference import Reference
 from cxrcore.errors import CxrError, HubError
 from cxrcore.publishing.push import push_bundle
 from cxrcore.publishing.space_upload import deploy_space
-from cxrcore.publishing.spaces import PYTHON, ROOT, address, plan_space, preload, with_arguments, write_space
+from cxrcore.publishing.spaces import PYTHON, ROOT, plan_space, preload, space_url, with_arguments, write_space
 from cxrcore.serving.deployment import DeploymentConfig, read_deployment
 from tests.hub import TOKEN, Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet, run_on, unreachable
@@ -250,8 +250,8 @@ def test_the_second_screen_links_to_the_first_and_the_first_to_it(hub: Hub) -> N
     said: list[str] = []
     deploy_space(planned("dashboard"), say=said.append)
     assert hub.repos["spaces", OTHER].sdk == "docker"
-    assert told(OTHER).app == address(SPACE) == f"{hub.url}/spaces/{SPACE}"
-    assert told(SPACE).dashboard == address(OTHER)
+    assert told(OTHER).app == space_url(SPACE) == f"{hub.url}/spaces/{SPACE}"
+    assert told(SPACE).dashboard == space_url(OTHER)
     assert f"{SPACE} links here now" in said
     commits = {space: len(hub.repos["spaces", space].commits) for space in (SPACE, OTHER)}
     assert commits == {SPACE: 3, OTHER: 2}
@@ -267,7 +267,7 @@ def test_a_screen_elsewhere_is_linked_by_name_alone(hub: Hub) -> None:
     assert "dashboard" not in hub.files(SPACE, "spaces")["deployed.json"].decode()
     deploy_space(planned(other="tester/later"), say=quiet)
     told = DeploymentConfig.from_json(hub.files(SPACE, "spaces")["deployed.json"].decode())
-    assert told.dashboard == address("tester/later")
+    assert told.dashboard == space_url("tester/later")
     assert len(hub.repos["spaces", OTHER].commits) == 2
 
 
