@@ -54,7 +54,7 @@ class Handlers:
             self.films.delete(token)
             return payload
 
-        return answer(work) | {"kept": token}
+        return answer(work) | {"previous_token": token}
 
     def method(self, event: gr.EventData) -> Payload:
         """Another map of the film was chosen."""

@@ -75,11 +75,11 @@ export class Models {
   }
 
   /** A model that cannot answer leaves the film, and the result before it, where they were. */
-  refuse({ kept, message }) {
+  refuse({ previous_token: token, message }) {
     const { page } = this;
-    page.token = kept || null;
+    page.token = token || null;
     page.part("model").value = page.about.name;
-    page.enter(page.result && kept ? "result" : "empty");
+    page.enter(page.result && token ? "result" : "empty");
     this.status(message);
   }
 

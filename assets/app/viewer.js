@@ -30,7 +30,7 @@ export function openViewer(gradio) {
     result: (answer) => result.receive(answer),
     map: (answer) => heatmap.receive(answer),
     error: (answer) => {
-      if ("kept" in answer && page.about) models.refuse(answer);
+      if ("previous_token" in answer && page.about) models.refuse(answer);
       else if (answer.asked) heatmap.refuse(answer);
       else page.fail(answer.message);
     },

@@ -65,6 +65,6 @@ def test_many_visitors_with_the_same_film_do_not_delete_each_others(
         return visitor.predict(film=handle_file(str(film_path)), api_name="/analyse")["probabilities"]
 
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(ask, range(8)):
-            assert found == pytest.approx(expected, abs=1e-6)
+        for probabilities in pool.map(ask, range(8)):
+            assert probabilities == pytest.approx(expected, abs=1e-6)
     assert server.uploads() == []

@@ -177,12 +177,12 @@ def test_what_cannot_be_opened_is_one_sentence_and_the_page_goes_on(
     for reference, sentence in cases.items():
         hub.faults.corrupt = {"model.safetensors"} if reference == "tester/spoilt" else set()
         ask_for(visit, reference)
-        said = refused(visit)
-        print(said)
-        assert sentence in said
-        assert said.endswith(".")
-        assert "/tmp" not in said
-        assert "\n" not in said
+        message = refused(visit)
+        print(message)
+        assert sentence in message
+        assert message.endswith(".")
+        assert "/tmp" not in message
+        assert "\n" not in message
         assert visit.page.is_enabled("[data-part=hub-open]")
         assert visit.probabilities() == before
     assert visit.page.locator(".findings").is_visible()
@@ -190,11 +190,11 @@ def test_what_cannot_be_opened_is_one_sentence_and_the_page_goes_on(
         patch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
         begun = time.monotonic()
         ask_for(visit, "tester/other")
-        said = refused(visit)
-        print(said)
+        message = refused(visit)
+        print(message)
         assert time.monotonic() - begun < 6
-        assert "The Hugging Face Hub cannot be reached" in said
-        assert f"what opens without it: {REPO}@{first[:12]}" in said
+        assert "The Hugging Face Hub cannot be reached" in message
+        assert f"what opens without it: {REPO}@{first[:12]}" in message
     assert visit.probabilities() == before
     assert [line for line in visit.console if not line.startswith("warning")] == []
 
@@ -273,8 +273,8 @@ def test_public_films_are_fetched_on_a_click_and_named_with_their_licence(visit:
     assert len(hub.requests) == asked
     page.click("[data-part=films] button")
     page.click("[data-part=films] [data-film=example-2]")
-    said = visit.error()
-    assert "broken" in said
+    message = visit.error()
+    assert "broken" in message
     assert page.locator("[data-part=films] button").first.inner_text() == "film\nCC0"
     page.click("[data-part=films] [data-film=example-1]")
     visit.wait("result")
@@ -334,12 +334,12 @@ def test_each_revision_is_loaded_once_and_the_last_few_stay(
 ) -> None:
     monkeypatch.setattr(hub_catalog, "MAX_LOADED", 1)
     models = HubCatalog(True, token=None)
-    kept = models[f"{REPO}@{first}"]
-    assert models[f"{REPO}@{first[:12]}"] is kept
-    assert models[f"https://huggingface.co/{REPO}/tree/{first}"] is kept
+    loaded = models[f"{REPO}@{first}"]
+    assert models[f"{REPO}@{first[:12]}"] is loaded
+    assert models[f"https://huggingface.co/{REPO}/tree/{first}"] is loaded
     hub.add("tester/second", contents(ready))
     assert models["tester/second"].info["hub"].startswith("tester/second@")
-    assert models[f"{REPO}@{first}"] is not kept
+    assert models[f"{REPO}@{first}"] is not loaded
 
 
 @pytest.mark.parametrize(
@@ -390,6 +390,6 @@ def test_a_start_with_a_model_that_is_not_there_ends_with_one_line(
         (tmp_path / way).write_text(json.dumps({"model": reference}))
         monkeypatch.setenv("CXR_DEPLOYED", str(tmp_path / way))
     assert app.main(arguments) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"app.py: {sentence}")
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"app.py: {sentence}")
+    assert message.count("\n") == 1

@@ -111,18 +111,18 @@ def test_a_models_own_warning_goes_where_it_goes(
     film, model = cxrcore.read_radiograph(film_path), cxrcore.load(warned)
     about = model_facts("warned", model)
     assert about["note"] == known.note
-    said = analysis_report(film, model.analyse(film), about["synthetic"], about["note"])["note"]
-    assert said == f"{known.note} {DISCLAIMER}"
+    note = analysis_report(film, model.analyse(film), about["synthetic"], about["note"])["note"]
+    assert note == f"{known.note} {DISCLAIMER}"
 
 
 def test_the_endpoint_returns_the_models_own_warning(server: Server, film_path: Path) -> None:
     if WARNED not in cxrcore.embedded_models():
         pytest.skip(f"{WARNED} is not embedded here")
     client = Client(server.url, verbose=False)
-    said = client.predict(film=handle_file(str(film_path)), model=WARNED, api_name="/analyse")["note"]
+    note = client.predict(film=handle_file(str(film_path)), model=WARNED, api_name="/analyse")["note"]
     client.close()
-    assert said.startswith(cxrcore.load(WARNED).info["provenance"]["note"])
-    assert said.endswith(DISCLAIMER)
+    assert note.startswith(cxrcore.load(WARNED).info["provenance"]["note"])
+    assert note.endswith(DISCLAIMER)
 
 
 @pytest.mark.browser

@@ -217,5 +217,5 @@ def test_the_films_of_the_real_collection_are_read(kermany_dir: Path, hub: Hub):
     rows = [(path.name, int(path.parent.name == "PNEUMONIA"), path.read_bytes()) for path in chosen]
     hub.add(KERMANY, {VALIDATION: copy_of(rows)}, "datasets")
     for film, path in zip(list_example_films(), chosen, strict=True):
-        found = cxrcore.read_radiograph(fetch_example_film(film.id))
-        np.testing.assert_array_equal(found.pixels, cxrcore.read_radiograph(path).pixels)
+        fetched = cxrcore.read_radiograph(fetch_example_film(film.id))
+        np.testing.assert_array_equal(fetched.pixels, cxrcore.read_radiograph(path).pixels)
