@@ -1,7 +1,7 @@
-"""How does a DICOM film become pixels that are bright where the body is dense?
+"""Read a DICOM film into pixels that are bright where the body is dense, in the order of PS3.3 C.11.
 
-The order is that of PS3.3 C.11 (see ``read_dicom``). Only the elements named here are read: patient data never leave
-the file's bytes. pydicom is imported when a DICOM is met, not before.
+Only the elements named here are read: patient data never leave the file's bytes. pydicom is imported with the first
+DICOM.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 @dataclass(frozen=True, eq=False)
 class DicomFilm:
-    """What ``read_dicom`` found; fields as in ``Radiograph``."""
+    """The result of ``read_dicom``; fields as in ``Radiograph``."""
 
     pixels: np.ndarray
     bits: int
@@ -195,7 +195,7 @@ def _view(ds: Dataset) -> str:
 
 def _check_syntax(ds: Dataset, called: str) -> None:
     """Raises UnreadableImage for a transfer syntax that nothing installed here reads."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     try:
         readable = get_decoder(ds.file_meta.TransferSyntaxUID).is_available
@@ -256,7 +256,7 @@ def coded_size(stream: bytes) -> tuple[int, int] | None:
 
 def _decode(ds: Dataset, called: str) -> np.ndarray:
     """Stored values, (H, W) or (H, W, 3), unused high bits cleared and signs restored."""
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     syntax = ds.file_meta.TransferSyntaxUID
     try:
@@ -279,7 +279,7 @@ def _decode(ds: Dataset, called: str) -> np.ndarray:
 
 def _develop(ds: Dataset, raw: np.ndarray, notes: list[str]) -> DicomFilm:
     """From stored values to display, in the standard's order."""
-    from pydicom.pixels import apply_color_lut
+    from pydicom.pixels.processing import apply_color_lut
 
     bits, photometric, colour = int(ds.BitsStored), str(ds.PhotometricInterpretation).strip(), False
     if photometric == "PALETTE COLOR":

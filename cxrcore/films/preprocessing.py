@@ -12,7 +12,7 @@ Both steps treat every film by itself, so the composition of a batch never matte
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -122,12 +122,12 @@ class Preprocessing:
         films = (films - self.mean) / self.std
         return films.expand(-1, self.channels, -1, -1) if self.channels > 1 else films
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As stored in a bundle."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict) -> Preprocessing:
+    def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
         """Read what ``to_dict`` wrote. Raises InvalidBundle on a key it does not know, rather than ignore it."""
         unknown = set(data) - {field.name for field in fields(cls)}
         if unknown:
@@ -136,7 +136,7 @@ class Preprocessing:
 
 
 def middle_square(film_size: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns of the largest square in a film's middle, as torchxrayvision's ``XRayCenterCrop`` has it."""
+    """Rows and columns of the largest square in a film's middle, as in torchxrayvision's ``XRayCenterCrop``."""
     side = min(film_size)
     top, left = (length // 2 - side // 2 for length in film_size)
     return slice(top, top + side), slice(left, left + side)
@@ -154,12 +154,14 @@ def smooth_resize(square: np.ndarray, side: int) -> np.ndarray:
     square = np.asarray(square, dtype=np.float32)
     smooth = ndimage.gaussian_filter(square, max(0.0, (factor - 1) / 2), mode="constant", cval=beyond)
     resized = ndimage.zoom(smooth, 1 / factor, order=1, mode="grid-constant", cval=beyond, grid_mode=True)
-    return np.clip(resized, square.min(), square.max())
+    clipped: np.ndarray = np.clip(resized, square.min(), square.max())
+    return clipped
 
 
 def pack(prepared: np.ndarray) -> np.ndarray:
     """Grey values in [0, 1] as uint16, half the size; exact for what ``prepare`` returns."""
-    return np.rint(np.clip(prepared, 0, 1) * np.float32(65535)).astype(np.uint16)
+    levels: np.ndarray = np.rint(np.clip(prepared, 0, 1) * np.float32(65535))
+    return levels.astype(np.uint16)
 
 
 def unpack(packed: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Does anything about a film's pixels call for care before its answers are believed?
+"""Checks of a film's pixels that warn before its prediction is trusted: size, aspect, grey levels, inversion.
 
 Each check is a pure function on float32 pixels (H, W) in [0, 1], bright = dense, and looks at a grid of at most about
-256 × 256 of them. Thresholds were set on 1,274 NIH and 5,216 Kermany films so that a real film hardly ever trips one.
+256 × 256 of them. Thresholds were set on 1,274 NIH and 5,216 Kermany films; hardly any of them gets a
+warning.
 """
 
 from __future__ import annotations
@@ -20,27 +21,27 @@ INVERTED_SCORE = -0.1  # see ``inversion_score``
 
 def warnings_for(pixels: np.ndarray) -> tuple[str, ...]:
     """Plain sentences about a film, ready to show; none for most films."""
-    found = []
+    notes = []
     height, width = pixels.shape
     if is_small(height, width):
-        found.append(
+        notes.append(
             f"The image is small ({width} × {height} pixels); fine detail is lost below {SMALLEST_SIDE} pixels a side."
         )
     if is_oblong(height, width):
-        found.append("The image is much longer than wide or the reverse, unlike a whole chest film.")
+        notes.append("The image is much longer than wide or the reverse, unlike a whole chest film.")
     grid = subsample(pixels)
     levels = histogram(grid)
     white = is_saturated(levels)
     if is_blank(levels) and not white:
-        return (*found, "The image is almost blank.")
+        return (*notes, "The image is almost blank.")
     if has_few_levels(levels):
         shades = np.count_nonzero(levels)
-        found.append(f"Only {shades} shades of grey are left; bit depth was probably lost in a conversion.")
+        notes.append(f"Only {shades} shades of grey are left; bit depth was probably lost in a conversion.")
     if white:
-        found.append("Much of the image is pure white: a window too narrow, or detail lost in a conversion to 8 bits.")
+        notes.append("Much of the image is pure white: a window too narrow, or detail lost in a conversion to 8 bits.")
     elif inversion_score(grid) < INVERTED_SCORE:
-        found.append("The film may be inverted: it should show air dark and bone bright.")
-    return tuple(found)
+        notes.append("The film may be inverted: it should show air dark and bone bright.")
+    return tuple(notes)
 
 
 def subsample(pixels: np.ndarray, side: int = 256) -> np.ndarray:
@@ -85,7 +86,7 @@ def inversion_score(pixels: np.ndarray) -> float:
     """How much brighter the dense parts of an upright front view are than its airy parts; negative when inverted.
 
     The sum of three contrasts, each in [-1, 1]: spine minus lungs, centre minus upper corners, upper abdomen minus
-    lungs. Turning the brightness round turns its sign.
+    lungs. Inverting the brightness inverts its sign.
     """
     height, width = pixels.shape
 

@@ -1,6 +1,6 @@
-"""From a file of any supported kind to one ``Radiograph``: what does the film show, bright where the body is dense?
+"""Read a film from a file of any supported kind into one ``Radiograph``, bright where the body is dense.
 
-The content decides, never the extension. Sizes are checked from the header, before anything is decoded.
+The content decides the kind, not the extension. Sizes are checked in the header, before anything is decoded.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cxrcore.errors import UnreadableImage
 from cxrcore.films.dicom import looks_like_dicom, read_dicom
 from cxrcore.films.quality import in_colour, warnings_for
-from cxrcore.films.windowing import Window, apply_window
+from cxrcore.films.windowing import Window
 
 MAX_BYTES = 200_000_000
 MAX_PIXELS = 80_000_000  # several times the largest X-ray detectors, and below the size at which Pillow itself warns
@@ -33,7 +33,7 @@ _WHITE_IS_ZERO = 0  # TIFF tag 262, PhotometricInterpretation
 
 @dataclass(frozen=True, eq=False)
 class Radiograph:
-    """One film, and what was seen while reading it; holds no patient data."""
+    """One film with its bit depth, encoding and warnings; holds no patient data."""
 
     pixels: np.ndarray  # float32, shape (H, W), in [0, 1], bright = dense (MONOCHROME2 sense), read-only
     bits: int  # bit depth the values use: 12 for a 12-bit film in a 16-bit file
@@ -59,27 +59,12 @@ class Radiograph:
     @property
     def height(self) -> int:
         """Rows."""
-        return self.pixels.shape[0]
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
         """Columns."""
-        return self.pixels.shape[1]
-
-    def rewindow(self, center: float, width: float, function: str | None = None) -> Radiograph:
-        """The same film through another window, always from the values before the first one.
-
-        ``center`` and ``width`` are in the units of ``stored`` (DICOM), or in those of ``pixels`` for other files;
-        ``function`` is that of the film's own window unless given, LINEAR_EXACT where it has none. Warnings about
-        brightness are drawn up anew. Raises ValueError for a width or function that DICOM forbids.
-        """
-        values = self.pixels if self.stored is None else self.stored
-        function = function or (self.window.function if self.window else "LINEAR_EXACT")
-        window = Window(float(center), float(width), function)
-        pixels = apply_window(values, window, self.inverted)
-        before = warnings_for(self.pixels)
-        notes = tuple(sentence for sentence in self.warnings if sentence not in before)
-        return replace(self, pixels=pixels, stored=values, window=window, warnings=(*notes, *warnings_for(pixels)))
+        return int(self.pixels.shape[1])
 
 
 def read_radiograph(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Radiograph:
@@ -239,7 +224,7 @@ def _pages(image: Image.Image) -> list[str]:
     return ["The file has several pages; only the first is read."]
 
 
-def _container_bits(image: Image.Image, tags: Mapping, data: bytes) -> int:
+def _container_bits(image: Image.Image, tags: Mapping[int, Any], data: bytes) -> int:
     """Bits a sample takes in the file, from its header; ``tags`` are a TIFF's."""
     if image.format == "PNG":
         return data[24]
@@ -261,7 +246,7 @@ def _grey(image: Image.Image, notes: list[str]) -> np.ndarray:
         small = image.resize((min(image.width, 128), min(image.height, 128)), Image.Resampling.NEAREST)
         if in_colour(np.asarray(small)[..., :3]):
             notes.append(COLOUR_WARNING)
-    pixels = np.divide(np.asarray(image if image.mode == "L" else image.convert("L")), np.float32(255))
+    pixels: np.ndarray = np.divide(np.asarray(image if image.mode == "L" else image.convert("L")), np.float32(255))
     if alpha is not None:
         pixels *= alpha
         pixels /= np.float32(255)
@@ -302,8 +287,9 @@ def scale_floats(values: np.ndarray) -> tuple[np.ndarray, int, bool]:
 
 
 def _inverted(pixels: np.ndarray) -> np.ndarray:
-    """Brightness turned round, in place."""
-    return np.subtract(np.float32(1), pixels, out=pixels)
+    """Inverted brightness, in place."""
+    np.subtract(np.float32(1), pixels, out=pixels)
+    return pixels
 
 
 def _what_else(data: bytes) -> str:

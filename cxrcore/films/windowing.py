@@ -1,7 +1,7 @@
-"""Which shade of grey does a DICOM value get: modality LUT, VOI LUT or window, inversion, each as PS3.3 C.11 has it.
+"""From a DICOM's stored values to shades of grey: modality LUT, VOI LUT or window, inversion, as in PS3.3 C.11.
 
-pydicom has these steps too; it gives them in 64 bits, on the scale of the stored values, and applies windows and tables
-to padding. Tests hold ours equal to its.
+pydicom has these steps too, but computes in 64 bits, on the scale of the stored values, and applies windows and tables
+to padding. Tests compare ours with pydicom's.
 """
 
 from __future__ import annotations
@@ -39,23 +39,29 @@ class Window:
 def apply_window(values: np.ndarray, window: Window, inverted: bool = False) -> np.ndarray:
     """Values through a window, as a new float32 array in [0, 1] (PS3.3 C.11.2.1.2 and C.11.2.1.3).
 
-    ``inverted`` turns brightness round. It is done by the sign of the distance from the centre rather than as 1 - x, so
-    that a film stored as MONOCHROME1 and the same film as MONOCHROME2 become equal to the last bit.
+    ``inverted`` inverts the brightness, by the sign of the distance from the centre rather than as 1 - x: a film stored
+    as MONOCHROME1 and the same film as MONOCHROME2 become equal to the last bit.
+
+    >>> apply_window(np.array([0, 50, 100]), Window(50, 100, "LINEAR_EXACT"))
+    array([0. , 0.5, 1. ], dtype=float32)
     """
     center, width = window.center, window.width
     if window.function == "LINEAR":
         center, width = center - 0.5, width - 1
     if width == 0:
-        return (values <= center if inverted else values > center).astype(np.float32)
-    out = np.subtract(values, np.float32(center), dtype=np.float32)
+        step: np.ndarray = values <= center if inverted else values > center
+        return step.astype(np.float32)
+    out: np.ndarray = np.subtract(values, np.float32(center), dtype=np.float32)
     out /= np.float32(-width if inverted else width)
     if window.function == "SIGMOID":
         out *= np.float32(-4)
         np.exp(np.minimum(out, 80, out=out), out=out)
         out += 1
-        return np.reciprocal(out, out=out)
+        np.reciprocal(out, out=out)
+        return out
     out += np.float32(0.5)
-    return np.clip(out, 0, 1, out=out)
+    np.clip(out, 0, 1, out=out)
+    return out
 
 
 def number(ds: Dataset, keyword: str, default: float) -> float:
@@ -63,7 +69,7 @@ def number(ds: Dataset, keyword: str, default: float) -> float:
     value = ds.get(keyword)
     first = value[0] if isinstance(value, list | tuple) or (hasattr(value, "append") and len(value)) else value
     try:
-        number = float(first)  # type: ignore[arg-type]
+        number = float(first)
     except (TypeError, ValueError):
         return default
     return number if np.isfinite(number) else default

@@ -17,12 +17,14 @@ FILM_HEIGHT_CM = 42.0
 def smoothstep(t: np.ndarray) -> np.ndarray:
     """0 below 0, 1 above 1, smooth between; any shape."""
     t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
+    values: np.ndarray = t * t * (3 - 2 * t)
+    return values
 
 
 def half_circle(t: np.ndarray) -> np.ndarray:
     """sqrt(1 - t^2) and 0 where |t| > 1: the thickness of a unit ball along the beam; any shape."""
-    return np.sqrt(np.maximum(1 - t * t, 0))
+    values: np.ndarray = np.sqrt(np.maximum(1 - t * t, 0))
+    return values
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,9 @@ class Contours:
     below: np.ndarray  # (H, W) depth below the diaphragm's dome, negative above it
 
 
-def lung_edges(anatomy: Anatomy, y: np.ndarray, lower: float = 0.0, inward: np.ndarray | float = 0.0) -> tuple:
+def lung_edges(
+    anatomy: Anatomy, y: np.ndarray, lower: float = 0.0, inward: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outer and inner edge (cm from the midline) and rise of a lung lowered at its top, drawn in at its side (cm)."""
     a = anatomy
     rise = np.clip((y - a.apex - lower) / 6.2, 0, 1)

@@ -40,8 +40,9 @@ class Patient:
 
     @property
     def aerated(self) -> np.ndarray:
-        """bool (h, w): where the beam meets enough air in a lung for a change in it to show."""
-        return self.layers.lung - np.maximum(self.layers.heart, self.layers.mediastinum) > 0.3
+        """Where the beam meets enough air in a lung for a change in it to show, bool (h, w)."""
+        values: np.ndarray = self.layers.lung - np.maximum(self.layers.heart, self.layers.mediastinum) > 0.3
+        return values
 
 
 def _side(rng: np.random.Generator) -> int:

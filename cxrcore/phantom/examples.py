@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from cxrcore.phantom.film import Phantom, draw_phantom
+from cxrcore.storage import write_json
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ EXAMPLES = (
 )
 
 
-def write_examples(folder: str | Path) -> list[dict]:
+def write_examples(folder: str | Path) -> list[dict[str, Any]]:
     """Draw every example film into ``folder`` with an ``examples.json`` beside them; returns what that file lists."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,7 @@ def write_examples(folder: str | Path) -> list[dict]:
                 "synthetic": True,
             }
         )
-    (folder / "examples.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "examples.json", listed)
     return listed
 
 
@@ -89,4 +90,5 @@ def write_dicom(phantom: Phantom, path: str | Path) -> None:
 
 def _to_integers(pixels: np.ndarray, bits: int) -> np.ndarray:
     """Pixels in [0, 1] as uint16 from 0 to 2^bits - 1."""
-    return np.rint(pixels * (2**bits - 1)).astype(np.uint16)
+    values: np.ndarray = np.rint(pixels * (2**bits - 1)).astype(np.uint16)
+    return values

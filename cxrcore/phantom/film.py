@@ -1,4 +1,4 @@
-"""From a seed and a list of findings to a film of nobody, with the exact truth about what lies where."""
+"""Draw a synthetic film from a seed and a list of findings, with exact masks and boxes."""
 
 from __future__ import annotations
 
@@ -35,18 +35,12 @@ class Phantom:
 
     @property
     def pixels(self) -> np.ndarray:
-        """float32 (H, W) in [0, 1], bright = dense."""
+        """The film, float32 (H, W) in [0, 1], bright = dense."""
         return self.film.pixels
 
     @property
-    def cardiothoracic_ratio(self) -> float:
-        """Width of the heart over the widest inner width of the rib cage; above 0.5 counts as large."""
-        columns = np.flatnonzero(self.heart.any(0))
-        return float(columns[-1] - columns[0] + 1) / self.thorax_width
-
-    @property
     def targets(self) -> np.ndarray:
-        """float32 (5,): 1 for each finding planted, in the order of PHANTOM5."""
+        """1 for each finding planted, float32 (5,) in the order of PHANTOM5."""
         return np.array([name in self.findings for name in PHANTOM5], np.float32)
 
 
@@ -55,7 +49,11 @@ def draw_phantom(
 ) -> Phantom:
     """Draw the film of a made-up person; the same seed is the same person at any size and with any findings.
 
-    ``labelled`` burns the word SYNTHETIC into a corner. Raises LabelMismatch for a finding outside PHANTOM5.
+    ``size``: (H, W) in pixels. ``labelled`` burns the word SYNTHETIC into a corner. Raises LabelMismatch for a finding
+    outside PHANTOM5.
+
+    >>> draw_phantom(7, ["Effusion"]).boxes.keys()
+    dict_keys(['Effusion'])
     """
     chosen = {PHANTOM5[name].name for name in findings}
     names = tuple(name for name in PHANTOM5 if name in chosen)
@@ -153,7 +151,8 @@ def _expose(thickness: np.ndarray, anatomy: Anatomy, grid: Grid, seed: int) -> n
     film += np.float32(low)
     if max(edges_cm) > -9:
         film *= _collimator(grid, film.shape, edges_cm, skew)
-    return np.clip(film, 0, 1, dtype=np.float32)
+    values: np.ndarray = np.clip(film, 0, 1, dtype=np.float32)
+    return values
 
 
 def _collimator(grid: Grid, shape: tuple[int, int], edges_cm: Sequence[float], skew: float) -> np.ndarray:
@@ -189,7 +188,8 @@ def _burn_in(pixels: np.ndarray, text: str) -> np.ndarray:
     font = ImageFont.load_default(max(height / 36, 9))
     layer = Image.new("L", (width, height))
     ImageDraw.Draw(layer).text((width * 0.02, height * 0.985), text, 255, font, anchor="lb")
-    return np.maximum(pixels, np.asarray(layer, np.float32) / 255)
+    values: np.ndarray = np.maximum(pixels, np.asarray(layer, np.float32) / 255)
+    return values
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:

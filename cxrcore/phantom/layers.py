@@ -16,6 +16,7 @@ from scipy import ndimage
 from cxrcore.phantom.anatomy import Anatomy, Contours, Grid, half_circle, lung_edges, smoothstep
 
 Point = tuple[float, float]
+Window = tuple[slice, slice]  # rows and columns of the film
 CAGE = 0.75  # cm from the lung to the outside of the ribs
 
 
@@ -35,14 +36,14 @@ class Layers:
     vessels: np.ndarray  # (h, w) of that room, taken by vessels, and fine texture about zero
 
 
-def tube(grid: Grid, points: Sequence[Point], radii: Sequence[float], shell: float = 1.0) -> tuple:
+def tube(grid: Grid, points: Sequence[Point], radii: Sequence[float], shell: float = 1.0) -> tuple[np.ndarray, Window]:
     """Thickness in [0, 1] of a round tube along a polyline (cm), and the (rows, columns) it occupies.
 
     ``shell`` is the wall's share of the radius: 1 is solid, 0.2 a bone with bright edges.
     """
     spots = [(float(x), float(y), float(r)) for (x, y), r in zip(points, radii, strict=True)]
 
-    def window(ends: list) -> tuple[slice, slice]:
+    def window(ends: Sequence[tuple[float, float, float]]) -> tuple[slice, slice]:
         pad = max(r for _, _, r in ends) + grid.cm
         xs, ys = [x for x, _, _ in ends], [y for _, y, _ in ends]
         return grid.rows(min(ys) - pad, max(ys) + pad), grid.columns(min(xs) - pad, max(xs) + pad)
@@ -81,7 +82,8 @@ def heart(anatomy: Anatomy, grid: Grid, size: float) -> np.ndarray:
     left = ellipse(grid, (2.3 + a.turn + 1.8 * grow, floor - 3.1 - 1.5 * grow), (6.9 * size, 4.5 * size), 0.74)
     right = ellipse(grid, (-0.3 + a.turn, floor - 3.8 - grow), (3.7 * size, 6.0 * size), 0.1)
     trunk = ellipse(grid, (1.9 + a.turn, floor - 8.6 - 2 * grow), (2.3 * size**0.5, 4.2), -0.22)
-    return np.maximum(np.maximum(11.5 * size * left, 10 * right), 8 * trunk)
+    values: np.ndarray = np.maximum(np.maximum(11.5 * size * left, 10 * right), 8 * trunk)
+    return values
 
 
 def _mediastinum(anatomy: Anatomy, grid: Grid) -> np.ndarray:
@@ -120,7 +122,8 @@ def _trunk(anatomy: Anatomy, grid: Grid) -> np.ndarray:
         x0, y0 = 7.5 + 0.3 * a.wall, a.apex + 19
         u, v = (distance - x0) / 6.8, np.maximum(y - y0, (y - y0) * 0.55) / 5.2
         body += a.breast * half_circle(np.sqrt(u * u + v * v))
-    return body
+    values: np.ndarray = body
+    return values
 
 
 def _ribs(anatomy: Anatomy, grid: Grid, edges: Contours) -> np.ndarray:
@@ -147,10 +150,11 @@ def _ribs(anatomy: Anatomy, grid: Grid, edges: Contours) -> np.ndarray:
             solid *= 0.5 * smoothstep((distance - 3.2 - 0.55 * nearest) / 1.6)
         solid *= np.clip((10.6 - 2.5 * front - nearest) / 2, 0, 1) * (nearest >= 0)
         total += solid
-    return 2.2 * a.bone * total * slant
+    values: np.ndarray = 2.2 * a.bone * total * slant
+    return values
 
 
-def _add(layer: np.ndarray, amount: float, part: tuple) -> None:
+def _add(layer: np.ndarray, amount: float, part: tuple[np.ndarray, Window]) -> None:
     """Add ``amount`` cm times a tube's thickness to a layer in place."""
     thickness, where = part
     layer[where] += np.float32(amount) * thickness
@@ -263,7 +267,8 @@ def cloud(rng: np.random.Generator, grid: Grid, grain: float) -> np.ndarray:
     i, j = row.astype(int), column.astype(int)
     fi, fj = (row - i).astype(np.float32)[:, None], (column - j).astype(np.float32)
     tall = coarse[i] * (1 - fi) + coarse[i + 1] * fi
-    return tall[:, j] * (1 - fj) + tall[:, j + 1] * fj
+    values: np.ndarray = tall[:, j] * (1 - fj) + tall[:, j + 1] * fj
+    return values
 
 
 def chest_window(anatomy: Anatomy, grid: Grid) -> tuple[slice, slice]:

@@ -16,6 +16,7 @@ from PIL import Image
 from cxrcore.errors import UnreadableImage
 from cxrcore.films import radiograph as images
 from cxrcore.films.radiograph import COLOUR_WARNING, Radiograph, read_radiograph
+from cxrcore.films.windowing import Window, apply_window
 from tests.films import chest, encoded, png_of_size
 
 FILM = chest()
@@ -324,13 +325,13 @@ def test_damage_anywhere_ends_in_a_film_or_the_calm_sentence(kind: str) -> None:
 # --- the record ---------------------------------------------------------------------------------------------------
 
 
-def test_rewindow_of_a_picture_stretches_and_starts_from_the_original() -> None:
+def test_a_window_over_a_picture_stretches_its_grey_values() -> None:
     film = read_radiograph(encoded(FILM, "PNG"))
-    narrow = film.rewindow(0.5, 0.2)
-    np.testing.assert_allclose(narrow.pixels, np.clip((GREY - 0.4) / 0.2, 0, 1), atol=1e-5)
-    np.testing.assert_allclose(narrow.rewindow(0.5, 1).pixels, GREY, atol=1e-6)
+    narrow, whole = Window(0.5, 0.2, "LINEAR_EXACT"), Window(0.5, 1, "LINEAR_EXACT")
+    np.testing.assert_allclose(apply_window(film.pixels, narrow), np.clip((GREY - 0.4) / 0.2, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(apply_window(film.pixels, whole), GREY, atol=1e-6)
     with pytest.raises(ValueError, match="width"):
-        film.rewindow(0.5, 0)
+        Window(0.5, 0, "LINEAR_EXACT")
 
 
 def test_radiograph_is_read_only_and_leaves_the_callers_array_alone() -> None:
