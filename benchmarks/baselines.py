@@ -1,7 +1,7 @@
 """What do the pixels add? A model of NIH films beside two baselines that cost nothing, on the same test patients.
 
-    python benchmarks/baselines.py                   # nih14-densenet121 on $CXR_DATA_DIR/nih, about a minute
-    python benchmarks/baselines.py runs/mine --data films
+    python -m benchmarks.baselines                   # nih14-densenet121 on $CXR_DATA_DIR/nih, about a minute
+    python -m benchmarks.baselines runs/mine --data films
 
 - ``age, sex, view``: logistic regression that never sees the film. What it knows of a finding, a network may have
   learned instead of the finding (a portable film, AP, is taken of the sickest).
@@ -32,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 import cxrcore
+from benchmarks.measuring import print_header, print_row
 from cxrcore.datasets import read_dataset
 from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.table import FilmTable
@@ -131,19 +132,19 @@ def compare(reference: str, data: Path, again: bool) -> None:
         "frozen features": pooled(frozen, small),
     }
     counts = ", ".join(f"{name} {int((splits == name).sum())}" for name in ("train", "val", "test"))
-    told = {}
+    metrics_of = {}
     for name, values in columns.items():
         probabilities, strength = regress(values, films.table, splits)
-        told[name] = scores_of(probabilities, films.table, splits, name)
+        metrics_of[name] = scores_of(probabilities, films.table, splits, name)
         print(f"{name}: {values.shape[1]} columns, C = {strength:g} chosen on validation patients")
-    told[model.name], origin = model_scores(model, data, int((splits == "test").sum()), again)
-    own = told[model.name]
+    metrics_of[model.name], origin = model_scores(model, data, int((splits == "test").sum()), again)
+    own = metrics_of[model.name]
     print(f"{model.name}: {origin}, {own.origin.label}\nfilms: {counts}; test patients: {own.n_patients}\n")
-    print(f"| finding | with / without | {' | '.join(told)} |\n{'|---' * (len(told) + 2)}|")
+    print_header("finding", "with / without", *metrics_of)
     for finding, scores in own.findings.items():
-        cells = [NumberFormat().estimate(metrics.findings[finding].auroc) for metrics in told.values()]
-        print(f"| {finding} | {scores.n_pos} / {scores.n_neg} | {' | '.join(cells)} |")
-    print(f"| mean | | {' | '.join(NumberFormat().estimate(metrics.macro.auroc) for metrics in told.values())} |")
+        cells = [NumberFormat().estimate(metrics.findings[finding].auroc) for metrics in metrics_of.values()]
+        print_row(finding, f"{scores.n_pos} / {scores.n_neg}", *cells)
+    print_row("mean", "", *(NumberFormat().estimate(metrics.macro.auroc) for metrics in metrics_of.values()))
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -77,10 +78,11 @@ def measure(model: str, labels: str) -> None:
         rows[f"{page}, first time"] = [timed(at.run)]
     assert not at.exception
     slider = at.slider[0]
-    rows["threshold move"] = [
-        timed(lambda place=place: at.slider[0].set_value(slider.max * place / (MOVES + 1)).run())
-        for place in range(1, MOVES + 1)
-    ]
+
+    def move(place: int) -> None:
+        at.slider[0].set_value(slider.max * place / (MOVES + 1)).run()
+
+    rows["threshold move"] = [timed(partial(move, place)) for place in range(1, MOVES + 1)]
     assert not at.exception
     for name, times in rows.items():
         wall, processor = (median(part) for part in zip(*times, strict=True))

@@ -1,6 +1,6 @@
 """What do checking, hashing and a model card cost beside the bare Hub client that copies the same bytes?
 
-    python benchmarks/hub.py            # about a minute; needs no network
+    python -m benchmarks.hub            # about a minute; needs no network
 
 A bundle of about 45 MB (ResNet-50 of random weights, with the scores of fourteen findings) goes to a Hub on this
 machine and comes back: by ``push_bundle`` and ``pull_bundle``, and by ``upload_folder`` and ``snapshot_download`` of
@@ -15,22 +15,20 @@ import logging
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
-from tests.hub import TOKEN, Hub  # noqa: E402
+from benchmarks.measuring import ROOT, Seconds, middle, print_header, print_row, timed
+from tests.hub import TOKEN, Hub
 
 REPO, ROUNDS, OPENINGS = "tester/model", 9, 16
 SCORES = ROOT / "assets" / "models" / "nih14-densenet121" / "evaluation"
@@ -54,6 +52,7 @@ def make_bundle(folder: Path) -> None:
 
 
 def serve(pipe: Connection) -> None:
+    """Run a Hub until the pipe says enough."""
     with Hub() as hub:
         pipe.send(hub.url)
         pipe.recv()
@@ -74,25 +73,15 @@ def fresh_hub(home: Path) -> Iterator[str]:
         process.join()
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor seconds."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - processor
+def print_pair(name: str, ours: list[Seconds], bare: list[Seconds]) -> None:
+    """A row: the bare client, ours, and the ratios of wall and processor seconds."""
+    one, other = middle(bare), middle(ours)
+    seconds = (f"{part.wall:.2f} s ({part.processor:.2f})" for part in (one, other))
+    print_row(name, *seconds, f"{other.wall / one.wall:.2f}x", f"{other.processor / one.processor:.2f}x")
 
 
-def row(name: str, ours: list[tuple[float, float]], bare: list[tuple[float, float]]) -> str:
-    (wall, work), (bare_wall, bare_work) = (
-        [median(part) for part in zip(*times, strict=True)] for times in (ours, bare)
-    )
-    return (
-        f"| {name} | {bare_wall:.2f} s ({bare_work:.2f}) | {wall:.2f} s ({work:.2f}) | {wall / bare_wall:.2f}x"
-        f" | {work / bare_work:.2f}x |"
-    )
-
-
-def measure_copies(bundle: Path, scratch: Path) -> tuple[str, str, str]:
-    """The table's rows on push and pull, and the bundle's size in words."""
+def measure_copies(bundle: Path, scratch: Path) -> None:
+    """Print the table on push and pull."""
     from huggingface_hub import HfApi, snapshot_download
 
     from cxrcore.hub.pull import pull_bundle
@@ -102,37 +91,33 @@ def measure_copies(bundle: Path, scratch: Path) -> tuple[str, str, str]:
     prepare_push(bundle, ready, REPO)
     size = sum(path.stat().st_size for path in ready.rglob("*") if path.is_file())
 
-    def quiet(text: str) -> None:
-        """For what a push says."""
-
     def bare_push(url: str) -> None:
         api = HfApi(endpoint=url)
         api.create_repo(REPO)
         api.upload_folder(repo_id=REPO, folder_path=ready, commit_message="Bundle")
 
-    pushes: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
-    pulls: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
+    pushes: dict[str, list[Seconds]] = {"ours": [], "bare": []}
+    pulls: dict[str, list[Seconds]] = {"ours": [], "bare": []}
     for turn in range(ROUNDS + 1):  # the first warms up and does not count
         for who in ("ours", "bare") if turn % 2 else ("bare", "ours"):
             with tempfile.TemporaryDirectory(dir=scratch) as home, fresh_hub(Path(home)) as url:
                 if who == "ours":
-                    pushed = timed(lambda: push_bundle(bundle, REPO, say=quiet))
-                    pulled = timed(lambda: pull_bundle(REPO, say=quiet))
+                    pushed = timed(lambda: push_bundle(bundle, REPO, say=len))
+                    pulled = timed(lambda: pull_bundle(REPO, say=len))
                 else:
                     pushed = timed(lambda: bare_push(url))
                     pulled = timed(lambda: snapshot_download(REPO, endpoint=url, cache_dir=Path(home) / "hub"))
                 if turn:
                     pushes[who].append(pushed)
                     pulls[who].append(pulled)
-    return (
-        row("push", pushes["ours"], pushes["bare"]),
-        row("pull", pulls["ours"], pulls["bare"]),
-        f"{size / 1e6:.0f} MB",
-    )
+    print(f"A bundle of {size / 1e6:.0f} MB; wall seconds (processor seconds of the client). Aim: at most 1.5x\n")
+    print_header("", "bare client", "ours", "ratio", "of the processor")
+    print_pair("push", pushes["ours"], pushes["bare"])
+    print_pair("pull", pulls["ours"], pulls["bare"])
 
 
-def measure_openings(bundle: Path, scratch: Path) -> list[str]:
-    """Rows: a folder, and the same bundle in the Hub's cache, with the Hub there and gone."""
+def measure_openings(bundle: Path, scratch: Path) -> None:
+    """Print the table on opening a folder, and the same bundle in the Hub's cache, with the Hub there and gone."""
     import cxrcore
     from cxrcore.hub.pull import pull_bundle
     from cxrcore.publishing.push import push_bundle
@@ -141,20 +126,24 @@ def measure_openings(bundle: Path, scratch: Path) -> list[str]:
 
     def opened() -> tuple[float, float]:
         """Median seconds of the folder and of the cached model, opened in turns."""
-        times = [[timed(lambda what=what: cxrcore.load(what))[0] for what in (bundle, REPO)] for _ in range(OPENINGS)]
+        pair = [partial(cxrcore.load, what) for what in (bundle, REPO)]
+        times = [[timed(opening).wall for opening in pair] for _ in range(OPENINGS)]
         folder, cached = zip(*times[1:], strict=True)
         return median(folder), median(cached)
 
     with fresh_hub(home):
-        push_bundle(bundle, REPO, say=lambda text: None)
-        pull_bundle(REPO, say=lambda text: None)
+        push_bundle(bundle, REPO, say=len)
+        pull_bundle(REPO, say=len)
         near = opened()
     far = opened()  # nobody answers any more
-    found = (("in reach", near), ("out of reach", far))
-    return [f"| {where} | {1e3 * a:.0f} ms | {1e3 * b:.0f} ms | {1e3 * (b - a):+.0f} ms |" for where, (a, b) in found]
+    print("\nOpening it, weights and all. Aim: at most 50 ms more\n")
+    print_header("the Hub is", "folder", "cached", "more")
+    for where, (folder, cached) in (("in reach", near), ("out of reach", far)):
+        print_row(where, f"{1e3 * folder:.0f} ms", f"{1e3 * cached:.0f} ms", f"{1e3 * (cached - folder):+.0f} ms")
 
 
 def main() -> None:
+    """Print both tables."""
     import torch
 
     torch.set_num_threads(1)
@@ -164,13 +153,8 @@ def main() -> None:
         scratch = Path(name)
         bundle = scratch / "resnet50"
         make_bundle(bundle)
-        push, pull, size = measure_copies(bundle, scratch)
-        print(f"A bundle of {size}; wall seconds (processor seconds of the client). Aim: at most 1.5x\n")
-        print("| | bare client | ours | ratio | of the processor |\n|---|---|---|---|---|")
-        print(push, pull, sep="\n", end="\n\n")
-        print("Opening it, weights and all. Aim: at most 50 ms more\n")
-        print("| the Hub is | folder | cached | more |\n|---|---|---|---|")
-        print(*measure_openings(bundle, scratch), sep="\n")
+        measure_copies(bundle, scratch)
+        measure_openings(bundle, scratch)
 
 
 if __name__ == "__main__":

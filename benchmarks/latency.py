@@ -1,6 +1,6 @@
 """How long from a film's bytes to every finding's probability and map? Ours beside the usual recipe, in one run.
 
-    python benchmarks/latency.py            # about a minute on one core
+    python -m benchmarks.latency            # about a minute on one core
 
 The usual recipe is what tutorials and most Spaces do: Pillow, torchvision transforms, a timm network in float32, then
 one pytorch-grad-cam call and one ``show_cam_on_image`` per finding. Ours reads the film through ``read_radiograph``,
@@ -14,7 +14,6 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -31,6 +30,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torchvision import transforms
 
 import cxrcore
+from benchmarks.measuring import print_header, print_row, timed
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import write_bundle
 from cxrcore.explain.overlay import draw_overlay
@@ -41,13 +41,8 @@ from cxrcore.phantom import draw_phantom
 LAST_LAYER = {"resnet18": lambda network: network.layer4[-1], "densenet121": lambda network: network.features.norm5}
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def usual_recipe(architecture: str, png: bytes) -> Callable[[], None]:
+    """What a tutorial does with one film, as a function to time."""
     network = timm.create_model(architecture, num_classes=len(NIH14)).eval()
     transform = transforms.Compose(
         [
@@ -71,50 +66,72 @@ def usual_recipe(architecture: str, png: bytes) -> Callable[[], None]:
 
 
 def our_bundle(architecture: str, folder: Path) -> cxrcore.Classifier:
+    """A bundle of random weights, opened."""
     config = BundleConfig(architecture, architecture, NIH14, Preprocessing(intensity="equalise"))
     write_bundle(folder / architecture, config.build_network(), config)
-    return cxrcore.load(folder / architecture, device="cpu")
+    model = cxrcore.load(folder / architecture, device="cpu")
+    assert isinstance(model, cxrcore.Classifier)
+    return model
+
+
+def stages_of(architecture: str, folder: Path, png: bytes) -> tuple[str, dict[str, Callable[[], object]]]:
+    """The precision of our network, and what is timed, by name."""
+    model = our_bundle(architecture, folder)
+    film = cxrcore.read_radiograph(png)
+    inputs, heatmap = model.tensor(film), model.explain(film, "Mass")
+
+    def overlay() -> None:
+        Image.fromarray(draw_overlay(film.pixels, heatmap)).save(io.BytesIO(), "PNG", compress_level=1)
+
+    return str(model.dtype).removeprefix("torch."), {
+        "usual": usual_recipe(architecture, png),
+        "ours": lambda: model.analyse(cxrcore.read_radiograph(png)),
+        "read": lambda: cxrcore.read_radiograph(png),
+        "prepare": lambda: model.tensor(film),
+        "forward": lambda: model.forward(inputs),
+        "overlay": overlay,
+    }
+
+
+def measure(architecture: str, folder: Path, png: bytes, repeats: int) -> None:
+    """Print one network's row."""
+    precision, stages = stages_of(architecture, folder, png)
+    for work in stages.values():
+        work()
+    rounds = [{name: timed(work).wall for name, work in stages.items()} for _ in range(repeats)]
+    seconds = {name: median(one[name] for one in rounds) for name in stages}
+    ratio = median(one["usual"] / one["ours"] for one in rounds)
+    print_row(
+        f"{architecture} ({precision})",
+        f"{seconds['usual']:.2f} s",
+        f"{1e3 * seconds['ours']:.0f} ms",
+        f"{ratio:.0f}x",
+        *(f"{1e3 * seconds[n]:.0f} ms ({seconds[n] / seconds['ours']:.0%})" for n in ("read", "prepare", "forward")),
+        f"{1e3 * seconds['overlay']:.0f} ms",
+    )
 
 
 def main(repeats: int = 7) -> None:
+    """Print the table."""
     torch.set_num_threads(1)
     file = io.BytesIO()
     Image.fromarray(np.rint(draw_phantom(0, size=(1024, 1024)).pixels * 255).astype(np.uint8)).save(file, "PNG")
     png = file.getvalue()
     print(f"1024 x 1024 PNG of {len(png) / 1e6:.2f} MB, 14 findings, one thread, median of {repeats}\n")
-    print("| network | usual recipe | ours | ratio | read | preprocess | forward, 14 maps | apart: overlay PNG |")
-    print("|---|---|---|---|---|---|---|---|")
+    titles = (
+        "network",
+        "usual recipe",
+        "ours",
+        "ratio",
+        "read",
+        "preprocess",
+        "forward, 14 maps",
+        "overlay PNG, apart",
+    )
+    print_header(*titles)
     with tempfile.TemporaryDirectory() as folder:
         for architecture in LAST_LAYER:
-            model = our_bundle(architecture, Path(folder))
-            usual = usual_recipe(architecture, png)
-            film = cxrcore.read_radiograph(png)
-            inputs = model.tensor(film)
-            heatmap = model.explain(film, "Mass")
-
-            def overlay(film: cxrcore.Radiograph = film, heatmap: cxrcore.Heatmap = heatmap) -> None:
-                Image.fromarray(draw_overlay(film.pixels, heatmap)).save(io.BytesIO(), "PNG", compress_level=1)
-
-            stages: dict[str, Callable[[], object]] = {
-                "usual": usual,
-                "ours": lambda model=model: model.analyse(cxrcore.read_radiograph(png)),
-                "read": lambda: cxrcore.read_radiograph(png),
-                "prepare": lambda model=model, film=film: model.tensor(film),
-                "forward": lambda model=model, inputs=inputs: model.forward(inputs),
-                "overlay": overlay,
-            }
-            for work in stages.values():
-                work()
-            times: dict[str, list[float]] = {name: [] for name in stages}
-            for _ in range(repeats):
-                for name, work in stages.items():
-                    times[name].append(seconds(work))
-            t = {name: median(values) for name, values in times.items()}
-            ratio = median(u / o for u, o in zip(times["usual"], times["ours"], strict=True))
-            stage = {n: f"{1e3 * t[n]:.0f} ms ({t[n] / t['ours']:.0%})" for n in ("read", "prepare", "forward")}
-            cells = [f"{architecture} ({str(model.dtype).removeprefix('torch.')})", f"{t['usual']:.2f} s"]
-            cells += [f"{1e3 * t['ours']:.0f} ms", f"{ratio:.0f}x", *stage.values(), f"{1e3 * t['overlay']:.0f} ms"]
-            print(f"| {' | '.join(cells)} |")
+            measure(architecture, Path(folder), png, repeats)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How long do scores with intervals take? Ours beside scikit-learn in a loop, in one run.
 
-    python benchmarks/metrics.py                    # about two minutes on one core
-    python benchmarks/metrics.py --films 112120     # one synthetic table of any size
+    python -m benchmarks.metrics                    # about two minutes on one core
+    python -m benchmarks.metrics --films 112120     # one synthetic table of any size
 
 Synthetic scores in the shape of the NIH test list (22,433 films of 6,187 patients, 14 findings at their prevalence),
 the same for all of NIH (112,120 films), to see that cost is proportional, and, where CXR_DATA_DIR names a folder with
@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import NormalDist, median
@@ -28,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.measuring import ROOT, middle, print_header, print_row, timed
 from cxrcore.evaluation.subgroups import subgroup_gaps
 from cxrcore.evaluation.summary import summarise
 from cxrcore.findings import NIH14
@@ -37,11 +37,7 @@ from cxrcore.metrics.discrimination import auroc
 from cxrcore.metrics.operating_points import fit_operating_points
 from cxrcore.metrics.rates import rates_at_threshold
 from cxrcore.predictions.record import Predictions
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.bootstrap import bootstrap_auroc  # noqa: E402
+from tests.bootstrap import bootstrap_auroc
 
 FILMS, ALL_FILMS = 22_433, 112_120  # of NIH's test list as often used, and of all NIH
 RESAMPLES = 1000
@@ -50,12 +46,8 @@ PREVALENCE = (0.128, 0.042, 0.182, 0.239, 0.068, 0.063, 0.022, 0.104, 0.071, 0.0
 
 
 def seconds(work: Callable[[], object], repeats: int = 1) -> float:
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return median(times)
+    """Median wall seconds."""
+    return middle(timed(work) for _ in range(repeats)).wall
 
 
 def synthetic(n: int = FILMS) -> Predictions:
@@ -129,14 +121,17 @@ def peak_of_cli(predictions: Predictions) -> tuple[float, float]:
             "import re, sys; from train.cli import main; code = main(sys.argv[1:]);"
             "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]); sys.exit(code)"
         )
-        start = time.perf_counter()
-        ran = subprocess.run(
-            [sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True, cwd=ROOT
-        )
-        return time.perf_counter() - start, int(ran.stdout.split()[-1]) / 1024
+        printed = []
+
+        def run() -> None:
+            command = [sys.executable, "-c", script, *arguments]
+            printed.append(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
+
+        return timed(run).wall, int(printed[0].split()[-1]) / 1024
 
 
 def measure(name: str, predictions: Predictions) -> None:
+    """Print the rows of one table."""
     targets, scores = predictions.targets, predictions.probabilities
     patients = np.unique(predictions.patient_ids, return_inverse=True)[1]
     columns = range(len(predictions.labels))
@@ -157,27 +152,28 @@ def measure(name: str, predictions: Predictions) -> None:
     other = scores + np.random.default_rng(0).normal(0, 0.01, scores.shape)
     again = (usual_bootstrap(predictions, MEASURED).mean(axis=0), [one.value for one in closed_form()])
     print(f"\n{name}: {len(predictions):,} films of {predictions.n_patients:,} patients, 14 findings, one core")
-    print("| AUROC with interval, all findings | seconds | against the loop |")
-    print("|---|---:|---:|")
-    print(f"| scikit-learn, {RESAMPLES:,} resamples of patients ({MEASURED} timed, scaled) | {usual:.1f} | 1 |")
-    print(f"| ours, {RESAMPLES:,} resamples of patients | {fast:.2f} | {usual / fast:.0f} times faster |")
-    print(f"| ours, closed form by patient (no bootstrap) | {closed:.3f} | apart |")
-    print("| also | seconds | |")
+    print_header("AUROC with interval, all findings", "seconds", "against the loop")
+    print_row(f"scikit-learn, {RESAMPLES:,} resamples of patients ({MEASURED} timed, scaled)", f"{usual:.1f}", "1")
+    print_row(f"ours, {RESAMPLES:,} resamples of patients", f"{fast:.2f}", f"{usual / fast:.0f} times faster")
+    print_row("ours, closed form by patient (no bootstrap)", f"{closed:.3f}", "apart")
+    print_row("also", "seconds", "")
     threshold = seconds(lambda: rates_at_threshold(targets[:, 7], scores[:, 7], 0.3, groups=patients), 5)
-    print(f"| one threshold's rates, resampled by patient | {threshold:.3f} | |")
+    print_row("one threshold's rates, resampled by patient", f"{threshold:.3f}", "")
     compared = seconds(lambda: compare_findings(targets, scores, other, NIH14.names, patients))
-    print(f"| paired comparison of two models, all findings | {compared:.2f} | |")
+    print_row("paired comparison of two models, all findings", f"{compared:.2f}", "")
     summed = seconds(lambda: summarise(predictions, points, dataset="nih", split="test", model="m"))
-    print(f"| metrics.json | {summed:.2f} | |")
-    print(
-        f"| subgroups and intersections, all findings | {seconds(lambda: subgroup_gaps(predictions, points)):.2f} | |"
-    )
+    print_row("metrics.json", f"{summed:.2f}", "")
+    gaps = seconds(lambda: subgroup_gaps(predictions, points))
+    print_row("subgroups and intersections, all findings", f"{gaps:.2f}", "")
     wall, megabytes = peak_of_cli(predictions)
-    print(f"| cxr metrics on it as a CSV, a fifth of the patients tuned on | {wall:.1f} | {megabytes:.0f} MB at most |")
+    print_row(
+        "cxr metrics on it as a CSV, a fifth of the patients tuned on", f"{wall:.1f}", f"{megabytes:.0f} MB at most"
+    )
     print(f"(areas of the two differ by {np.abs(again[0] - again[1]).max():.3f} at most, {MEASURED} resamples' noise)")
 
 
 def main() -> None:
+    """Print a block of rows a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--films", type=int, help="measure one synthetic table of this many films, and nothing else")
     if (films := parser.parse_args().films) is not None:

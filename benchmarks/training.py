@@ -1,6 +1,6 @@
 """How many films a second does training see? Ours beside a plain loop, in one run.
 
-    python benchmarks/training.py                    # minutes; --help lists networks, films, threads, device
+    python -m benchmarks.training                    # minutes; --help lists networks, films, threads, device
 
 The plain loop is what tutorials do: torchvision's ImageFolder decodes every 1024-pixel PNG again each epoch, its
 transforms change each film by itself (resize, flip, rotation, jitter, to tensor, normalise), a DataLoader has a worker
@@ -35,6 +35,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torchvision import datasets, transforms
 
+from benchmarks.measuring import print_header, print_row
 from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.table import FilmTable
 from cxrcore.films.preprocessing import Preprocessing
@@ -171,6 +172,7 @@ def ratio_of(ours: list[Epoch], theirs: list[Epoch]) -> float:
 
 
 def main() -> None:
+    """Print the table."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--networks", nargs="+", default=["resnet18", "densenet121"], help="timm names")
@@ -195,8 +197,8 @@ def main() -> None:
             f"{what}, to {SIDE} pixels; batches of {options.batch}; {name}, {options.threads} threads; medians of "
             f"{options.rounds} epochs; decoding once took {seconds:.1f} s ({options.films / seconds:.0f} films/s)\n"
         )
-        print("| network | plain loop, films/s | wait | ours, films/s | wait | ratio | from memory | ours of it |")
-        print("|---|---|---|---|---|---|---|---|")
+        plain_titles = ("network", "plain loop, films/s", "wait")
+        print_header(*plain_titles, "ours, films/s", "wait", "ratio", "from memory", "ours of it")
         for architecture in options.networks:
             plain = plain_epochs(architecture, folder, options.batch, options.threads, device)
             next(plain)
@@ -209,7 +211,7 @@ def main() -> None:
             (p, p_wait), (o, o_wait), (m, _) = (middle(epochs) for epochs in found.values())
             ratio, share = (ratio_of(found["ours"], found[other]) for other in ("plain", "memory"))
             cells = [architecture, f"{p:.1f}", f"{p_wait:.0%}", f"{o:.1f}", f"{o_wait:.1%}", f"{ratio:.1f}x"]
-            print(f"| {' | '.join([*cells, f'{m:.1f}', f'{share:.0%}'])} |", flush=True)
+            print_row(*cells, f"{m:.1f}", f"{share:.0%}")
 
 
 if __name__ == "__main__":

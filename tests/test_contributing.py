@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
 def test_a_metric_of_ones_own() -> None:
     from cxrcore.metrics.arrays import known
 
-    names = {"np": np, "known": known}
+    names: dict[str, Any] = {"np": np, "known": known}
     exec(example("Add a metric", "python"), names)
     balanced_accuracy = names["balanced_accuracy"]
     assert balanced_accuracy(np.array([1, 1, 0, np.nan]), np.array([1, 0, 0, 1])) == 0.75

@@ -22,5 +22,6 @@ def bench(names: Sequence[str] = ()) -> int:
         raise CxrError(f"there is no measurement {unknown[0]!r}; choose among: {', '.join(NAMES)}")
     if not BENCHMARKS.is_dir():
         raise CxrError("the measurements are part of the source, not of the installed package; run this in a clone")
-    codes = [subprocess.run([sys.executable, BENCHMARKS / f"{name}.py"]).returncode for name in names or NAMES]
+    commands = [[sys.executable, "-m", f"benchmarks.{name}"] for name in names or NAMES]
+    codes = [subprocess.run(command, cwd=BENCHMARKS.parent).returncode for command in commands]
     return next((code for code in codes if code), 0)
