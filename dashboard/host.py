@@ -1,4 +1,4 @@
-"""Whose computer is this, and what was it started with? What visitors may ask of it hangs on that."""
+"""Where the dashboard runs and what it was started with: this decides what visitors may open."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cxrcore.errors import CxrError
 from cxrcore.serving.deployment import DeploymentConfig, read_deployment
 from cxrcore.serving.hub_catalog import hub_open_to_visitors, is_local
 
-_HERE = "127.0.0.1"  # where a server listens that nobody told otherwise
+_LOCALHOST = "127.0.0.1"  # the default address
 
 
 def may_type_folders() -> bool:
-    """Paths are for those who sit at this computer: a public server would tell strangers what it holds."""
-    return is_local(os.environ.get("CXR_HOST") or _HERE, st.get_option("server.address") or _HERE)
+    """Whether visitors may type paths: only on their own computer, as paths would tell strangers which files exist."""
+    return is_local(os.environ.get("CXR_HOST") or _LOCALHOST, st.get_option("server.address") or _LOCALHOST)
 
 
 def may_open_hub() -> bool:
@@ -24,12 +24,12 @@ def may_open_hub() -> bool:
 
 
 def started_with() -> str:
-    """What is open at first: CXR_MODEL, else the model that was deployed, else nothing in particular."""
-    return os.environ.get("CXR_MODEL") or told().model or ""
+    """The model that is open at first: CXR_MODEL, else the deployed one; empty where neither is set."""
+    return os.environ.get("CXR_MODEL") or deployment().model or ""
 
 
-def told() -> DeploymentConfig:
-    """What the deployment says of itself; nothing where it cannot be read, which ``python -m dashboard`` says."""
+def deployment() -> DeploymentConfig:
+    """The deployment's configuration; an empty one where it cannot be read, which ``python -m dashboard`` reports."""
     try:
         return read_deployment()
     except CxrError:

@@ -1,7 +1,7 @@
-"""What does a link keep? The reader's choices, in the address bar and in the session alike.
+"""The reader's choices, in the address bar and in the session.
 
 The address wins when a page opens; every choice is written to both, so the address can be copied at any time.
-Streamlit drops the address's parameters when a reader turns to another page; ``sync`` puts them back.
+Streamlit drops the address's parameters when a reader opens another page; ``sync`` puts them back.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ KEYS = (
     "other_labels",
     "other_evaluation",
 )
-UPLOAD = "upload"  # the model of a link to an uploaded table: the file has to be given again
-_KEPT = "link"
+UPLOAD = "upload"  # the model in a link to an uploaded table; the file has to be uploaded again
+_LINK = "link"
 
 
 def sync() -> None:
-    """Bring address and session together; once a run, before any choice is read."""
-    kept = st.session_state.setdefault(_KEPT, {})
+    """Bring address and session together; called once per run, before any choice is read."""
+    link = st.session_state.setdefault(_LINK, {})
     for key in KEYS:
         if key in st.query_params:
-            kept[key] = st.query_params[key]
-        elif key in kept:
-            st.query_params[key] = kept[key]
+            link[key] = st.query_params[key]
+        elif key in link:
+            st.query_params[key] = link[key]
 
 
 def read(key: str) -> str | None:
     """A choice, or None where nothing was chosen."""
-    return st.session_state.setdefault(_KEPT, {}).get(key)
+    return st.session_state.setdefault(_LINK, {}).get(key)
 
 
 def write(**choices: str | None) -> None:
-    """Keep choices; None forgets one."""
-    kept = st.session_state.setdefault(_KEPT, {})
+    """Write choices to address and session; None or an empty text removes one."""
+    link = st.session_state.setdefault(_LINK, {})
     for key, value in choices.items():
         if key not in KEYS:
             raise KeyError(key)
         if value:
-            kept[key] = st.query_params[key] = value
+            link[key] = st.query_params[key] = value
         else:
-            kept.pop(key, None)
+            link.pop(key, None)
             if key in st.query_params:
                 del st.query_params[key]
 
@@ -65,16 +65,17 @@ def pick(
     widget: Callable[..., Any] = st.selectbox,
     **more: Any,
 ) -> str:
-    """A select box whose choice a link keeps; choices that hang on it (``forget``) are dropped when it changes.
+    """Draw a select box whose choice is kept in the link.
 
-    A choice in the address that is not among the options gives way to ``default``.
+    ``default`` is used where the address names no option; choices under the keys in ``forget`` are dropped when this
+    one changes.
     """
     chosen = read(key)
-    place = f"pick-{key}"
-    st.session_state[place] = chosen if chosen in options else default
+    widget_key = f"pick-{key}"
+    st.session_state[widget_key] = chosen if chosen in options else default
 
     def changed() -> None:
-        write(**{key: st.session_state[place]}, **dict.fromkeys(forget))
+        write(**{key: st.session_state[widget_key]}, **dict.fromkeys(forget))
 
-    widget(label, list(options), key=place, on_change=changed, format_func=name, **more)
-    return st.session_state[place]
+    widget(label, list(options), key=widget_key, on_change=changed, format_func=name, **more)
+    return str(st.session_state[widget_key])

@@ -1,4 +1,4 @@
-"""Which results? The pickers in the sidebar, and on a page that compares with a second source."""
+"""The pickers of results: in the sidebar, and on the page that compares with a second source."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from cxrcore.predictions.column_names import IDENTITY, findings_of, guess_column
 from cxrcore.predictions.table_reader import TableFile
 from dashboard import host, state
 from dashboard.sources import hub
-from dashboard.sources import source as sources
+from dashboard.sources.opening import embedded_titles, evaluations, open_source
 from dashboard.sources.source import Source
+from dashboard.sources.tables import open_upload, upload_splits
 
 FOLDER, HUB, STARTED = "folder", "hub", "started"
 _NAMES = {
@@ -24,35 +25,35 @@ _NAMES = {
     HUB: "A model on the Hugging Face Hub",
     state.UPLOAD: "An uploaded table",
 }
-_OPEN = "open-source"  # where a visitor's last source is kept, to go on with where another cannot be had
-_FAULTS = "hub-faults"  # what was said of links that could not be opened, until asked to try again
+_OPEN = "open-source"  # session key of the visitor's last source, which stays open where another cannot be opened
+_FAULTS = "hub-faults"  # session key of the error messages of links, until the visitor tries again
 _TYPES = ["csv", "gz", "parquet"]
 _NONE = "–"
 
 
 def choose_source(prefix: str = "", label: str = "Results of", above: DeltaGenerator | None = None) -> Source | None:
-    """Draw the pickers and open what they say; None, with a sentence on the page, where that cannot be.
+    """Draw the pickers and open what is chosen; None, with a message on the page, where that fails.
 
-    ``prefix``: ``other_`` for a second source, with link keys of its own. ``above``: where the sentence goes.
+    ``prefix``: ``other_`` for a second source, with link keys of its own. ``above``: where messages go.
     """
     above = above or st.container()
-    names = _offered()
-    options = [*names, *([HUB] if host.may_open_hub() else [])]
+    titles = _titles()
+    options = [*titles, *([HUB] if host.may_open_hub() else [])]
     options += [*([FOLDER] if host.may_type_folders() else []), state.UPLOAD]
-    said = state.read(f"{prefix}model") or (state.UPLOAD if prefix else host.started_with() or options[0])
-    chosen = _kind(said, options)
+    reference = state.read(f"{prefix}model") or (state.UPLOAD if prefix else host.started_with() or options[0])
+    chosen = _option_of(reference, options)
     if chosen is None:
-        above.warning(f"There is no model {_plain(said)!r} here; this is {names[options[0]]}.")
-        said = chosen = options[0]
-    place = f"{prefix}kind"
-    st.session_state[place] = chosen
+        above.warning(f"There is no model {_short(reference)!r} here; this is {titles[options[0]]}.")
+        reference = chosen = options[0]
+    key = f"{prefix}kind"
+    st.session_state[key] = chosen
 
     def changed() -> None:
-        _link(prefix, st.session_state[place])
+        _write_model(prefix, st.session_state[key])
 
-    st.selectbox(label, options, key=place, on_change=changed, format_func=lambda name: (names | _NAMES)[name])
+    st.selectbox(label, options, key=key, on_change=changed, format_func=lambda name: (titles | _NAMES)[name])
     try:
-        source = _open(prefix, chosen, said, above)
+        source = _open(prefix, chosen, reference, above)
     except CxrError as error:
         above.error(sentence(error))
         return None
@@ -61,46 +62,48 @@ def choose_source(prefix: str = "", label: str = "Results of", above: DeltaGener
     return source
 
 
-def _offered() -> dict[str, str]:
-    """Models in the menu: the embedded ones, and first what a public server was started with."""
-    names, own = sources.offered(), host.started_with()
-    return {STARTED: _plain(own)} | names if own and own not in names and not host.may_type_folders() else names
+def _titles() -> dict[str, str]:
+    """Models in the menu: the embedded ones, and before them the model that a public server was started with."""
+    titles, own = embedded_titles(), host.started_with()
+    is_extra = own and own not in titles and not host.may_type_folders()
+    return {STARTED: _short(own)} | titles if is_extra else titles
 
 
-def _plain(reference: str) -> str:
+def _short(reference: str) -> str:
     """A model's name without the folders before it."""
     return hub.short(reference) if hub.reference_of(reference) is not None else Path(reference).name
 
 
-def _kind(said: str, options: list[str]) -> str | None:
-    """Which option a link's model falls under; None where it is none of this server's business."""
-    if said in options:
-        return said
-    if STARTED in options and (said == host.started_with() or hub.is_started_model(said)):
+def _option_of(reference: str, options: list[str]) -> str | None:
+    """The option that a link's model belongs to; None where this server does not offer it."""
+    if reference in options:
+        return reference
+    if STARTED in options and (reference == host.started_with() or hub.is_started_model(reference)):
         return STARTED
-    wanted = HUB if hub.reference_of(said) is not None else FOLDER
+    wanted = HUB if hub.reference_of(reference) is not None else FOLDER
     return wanted if wanted in options else None
 
 
-def _link(prefix: str, model: str) -> None:
-    """Another model: what was chosen for the last one is forgotten."""
-    forgotten = dict.fromkeys((f"{prefix}labels", f"{prefix}evaluation"))
+def _write_model(prefix: str, model: str) -> None:
+    """Write another model into the link, and drop the choices that belonged to the last one."""
+    dropped = dict.fromkeys((f"{prefix}labels", f"{prefix}evaluation"))
     if not prefix:
-        forgotten |= dict.fromkeys(("finding", "threshold", "rule"))
-    state.write(**forgotten, **{f"{prefix}model": model})
+        dropped |= dict.fromkeys(("finding", "threshold", "rule"))
+    state.write(**dropped, **{f"{prefix}model": model})
 
 
-def _open(prefix: str, chosen: str, said: str, above: DeltaGenerator) -> Source | None:
+def _open(prefix: str, chosen: str, reference: str, above: DeltaGenerator) -> Source | None:
     if chosen == state.UPLOAD:
         return _uploaded(prefix)
     if chosen == FOLDER:
-        return _on_disk(prefix, "" if said == FOLDER else said)
+        return _on_disk(prefix, "" if reference == FOLDER else reference)
     if chosen == HUB:
-        return _on_hub(prefix, "" if said == HUB else said, above)
+        return _on_hub(prefix, "" if reference == HUB else reference, above)
     if chosen == STARTED:
         own = host.started_with()
-        is_there = hub.reference_of(own) is not None
-        return _from_hub(prefix, own if said == STARTED else said, above) if is_there else _evaluation_of(prefix, own)
+        if hub.reference_of(own) is None:
+            return _evaluation_of(prefix, own)
+        return _from_hub(prefix, own if reference == STARTED else reference, above)
     return _evaluation_of(prefix, chosen)
 
 
@@ -112,12 +115,14 @@ def sentence(error: CxrError) -> str:
 
 
 def _evaluation_of(prefix: str, reference: str, labels: str | None = None) -> Source:
-    there = sources.evaluations(reference, labels)
-    key = f"{prefix}evaluation"
-    chosen = there[0]
-    if len(there) > 1:
-        chosen = state.pick(key, "Scored on", there, there[0], forget=() if prefix else ("threshold",))
-    return sources.open_source(reference, chosen, labels)
+    chosen = _pick_evaluation(prefix, evaluations(reference, labels), forget=() if prefix else ("threshold",))
+    return open_source(reference, chosen, labels)
+
+
+def _pick_evaluation(prefix: str, names: list[str], forget: tuple[str, ...] = ()) -> str:
+    if len(names) == 1:
+        return names[0]
+    return state.pick(f"{prefix}evaluation", "Scored on", names, names[0], forget=forget)
 
 
 def _on_disk(prefix: str, reference: str) -> Source | None:
@@ -148,47 +153,46 @@ def _on_disk(prefix: str, reference: str) -> Source | None:
 
 
 def _on_hub(prefix: str, link: str, above: DeltaGenerator) -> Source | None:
-    """A field for a model on the Hub, those that are here already, and the one that is open."""
+    """Draw a field for a model on the Hub and a menu of those in the cache, and open the one that is chosen."""
     typed, picked, shown = f"{prefix}hub", f"{prefix}hub-here", f"{prefix}hub-shown"
     field = st.container()
     source = _from_hub(prefix, link, above)
     now = hub.short(state.read(f"{prefix}model") or link)
-    if st.session_state.get(shown) != now:  # else what was typed and refused stays, to be mended
+    if st.session_state.get(shown) != now:  # else a name that was refused stays, to be corrected
         st.session_state[shown] = now
         st.session_state[typed] = "" if now == HUB else now
 
-    def wanted(key: str) -> None:
+    def submitted(key: str) -> None:
         if (text := st.session_state[key].strip()) not in ("", _NONE):
             hub.want(text, prefix=prefix)
 
     field.text_input(
-        "Model on the Hub", key=typed, on_change=wanted, args=(typed,), placeholder="user/repo or user/repo@revision"
+        "Model on the Hub", key=typed, on_change=submitted, args=(typed,), placeholder="user/repo or user/repo@revision"
     )
-    if here := list(hub.models().cached_models()):
+    if cached := list(hub.models().cached_models()):
         st.session_state[picked] = _NONE
-        field.selectbox("Or one that is here already", [_NONE, *here], key=picked, on_change=wanted, args=(picked,))
+        field.selectbox("Or one that is downloaded already", [_NONE, *cached], key=picked, on_change=submitted, args=(picked,))
     return source
 
 
 def _from_hub(prefix: str, link: str, above: DeltaGenerator) -> Source | None:
-    """What was just asked for, else what the link says; where that cannot be had, what was open before."""
-    kept: Source | None = st.session_state.get(prefix + _OPEN)
+    """Open what the visitor just asked for, else what the link names; where that fails, keep what was open before."""
+    previous: Source | None = st.session_state.get(prefix + _OPEN)
     faults: dict[str, str] = st.session_state.setdefault(_FAULTS, {})
     asked = hub.wanted(prefix)
     if asked is not None:
         try:
             with st.spinner(f"Looking for {asked[0]} …"):
-                found = hub.find(*asked)[0]
-                sources.evaluations(found)
+                link = hub.find(*asked)[0]
+                evaluations(link)
         except CxrError as error:
-            return _as_before(kept, sentence(error), above if asked[1] else st.container())  # beside the field
-        link = found
-        _link(prefix, link)
+            return _keep(previous, sentence(error), above if asked[1] else st.container())  # beside the field
+        _write_model(prefix, link)
     if not link:
-        return kept
+        return previous
     if link in faults:
-        st.button("Try again", key=f"{prefix}hub-again", on_click=lambda: faults.clear())
-        return _as_before(kept, faults[link], above)
+        st.button("Try again", key=f"{prefix}hub-again", on_click=faults.clear)
+        return _keep(previous, faults[link], above)
     try:
         with st.spinner(f"Looking for {hub.short(link)} …"):
             pinned = hub.find(link)[0]
@@ -197,12 +201,12 @@ def _from_hub(prefix: str, link: str, above: DeltaGenerator) -> Source | None:
         return _evaluation_of(prefix, pinned)
     except CxrError as error:
         faults[link] = sentence(error)
-        return _as_before(kept, faults[link], above)
+        return _keep(previous, faults[link], above)
 
 
-def _as_before(kept: Source | None, said: str, above: DeltaGenerator) -> Source | None:
-    above.error(said + (f" Still shown: {kept.name}." if kept else ""))
-    return kept
+def _keep(previous: Source | None, message: str, above: DeltaGenerator) -> Source | None:
+    above.error(message + (f" Still shown: {previous.name}." if previous else ""))
+    return previous
 
 
 def _uploaded(prefix: str) -> Source | None:
@@ -210,46 +214,37 @@ def _uploaded(prefix: str) -> Source | None:
         "Predictions: CSV, CSV.GZ or Parquet",
         type=_TYPES,
         key=f"{prefix}upload",
-        help="A row a film: a column for the film, prob_<finding> for each finding, and target_<finding> unless a "
-        "label file says. It stays in this server's memory and goes when you close the page.",
+        help="One row per film: a column for the film, prob_<finding> for each finding, and target_<finding> unless "
+        "you add a label file. The table stays in this server's memory until you close the page.",
     )
-    labels = st.file_uploader("Label file, where the table has no labels", type=_TYPES, key=f"{prefix}upload-labels")
+    labels = st.file_uploader("Label file, if the table has no labels", type=_TYPES, key=f"{prefix}upload-labels")
     if upload is None:
-        st.info("Upload a table of anyone's predictions. What it holds is checked, and shown on every page.")
+        st.info("Upload a table of predictions of any model. Its columns are checked, then every page shows it.")
         return None
     mapping = _columns(prefix, upload)
-    there = sources.upload_splits(upload, labels, mapping)
-    chosen = there[0]
-    if len(there) > 1:
-        chosen = state.pick(f"{prefix}evaluation", "Scored on", there, there[0])
-    return sources.open_upload(upload, chosen, labels, mapping)
+    chosen = _pick_evaluation(prefix, upload_splits(upload, labels, mapping))
+    return open_upload(upload, chosen, labels, mapping)
 
 
 def _columns(prefix: str, upload: Any) -> Mapping[str, str] | None:
-    """Which column means what: as guessed, and as the reader says otherwise. None: all as guessed."""
+    """Draw what each column was guessed to mean, and return the reader's corrections; None where there are none."""
     upload.seek(0)
     names = TableFile.of(upload).columns()
     try:
         guessed = guess_columns(names)
     except CxrError:  # two columns of one meaning: the reader chooses
         guessed = {}
-    free = [name for name in names if name not in guessed.values()]
-    known = findings_of(guessed, "prob")
-    with st.expander("Columns", expanded=not known or "image" not in guessed):
-        st.caption("What each means; change what was read wrongly.")
-        said = {}
+    corrections = {}
+    with st.expander("Columns", expanded=not findings_of(guessed, "prob") or "image" not in guessed):
+        st.caption("What each column means; correct what was guessed wrongly.")
         for meaning in IDENTITY:
-            words = meaning.replace("_", " ").capitalize()
-            found = guessed.get(meaning, _NONE)
-            column = st.selectbox(
-                words,
-                [_NONE, *names],
-                index=[_NONE, *names].index(found),
-                key=f"{prefix}column-{meaning}-{upload.file_id}",
-            )
-            if column not in (_NONE, found):
-                said[meaning] = column
-        for column in free[:20]:
+            guess = guessed.get(meaning, _NONE)
+            options = [_NONE, *names]
+            label, key = meaning.replace("_", " ").capitalize(), f"{prefix}column-{meaning}-{upload.file_id}"
+            column = st.selectbox(label, options, index=options.index(guess), key=key)
+            if column not in (_NONE, guess):
+                corrections[meaning] = column
+        for column in [name for name in names if name not in guessed.values()][:20]:
             finding = st.selectbox(
                 f"{column} is the probability of",
                 [_NONE, *NIH15],
@@ -257,5 +252,5 @@ def _columns(prefix: str, upload: Any) -> Mapping[str, str] | None:
                 accept_new_options=True,
             )
             if finding not in (_NONE, None, ""):
-                said[f"prob:{finding}"] = column
-    return said or None
+                corrections[f"prob:{finding}"] = column
+    return corrections or None

@@ -1,4 +1,4 @@
-"""Which films, and in which order? Filters and sorting on a table of predictions, without a screen."""
+"""Filters and sorting of a table of predictions, without a screen."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from dashboard.sources.source import Source
 
 OUTCOMES = ("true positive", "false positive", "false negative", "true negative", "unknown")
 ORDERS = {
-    "sure": "Surest first",
+    "sure": "Most confident first",
     "high": "Highest probability first",
     "low": "Lowest probability first",
-    "wrong": "Most wrong first",
-    "near": "Nearest to the threshold first",
-    "table": "As in the table",
+    "wrong": "Largest error first",
+    "near": "Closest to the threshold first",
+    "table": "Order of the table",
 }
 MANY = 12  # values of a column beyond which it is filtered by text
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader wants to see; empty means everything."""
+    """Filters that a reader chose; empty means everything."""
 
     outcomes: tuple[str, ...] = ()
     low: float = 0.0  # of the finding's probability
     high: float = 1.0
     text: str = ""  # part of a film's or a patient's name
     splits: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()  # findings the film truly has
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> values kept
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # column -> numbers kept; unknown ones go
+    also: tuple[str, ...] = ()  # findings whose label is positive too
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> allowed values
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # column -> allowed range; unknown values are left out
 
 
 def called_positive(source: Source, finding: str, threshold: float | None) -> np.ndarray:
-    """Which films are called positive for a finding, bool (N,): by the threshold, or by the winner of three classes."""
+    """Films called positive for a finding, bool (N,): by the threshold, or of three classes by the most probable."""
     assert source.predictions is not None
     labels, probabilities = source.labels, source.predictions.probabilities
     column = labels.index(finding)
@@ -50,20 +50,20 @@ def called_positive(source: Source, finding: str, threshold: float | None) -> np
 
 
 def threshold_for(source: Source, finding: str) -> float | None:
-    """The model's own operating point; None where it has none, or the winner decides."""
+    """The model's own operating point; None where it has none, or the most probable class decides."""
     if source.points is None or finding not in source.points.findings:
         return None
     value = float(source.points.thresholds[source.points.findings.index(finding)])
     return value if np.isfinite(value) else None
 
 
-def winner_decides(labels: LabelSet) -> bool:
-    """Whether thresholds play no part: three or more exclusive classes."""
+def most_probable_decides(labels: LabelSet) -> bool:
+    """Whether the most probable class decides without a threshold: of three or more exclusive classes."""
     return labels.kind is Kind.MULTICLASS and disease_of(labels) is None
 
 
 def outcomes_of(targets: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """One of OUTCOMES a film, (N,), from targets (0, 1, NaN) and calls (bool)."""
+    """One of OUTCOMES per film, (N,), from targets (0, 1, NaN) and calls (bool)."""
     right = np.where(positive, "true positive", "false negative")
     wrong = np.where(positive, "false positive", "true negative")
     return np.where(np.isnan(targets), "unknown", np.where(targets == 1, right, wrong))
@@ -72,8 +72,30 @@ def outcomes_of(targets: np.ndarray, positive: np.ndarray) -> np.ndarray:
 def pick_films(
     films: Predictions, finding: str, outcomes: np.ndarray, choice: Choice, order: str, threshold: float | None
 ) -> np.ndarray:
-    """Rows of the films that fit, in the order asked for; the surest lie farthest from the threshold."""
+    """Row numbers of the films that pass the filters, in the given order.
+
+    ``outcomes``: as ``outcomes_of``; ``order``: a key of ORDERS. The most confident films are those farthest from the
+    threshold, in shares of the way to 0 or 1.
+    """
     column = films.labels.index(finding)
+    rows = np.flatnonzero(_passing(films, column, outcomes, choice))
+    if order == "table":
+        return rows
+    scores = films.probabilities[rows, column].astype(np.float64)
+    targets = films.targets[rows, column]
+    cut = 0.5 if threshold is None else threshold
+    keys = {
+        "sure": -np.where(scores >= cut, (scores - cut) / max(1 - cut, 1e-9), 1 - scores / max(cut, 1e-9)),
+        "high": -scores,
+        "low": scores,
+        "wrong": -np.abs(scores - np.where(np.isnan(targets), scores, targets)),
+        "near": np.abs(scores - cut),
+    }
+    return rows[np.argsort(keys[order], kind="stable")]
+
+
+def _passing(films: Predictions, column: int, outcomes: np.ndarray, choice: Choice) -> np.ndarray:
+    """Films that pass all filters, bool (N,)."""
     scores = films.probabilities[:, column].astype(np.float64)
     keep = (scores >= choice.low) & (scores <= choice.high)
     if choice.outcomes:
@@ -88,25 +110,10 @@ def pick_films(
         numbers = as_numbers(films.metadata[name])
         keep &= (numbers >= low) & (numbers <= high)
     if choice.text:
-        wanted = choice.text.casefold()
-        keep &= (np.char.find(np.char.lower(films.images), wanted) >= 0) | (
-            np.char.find(np.char.lower(films.patient_ids), wanted) >= 0
-        )
-    rows = np.flatnonzero(keep)
-    if order == "table":
-        return rows
-    truth = films.targets[rows, column]
-    cut = 0.5 if threshold is None else threshold
-    keys = {
-        "sure": -np.where(
-            scores[rows] >= cut, (scores[rows] - cut) / max(1 - cut, 1e-9), 1 - scores[rows] / max(cut, 1e-9)
-        ),
-        "high": -scores[rows],
-        "low": scores[rows],
-        "wrong": -np.abs(scores[rows] - np.where(np.isnan(truth), scores[rows], truth)),
-        "near": np.abs(scores[rows] - cut),
-    }
-    return rows[np.argsort(keys[order], kind="stable")]
+        text = choice.text.casefold()
+        found = [np.char.find(np.char.lower(names), text) >= 0 for names in (films.images, films.patient_ids)]
+        keep &= found[0] | found[1]
+    return keep
 
 
 def filters_of(films: Predictions) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
@@ -114,22 +121,22 @@ def filters_of(films: Predictions) -> tuple[dict[str, list[str]], dict[str, tupl
     values: dict[str, list[str]] = {}
     ranges: dict[str, tuple[float, float]] = {}
     for name, column in films.metadata.items():
-        there = sorted(set(as_text(column).tolist()) - {""})
+        distinct = sorted(set(as_text(column).tolist()) - {""})
         numbers = as_numbers(column)
         known = numbers[np.isfinite(numbers)]
-        if len(there) < 2:
+        if len(distinct) < 2:
             continue
-        if len(known) == int((as_text(column) != "").sum()) and len(there) > MANY:
+        if len(known) == int((as_text(column) != "").sum()) and len(distinct) > MANY:
             ranges[name] = float(known.min()), float(known.max())
-        elif len(there) <= MANY:
-            values[name] = there
+        elif len(distinct) <= MANY:
+            values[name] = distinct
     return values, ranges
 
 
 def as_frame(
     films: Predictions, rows: np.ndarray, finding: str, outcomes: np.ndarray, notes: Mapping[str, str]
 ) -> pd.DataFrame:
-    """The films for a screen or a CSV: image, patient, what was true and said, notes, and all that is known of them."""
+    """Films for a screen or a CSV: image, patient, label, probability, outcome, metadata and notes."""
     column = films.labels.index(finding)
     frame = pd.DataFrame(
         {
@@ -140,7 +147,7 @@ def as_frame(
             "outcome": outcomes[rows],
             "target": films.targets[rows, column],
             "probability": films.probabilities[rows, column].astype(np.float64),
-            "findings": [_present(films, row) for row in rows],
+            "findings": [_positive_labels(films, row) for row in rows],
         }
     )
     for name, values in films.metadata.items():
@@ -150,14 +157,14 @@ def as_frame(
 
 
 def safe_csv(frame: pd.DataFrame) -> bytes:
-    """As CSV; a text that a spreadsheet would run as a formula is quoted as text."""
+    """As CSV, UTF-8; a text that a spreadsheet would run as a formula is quoted as text."""
     texts = frame.select_dtypes(include=["object", "str"]).columns
     guarded = frame.assign(**{name: frame[name].map(_guarded) for name in texts})
     return guarded.to_csv(index=False).encode()
 
 
 def as_text(column: np.ndarray) -> np.ndarray:
-    """Values as str (N,); missing ones empty."""
+    """Values as str (N,); missing ones are empty."""
     if column.dtype.kind == "U":
         return column
     return np.array(
@@ -166,7 +173,7 @@ def as_text(column: np.ndarray) -> np.ndarray:
 
 
 def as_numbers(column: np.ndarray) -> np.ndarray:
-    """Values as float64 (N,); NaN where one is none."""
+    """Values as float64 (N,); NaN where a value is no number."""
     return pd.to_numeric(pd.Series(column), errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
@@ -175,7 +182,7 @@ def page_of(rows: Sequence[int] | np.ndarray, number: int, size: int) -> np.ndar
     return np.asarray(rows)[number * size : (number + 1) * size]
 
 
-def _present(films: Predictions, row: int) -> str:
+def _positive_labels(films: Predictions, row: int) -> str:
     return ", ".join(name for name, target in zip(films.labels, films.targets[row], strict=True) if target == 1)
 
 

@@ -1,6 +1,6 @@
-"""Models on the Hugging Face Hub: which a text names, whether a visitor may open it, and whether a newer one is there.
+"""Models on the Hugging Face Hub: the one that a text names, visitors' rights to it, and newer revisions.
 
-A link names a whole commit, so that it opens the same tomorrow and a branch that moves changes nobody's page.
+A link names a whole commit, so it opens the same files tomorrow, whatever happens to the branch.
 """
 
 from __future__ import annotations
@@ -15,77 +15,77 @@ from cxrcore.hub.client import wait_at_most
 from cxrcore.serving.hub_catalog import HubCatalog, NewerRevision
 from dashboard import host
 
-_GLANCE_S = 0.05  # what a page waits for an answer that is not here yet
-_LOOK_AGAIN_S = 5.0  # how often an open page looks whether the answer has come
-_WANTED = "hub-wanted"  # what a visitor just asked for, until it is open or refused
+_GLANCE_S = 0.05  # the longest that a page waits for an answer of the Hub
+_LOOK_AGAIN_S = 5.0  # interval at which an open page looks for a late answer
+_WANTED = "hub-wanted"  # session key of the model that a visitor just asked for, until the next run handles it
 
 
 def reference_of(text: str) -> Reference | None:
-    """The model on the Hub that a text names; None where it names none, or a folder here that may be asked for."""
-    here = host.may_type_folders() or text == host.started_with()
-    return None if here and text and Path(text.split("/")[0]).exists() else parse_reference(text)
+    """The model on the Hub that a text names; None where it names none, or a local folder that the visitor may open."""
+    may_be_folder = host.may_type_folders() or text == host.started_with()
+    return None if may_be_folder and text and Path(text.split("/")[0]).exists() else parse_reference(text)
 
 
 def models() -> HubCatalog:
-    """Those that visitors of this server may open, once for all of them."""
+    """The models that visitors of this server may open, one catalog for all visitors."""
     started = host.started_with()
     return _models(host.may_open_hub(), host.may_type_folders(), started if reference_of(started) is not None else "")
 
 
 @st.cache_resource
-def _models(opened: bool, own_computer: bool, started: str) -> HubCatalog:
-    return HubCatalog(opened, None if own_computer else False, parse_reference(started))
+def _models(is_open: bool, is_local: bool, started: str) -> HubCatalog:
+    return HubCatalog(is_open, None if is_local else False, parse_reference(started))
 
 
 def find(text: str, newest: bool = False) -> tuple[str, Path]:
-    """The link to a model, ``user/repo`` with the whole commit, and its folder, fetched where need be.
+    """A model's link (``user/repo`` with the whole commit) and its folder, downloaded unless it is cached.
 
-    Raises HubError or InvalidBundle, in one sentence.
+    ``newest``: of the branch as it is now. Raises HubError or InvalidBundle, in one sentence.
     """
     name, folder = models().find(text, newest)
     return f"{name.partition('@')[0]}@{folder.name}", folder
 
 
 def short(text: str) -> str:
-    """A link's text as a reader sees it: 12 digits of a commit."""
-    found = parse_reference(text)
-    return f"{found.repo}@{found.revision[:12]}" if found and found.pinned and found.revision else text
+    """A link's text for a reader: 12 digits of a commit."""
+    model = parse_reference(text)
+    return f"{model.repo}@{model.revision[:12]}" if model and model.pinned and model.revision else text
 
 
 def is_started_model(text: str) -> bool:
     """Whether a text names the model on the Hub that this server was started with, at any of its commits."""
-    own, found = reference_of(host.started_with()), parse_reference(text)
-    return own is not None and found is not None and (found == own or (found.pinned and found.repo == own.repo))
+    own, model = reference_of(host.started_with()), parse_reference(text)
+    return own is not None and model is not None and (model == own or (model.pinned and model.repo == own.repo))
 
 
 def want(text: str, newest: bool = False, prefix: str = "") -> None:
-    """Note what a visitor asks for; the next run of the page opens it."""
+    """Note which model a visitor asks for; the next run of the page opens it."""
     st.session_state[prefix + _WANTED] = text, newest
 
 
 def wanted(prefix: str = "") -> tuple[str, bool] | None:
-    """What was asked for since the last run, once."""
+    """The model asked for since the last run, and whether its newest commit; None on a second call."""
     return st.session_state.pop(prefix + _WANTED, None)
 
 
 @st.fragment(run_every=_LOOK_AGAIN_S)
 def offer_newer(name: str) -> None:
-    """One line where the branch that an open model came from has moved, and a button that opens what is there now.
+    """Show a line and a button where the branch of an open model has a newer commit.
 
     ``name``: user/repo@commit, 12 digits of the commit.
     """
-    found = _newer(name)
-    if found is None:
+    newer = _newer(name)
+    if newer is None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f"A newer revision of {found.repo} is on the Hub (`{found.revision}`).", width="content")
+        st.markdown(f"A newer revision of {newer.repo} is on the Hub (`{newer.revision}`).", width="content")
         if st.button("Open it", key="hub-newer"):
-            want(found.reference, newest=True)
+            want(newer.reference, newest=True)
             st.rerun()
 
 
 def _newer(name: str) -> NewerRevision | None:
-    """As ``HubCatalog.newer``, without waiting for the Hub; what it answers is known when the page looks again."""
+    """As ``HubCatalog.newer``, without waiting for the Hub; a late answer is shown when the fragment runs again."""
     try:
         return wait_at_most(partial(models().newer, name), _GLANCE_S)
     except TimeoutError:

@@ -1,15 +1,12 @@
-"""Where is the picture of a film? In a folder that was given once; a phantom is drawn again from its seed."""
+"""Pictures of films, read from a folder; a phantom is drawn again from its seed."""
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from cxrcore.datasets.files import find_films
 from cxrcore.datasets.phantoms import phantom_film
@@ -22,9 +19,9 @@ NIH_SIDE = 1024  # pixels of the films that NIH's boxes were drawn on, whatever 
 
 
 class Pictures:
-    """The films of a table that can be shown: by id, file name or file name without suffix, in that order.
+    """The films of a table that can be shown: found by id, file name, or file name without suffix, in that order.
 
-    Raises InvalidDataset when the folder is none, or holds none of the films.
+    Raises InvalidDataset when there is no such folder, or it holds none of the films.
     """
 
     def __init__(self, images: Iterable[str], folder: Path | None = None) -> None:
@@ -34,11 +31,11 @@ class Pictures:
     def __contains__(self, image: str) -> bool:
         return image in self._paths or _PHANTOM.fullmatch(image) is not None
 
-    def among(self, images: Iterable[str]) -> np.ndarray:
-        """Which films can be shown, bool (N,)."""
+    def available(self, images: Iterable[str]) -> np.ndarray:
+        """Films that can be shown, bool (N,)."""
         return np.array([str(image) in self for image in images], dtype=bool)
 
-    def some(self, images: Iterable[str]) -> bool:
+    def any_available(self, images: Iterable[str]) -> bool:
         """Whether any of them can be shown."""
         return any(str(image) in self for image in images)
 
@@ -54,17 +51,6 @@ class Pictures:
 def is_nih(image: str) -> bool:
     """Whether a film is called as NIH calls its own."""
     return _NIH.fullmatch(image) is not None
-
-
-def data_uri(pixels: np.ndarray, longest_side: int | None = None) -> str:
-    """A picture for a page: film pixels, float (H, W) in [0, 1], or colours, uint8 (H, W, 3), as a data URI."""
-    values = pixels if pixels.dtype == np.uint8 else np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    picture = Image.fromarray(values)
-    if longest_side is not None:
-        picture.thumbnail((longest_side, longest_side), Image.Resampling.BOX, reducing_gap=2.0)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _paths_of(images: list[str], folder: Path) -> dict[str, Path]:
