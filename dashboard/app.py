@@ -1,4 +1,4 @@
-"""The dashboard's frame: which results are open, and the pages that each answer one question about them.
+"""The dashboard's frame: the sidebar with the open results, and the pages, each of which answers one question.
 
     streamlit run dashboard/app.py        # or: python -m dashboard, make dashboard
 
@@ -17,34 +17,32 @@ from dashboard.sources import hub
 from dashboard.sources.choosing import choose_source, sentence
 
 SCREENS = Path(__file__).resolve().parent / "screens"
-PAGES = {  # address -> file in screens/, title, icon
-    "overview": ("overview", "Overview", "🩻"),
-    "rank": ("rank", "Does it rank?", "📈"),
-    "threshold": ("threshold", "What happens at a threshold?", "🎚️"),
-    "honesty": ("calibration", "Are the probabilities honest?", "🎯"),
-    "subgroups": ("subgroups", "For whom does it fail?", "👥"),
-    "place": ("localisation", "Does it look in the right place?", "📍"),
-    "films": ("films", "Show me the films", "🗂️"),
-    "versus": ("compare", "Against another model", "⚖️"),
+PAGES = {  # address -> file in screens/, title
+    "overview": ("overview", "Overview"),
+    "rank": ("rank", "Ranking (ROC curves)"),
+    "threshold": ("threshold", "Decisions at a threshold"),
+    "honesty": ("calibration", "Calibration"),
+    "subgroups": ("subgroups", "Subgroups of patients"),
+    "place": ("localisation", "Localisation (heatmaps)"),
+    "films": ("films", "Single films"),
+    "versus": ("compare", "Comparison with another model"),
 }
 
-st.set_page_config(
-    page_title="Chest X-ray classifier: evaluation", page_icon="🩻", layout="wide", initial_sidebar_state=330
-)
+st.set_page_config(page_title="Chest X-ray classifier: evaluation", layout="wide", initial_sidebar_state=330)
 state.sync()
 page = st.navigation(
     [
-        st.Page(SCREENS / f"{file}.py", title=title, icon=icon, url_path=address, default=address == "overview")
-        for address, (file, title, icon) in PAGES.items()
+        st.Page(SCREENS / f"{file}.py", title=title, url_path=address, default=address == "overview")
+        for address, (file, title) in PAGES.items()
     ],
     expanded=True,
 )
 above = st.container()
 with st.sidebar:
     source = choose_source(above=above)
-    st.segmented_control("Charts are saved as", ["PNG", "SVG"], default="PNG", required=True, key=parts.FORMAT)
-    if address := host.told().app:
-        st.link_button("Try it on a film", address, type="tertiary", icon="🩻")
+    st.segmented_control("Save charts as", ["PNG", "SVG"], default="PNG", required=True, key=parts.FORMAT)
+    if address := host.deployment().app:
+        st.link_button("Try it on a film", address, type="tertiary")
     st.caption(parts.NOTE)
 st.html(
     "<style>[data-testid=stMainBlockContainer] { padding-top: 4.25rem; padding-bottom: 3rem } "
@@ -52,14 +50,14 @@ st.html(
 )
 if source is None:
     st.header(page.title, anchor=False)
-    st.write("Choose results on the left: a model's, a folder's, or a table of your own.")
+    st.write("Choose results in the sidebar: of a model, of a folder, or of a table of your own.")
     st.stop()
 st.session_state[parts.SOURCE] = source
 if source.origin:
     hub.offer_newer(source.origin)
-parts.show_caveats(source, whole=not page.url_path)
+parts.show_notices(source, whole=not page.url_path)
 for note in source.notes:
-    st.caption(f"ℹ️ {parts.escape(note)}")
+    st.caption(f"Note: {parts.escape(note)}")
 try:
     page.run()
 except CxrError as error:

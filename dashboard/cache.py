@@ -1,7 +1,7 @@
-"""What takes longer than a blink is computed once for a source and kept with it: gaps, comparisons, its pictures.
+"""Slow results of a source, computed once and cached with it: subgroup gaps, comparisons, pictures.
 
-A source on disk is shared by all visitors, and so is what is kept with it; an uploaded one lives in its visitor's
-session, and what is computed from it stays there and goes with it (see ``computed.once``).
+All visitors share a source on disk, and so its cache. An uploaded source lives in its visitor's session, and its cache
+ends with it (see ``Source.once``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -17,17 +18,16 @@ from cxrcore.evaluation.compare import SameFilms, compare_tables, same_films
 from cxrcore.evaluation.subgroups import Gap, groups_of, subgroup_gaps
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.predictions.record import Predictions
-from dashboard.computed import once
 from dashboard.sources.film_table import filters_of
 from dashboard.sources.pictures import Pictures
 from dashboard.sources.source import Source
 
-_PAIRS = 4  # comparisons kept with a source, each as large as both tables
-_PLACES = 8  # folders of pictures kept with a source
+_MOST_PAIRS = 4  # comparisons cached with a source, each as large as both tables
+_MOST_FOLDERS = 8  # of pictures, cached with a source
 
 
 def fingerprint(films: Predictions, points: OperatingPoints | None = None) -> str:
-    """A digest of what a table says, and of the thresholds it is read with."""
+    """A digest of a table and of its thresholds."""
     digest = hashlib.blake2b(digest_size=16)
     for values in (films.images, films.patient_ids, films.targets, films.probabilities):
         digest.update(values.tobytes())
@@ -41,7 +41,7 @@ def fingerprint(films: Predictions, points: OperatingPoints | None = None) -> st
 
 
 def gaps(source: Source, findings: Sequence[str], attributes: Sequence[str], together: int) -> list[Gap]:
-    """The groups of these attributes, up to so many together, and their gaps, for some findings."""
+    """Groups by these attributes, up to ``together`` of them combined, and the gaps of some findings."""
     films = source.predictions
     assert films is not None
 
@@ -49,53 +49,53 @@ def gaps(source: Source, findings: Sequence[str], attributes: Sequence[str], tog
         with st.spinner("Comparing groups …"):
             return subgroup_gaps(films, source.points, groups_of(films.metadata, attributes, together), findings)
 
-    return once(source, ("gaps", tuple(findings), tuple(attributes), together), compute)
+    return source.once(("gaps", tuple(findings), tuple(attributes), together), compute)
 
 
 def filters(source: Source) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
-    """As ``filters_of``."""
+    """As ``filters_of``, of the source's table."""
     films = source.predictions
     assert films is not None
-    return once(source, "filters", lambda: filters_of(films))
+    return source.once("filters", lambda: filters_of(films))
 
 
 def same_results(first: Source, second: Source) -> bool:
-    """Whether two sources say the same of the same films."""
+    """Whether two sources have the same predictions of the same films."""
     one, other = _digest(first), _digest(second)
     return one[0] == other[0]
 
 
-def compared(first: Source, second: Source) -> tuple[SameFilms, dict]:
-    """Two sources on the films that both have. Raises InvalidPredictions where there are none."""
+def compared(first: Source, second: Source) -> tuple[SameFilms, dict[str, Any]]:
+    """Compare two sources on the films that both have. Raises InvalidPredictions where there are none."""
     films, others = first.predictions, second.predictions
     assert films is not None
     assert others is not None
 
-    def compute() -> tuple[SameFilms, dict]:
+    def compute() -> tuple[SameFilms, dict[str, Any]]:
         with st.spinner("Comparing the two …"):
             pair = same_films(films, others)
             return pair, compare_tables(pair, first.points, second.points)
 
-    owner, other = (second, first) if second.uploaded else (first, second)  # never an upload with what is shared
-    return once(owner, ("compared", owner is first, _digest(other)), compute, most=_PAIRS)
+    owner, other = (second, first) if second.uploaded else (first, second)  # a shared source must not hold an upload
+    return owner.once(("compared", owner is first, _digest(other)), compute, most=_MOST_PAIRS)
 
 
 def pictures(source: Source, images: np.ndarray, folder: str = "") -> Pictures:
-    """Those of a source's films that can be shown, from a folder or, for phantoms, from nowhere.
+    """Pictures of a source's films from a folder; phantoms need none.
 
-    Raises InvalidDataset where the folder is none, or holds none of them.
+    Raises InvalidDataset where there is no such folder, or it holds none of the films.
     """
 
     def find() -> Pictures:
         with st.spinner("Looking for the films …"):
             return Pictures(images.tolist(), Path(folder).expanduser() if folder else None)
 
-    listed = hashlib.blake2b(images.astype(str).tobytes(), digest_size=16).hexdigest()
-    return once(source, ("pictures", folder, listed), find, most=_PLACES)
+    digest = hashlib.blake2b(images.astype(str).tobytes(), digest_size=16).hexdigest()
+    return source.once(("pictures", folder, digest), find, most=_MOST_FOLDERS)
 
 
 def _digest(source: Source) -> tuple[str, str]:
     """Of the table alone, and of the table with its thresholds."""
     films = source.predictions
     assert films is not None
-    return once(source, "digest", lambda: (fingerprint(films), fingerprint(films, source.points)))
+    return source.once("digest", lambda: (fingerprint(films), fingerprint(films, source.points)))

@@ -1,6 +1,6 @@
-"""Where does the model look? Its maps on single films, and what those of a set of films have in common.
+"""The network's heatmaps: on single films, and summed up over a set of films.
 
-The only place in the dashboard that opens a network, and only once a map is asked for.
+The only module of the dashboard that opens a network, and only when a map is asked for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MEAN_FILMS = 100  # of a finding are enough for a mean map
 
 @dataclass(frozen=True, eq=False)
 class MapStudy:
-    """The maps of a set of films, summed up by finding."""
+    """The heatmaps of a set of films, summed up by finding."""
 
     localisation: dict[str, Localisation]  # of findings with a box on a film that could be read
     mean_maps: dict[str, np.ndarray]  # float64 (32, 32) over the film: mean positive contribution
@@ -66,7 +66,7 @@ def film_of(image: str, folder: str, _pictures: Pictures) -> Radiograph | None:
     return _pictures.read(image)
 
 
-@st.cache_resource(show_spinner="Asking the network …", max_entries=64)
+@st.cache_resource(show_spinner="Computing the heatmap …", max_entries=64)
 def analysis_of(image: str, folder: str, bundle: str, stamp: str, _film: Radiograph) -> Analysis:
     """The network's answer and every finding's map on one film, from one forward pass; ``stamp`` as ``stamp_of``."""
     return open_model(bundle, stamp).analyse(_film)
@@ -78,7 +78,7 @@ def study_maps(
     boxes: Sequence[Box],
     present: Mapping[str, Sequence[str]],
     patients: Mapping[str, str],
-    progress: Callable[[Iterable], Iterable] = iter,
+    progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> MapStudy:
     """One forward pass a film: maps against boxes, beside a random map of the same grain, and mean maps.
 

@@ -1,117 +1,113 @@
-"""What every page is made of: its question, its charts with their numbers, the badge of the split, calm sentences."""
+"""Parts of every page: its head, warnings, charts with their numbers as CSV, cards, and the formats of numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cxrcore.evaluation.split_origins import split_origin_of
-from cxrcore.metrics.intervals import Estimate
+from cxrcore.text import HasInterval, NumberFormat
 from dashboard import state
 from dashboard.host import may_type_folders
 from dashboard.sources.source import Source
 
 NOTE = "For research and teaching only, never for diagnosis."
-SOURCE = "source"  # where app.py leaves the open source for the page
+SOURCE = "source"  # session key of the open source
 FORMAT = "picture-format"
-_BADGES = {"official": "green", "own": "blue", "random": "orange", "unknown": "gray"}
+NUMBER = NumberFormat(between="–", undefined="–")
+TWO_DIGITS = NumberFormat(digits=2, between="–", undefined="–")
+PERCENT = NumberFormat(digits=1, factor=100, unit=" %", between="–", undefined="–")
+WHOLE_PERCENT = NumberFormat(digits=0, factor=100, unit=" %", between="–", undefined="–")
+_BADGES = {"official": "green", "own": "blue", "random": "orange", "unknown": "gray"}  # colours of split origins
+
+Frame: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
 def current_source() -> Source:
     """The source that the sidebar opened; a page is only run when there is one."""
-    return st.session_state[SOURCE]
+    source: Source = st.session_state[SOURCE]
+    return source
 
 
-def page_head(question: str, how: str, source: Source | None = None) -> None:
-    """The page's question in a sentence, on whose films it is answered, and how to read what follows."""
+def page_head(question: str, how: str, source: Source) -> None:
+    """Draw the page's question, the films that it is answered on, and how to read the answer."""
     st.header(question, anchor=False)
-    if source is not None:
-        badge(source)
+    badge(source)
     st.caption(how)
 
 
-def show_caveats(source: Source, whole: bool = True) -> None:
-    """What to know before believing any of the numbers; not ``whole``: its first sentence."""
-    known = source.caveats
-    if known is None:
+def show_notices(source: Source, whole: bool = True) -> None:
+    """Show the warnings that belong to the model; not ``whole``: the first sentence of each."""
+    notices = source.notices
+    if notices is None:
         return
-    if known.synthetic:
+    if notices.synthetic:
         st.warning("This model learned from synthetic films only.")
-    if known.note:
-        more = not whole and known.first_sentence != known.note
-        st.warning(escape(known.first_sentence) + " More on the first page." if more else escape(known.note))
+    if notices.note:
+        shorten = not whole and notices.first_sentence != notices.note
+        st.warning(escape(notices.first_sentence) + " More on the first page." if shorten else escape(notices.note))
 
 
 def badge(source: Source) -> None:
-    """Whose numbers, on which films, and what kind of split; the split's word is never left out."""
-    origin = split_origin_of(source.badge)
-    patients = source.metrics["n_patients"]
-    counts = f"{source.metrics['n']:,} films of {patients:,} patient{'' if patients == 1 else 's'}"
+    """Name model, films and patients, and where the split comes from."""
+    metrics, origin = source.metrics, source.metrics.origin
+    counts = f"{metrics.n:,} films of {metrics.n_patients:,} patient{'' if metrics.n_patients == 1 else 's'}"
     films = " ".join(part for part in (source.dataset, source.split) if part)
-    told = f" `{source.origin}`" if source.origin else ""
+    revision = f" `{source.origin}`" if source.origin else ""
+    label = f":{_BADGES[origin.key]}-badge[{origin.label}]"
     st.markdown(
-        f"**{escape(source.name)}**{told} on {escape(films)} · {counts} · :{_BADGES[origin.key]}-badge[{origin.label}]",
+        f"**{escape(source.name)}**{revision} on {escape(films)} · {counts} · {label}",
         help=f"{origin.label.capitalize()}. {origin.explanation}",
     )
 
 
 def finding_picker(source: Source, findings: Sequence[str] | None = None, label: str = "Finding") -> str:
-    """The finding in question, kept in the link; a threshold belongs to a finding, so it is dropped with it."""
+    """Draw the picker of a finding, kept in the link; a threshold belongs to a finding, so it is dropped with it."""
     names = list(findings or source.labels)
     default = source.main_finding if source.main_finding in names else names[0]
     return state.pick("finding", label, names, default, forget=("threshold",), name=title)
 
 
-def chart(
-    figure: go.Figure,
-    name: str,
-    numbers: pd.DataFrame | Callable[[], pd.DataFrame],
-    alt: str,
-    how: str = "",
-    **more: Any,
-) -> Any:
-    """A figure that saves itself as a picture (its camera, in the sidebar's format) and its numbers as CSV.
+def chart(figure: go.Figure, name: str, numbers: Frame, alt: str, how: str = "") -> None:
+    """Draw a figure with its camera (saved in the sidebar's format) and its numbers as CSV.
 
-    ``name``: of both files, and unique on the page; ``alt``: the chart in words, for those who do not see it; ``how``:
-    a line on how to read it; ``more``: for ``st.plotly_chart``.
+    ``name``: of both files, unique on the page; ``alt``: the chart in words, for screen readers; ``how``: a line on
+    how to read it.
     """
     if how:
         st.caption(how)
-    kind = st.session_state.get(FORMAT) or "PNG"
-    config = {
-        "displaylogo": False,
-        "displayModeBar": True,
-        "modeBarButtons": [["toImage"]],
-        "scrollZoom": False,
-        "toImageButtonOptions": {"format": kind.lower(), "filename": name, "scale": 2},
-    }
     with st.container(gap=None):
-        drawn = st.plotly_chart(figure, key=f"chart-{name}-{kind}", config=config, alt=alt, **more)
+        _plotly(figure, name, alt, displayModeBar=True, scrollZoom=False)
         numbers_as_csv(numbers, name)
-    return drawn
 
 
 def small_chart(figure: go.Figure, name: str, alt: str, width: int = 168) -> None:
-    """One of many small charts; its camera shows when the pointer or finger is on it."""
+    """Draw one of many small charts; its camera shows while the pointer is on it."""
+    _plotly(figure, name, alt, width=width)
+
+
+def _plotly(
+    figure: go.Figure, name: str, alt: str, width: int | Literal["stretch"] = "stretch", **options: Any
+) -> None:
     kind = st.session_state.get(FORMAT) or "PNG"
     config = {
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": kind.lower(), "filename": name, "scale": 2},
+        **options,
     }
     st.plotly_chart(figure, key=f"chart-{name}-{kind}", config=config, alt=alt, width=width)
 
 
-def numbers_as_csv(numbers: pd.DataFrame | Callable[[], pd.DataFrame], name: str) -> None:
-    """A quiet button that saves a chart's or table's numbers; a function is only called when it is pressed."""
+def numbers_as_csv(numbers: Frame, name: str) -> None:
+    """Draw a quiet button that saves a chart's or table's numbers; a function is only called when it is pressed."""
 
     def content() -> bytes:
         frame = numbers() if callable(numbers) else numbers
-        return frame.to_csv(index=False).encode()
+        return str(frame.to_csv(index=False)).encode()
 
     st.download_button(
         "↓ Numbers as CSV",
@@ -124,50 +120,49 @@ def numbers_as_csv(numbers: pd.DataFrame | Callable[[], pd.DataFrame], name: str
     )
 
 
+def scores_frame(rows: Sequence[dict[str, Any]], *others: str) -> pd.DataFrame:
+    """A row per finding; every column but ``finding`` and ``others`` is float, NaN where undefined."""
+    frame = pd.DataFrame(rows)
+    return frame.astype({name: float for name in frame.columns if name not in ("finding", *others)})
+
+
 def needs_table(what: str, source: Source) -> None:
-    """One sentence for what a page cannot tell without a row a film, and where such a table comes from."""
+    """Say that a page needs a row per film, and how to get such a table."""
     name = f"{source.dataset or 'DATASET'} --data DIR --split {source.split or 'test'} --out DIR"
     model = source.reference if may_type_folders() else source.name
     st.info(
-        f"{what} needs the model's answer on every film, and tables of patients' films are not shipped. "
-        f"`cxr evaluate {model} --dataset {name}` writes one; then open its folder here."
+        f"{what} needs the model's probabilities for every film, and tables of patients' films are not shipped. "
+        f"`cxr evaluate {model} --dataset {name}` writes one from a folder with the data set's films; then open its "
+        "folder here."
     )
 
 
 def missing(why: str | None) -> None:
-    """An undefined number is a visible state, with its reason."""
+    """Show that a number is undefined, and why."""
     st.info(f"Not defined here: {why or 'no reason was recorded'}.")
 
 
 def title(finding: str) -> str:
-    """``Pleural_Thickening`` as prose."""
+    """A finding's name as prose, e.g. ``Pleural Thickening``."""
     return finding.replace("_", " ")
 
 
 def escape(text: str) -> str:
-    """A name from a file, so that Markdown prints it and nothing else."""
+    """A text from a file, so that Markdown prints it as it is."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+!|$:~" else letter for letter in text)
 
 
 def dark() -> bool:
-    """Whether the reader's page is dark; only what is drawn on a ground of its own needs to know."""
-    return st.context.theme.type == "dark"
+    """Whether the reader's page is dark; for charts that draw a background of their own."""
+    return bool(st.context.theme.type == "dark")
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
-
-
-def card(label: str, value: str, span: str | None, words: str, width: int = 168) -> None:
-    """A number to read first, with its interval below and its meaning a touch away."""
+def card(label: str, value: str, below: str, words: str, width: int = 168) -> None:
+    """Draw a number in large type, with its interval (or another short text) below and its meaning as help."""
     st.metric(
         label,
         value,
-        span or None,
+        below or None,
         delta_color="off",
         delta_arrow="off",
         help=words,
@@ -177,24 +172,8 @@ def card(label: str, value: str, span: str | None, words: str, width: int = 168)
     )
 
 
-def span(
-    low: float | None, high: float | None, show: Callable[[float | None], str] = number, between: str = "–"
-) -> str | None:
-    """An interval's ends, without the unit that stands above them."""
-    return None if low is None or high is None else between.join(show(end).removesuffix(" %") for end in (low, high))
-
-
-def with_interval(estimate: Estimate | Mapping[str, Any] | None, show: Callable[[float | None], str] = number) -> str:
-    """``0.953 (0.941–0.963)``; a dash where undefined."""
-    value, low, high = ends(estimate)
-    if value is None or low is None or high is None:
-        return show(value)
-    return f"{show(value)} ({show(low).removesuffix(' %')}–{show(high)})"
-
-
-def ends(estimate: Estimate | Mapping[str, Any] | None) -> tuple[float | None, float | None, float | None]:
-    """Value, low and high of a record or of its JSON."""
-    if estimate is None:
-        return None, None, None
-    data = estimate.to_dict() if isinstance(estimate, Estimate) else estimate
-    return data.get("value"), data.get("low"), data.get("high")
+def estimate_card(
+    label: str, estimate: HasInterval, words: str, style: NumberFormat = NUMBER, width: int = 168
+) -> None:
+    """Draw an estimate with its interval as a card."""
+    card(label, style.number(estimate.value), style.interval(estimate.low, estimate.high), words, width)

@@ -38,7 +38,8 @@ def sync() -> None:
 
 def read(key: str) -> str | None:
     """A choice, or None where nothing was chosen."""
-    return st.session_state.setdefault(_LINK, {}).get(key)
+    link: dict[str, str] = st.session_state.setdefault(_LINK, {})
+    return link.get(key)
 
 
 def write(**choices: str | None) -> None:

@@ -16,9 +16,7 @@ PROBABILITY = "Predicted probability"
 def reliability_figure(tables: Mapping[str, Sequence[Mapping[str, Any]]], height: int = 420) -> go.Figure:
     """Draw the observed frequency by predicted probability, a series a table of bins; the first series stands out."""
     figure = go.Figure()
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="perfect calibration", line=REFERENCE, hoverinfo="skip"
-    )
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", name="perfect calibration", line=REFERENCE, hoverinfo="skip")
     symbols = ("circle", "diamond-open")
     for k, (name, bins) in enumerate(tables.items()):
         observed = np.array([row["frequency"] for row in bins])

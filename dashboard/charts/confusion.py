@@ -52,4 +52,5 @@ def pairs_figure(
 def _of_row(counts: np.ndarray) -> np.ndarray:
     """Counts (R, C) as shares of their row; 0 in an empty row."""
     totals = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    shares: np.ndarray = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    return shares

@@ -15,9 +15,7 @@ _COLOURS = [[k / 255, f"rgb({r}, {g}, {b})"] for k, (r, g, b) in enumerate(INFER
 
 def mean_map(values: np.ndarray, border: float) -> go.Figure:
     """Draw a mean map (h, w) and the border, a share of the side, that is watched for shortcuts."""
-    fine = np.asarray(
-        Image.fromarray(values.astype(np.float32)).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-    )
+    fine = np.asarray(Image.fromarray(values.astype(np.float32)).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
     centres = (np.arange(_SIDE) + 0.5) / _SIDE
     figure = go.Figure(
         go.Heatmap(

@@ -26,9 +26,7 @@ def matrix_figure(
     look: dict[str, Any] = {"showscale": False, "xgap": 2, "ygap": 2, "textfont": {"size": 13}}
     look["hovertemplate"] = "%{y} → %{x}: %{text}<extra></extra>"
     figure = go.Figure(
-        go.Heatmap(
-            x=list(columns), y=list(rows), z=values, text=text, texttemplate="%{text}", **{**look, **heatmap}
-        )
+        go.Heatmap(x=list(columns), y=list(rows), z=values, text=text, texttemplate="%{text}", **{**look, **heatmap})
     )
     styled(figure, height)
     figure.update_xaxes(showgrid=False)

@@ -1,14 +1,18 @@
-"""Show me the films: true and false positives and negatives, filtered by anything, opened with their heatmap."""
+"""Single films: true and false positives and negatives, filtered, sorted, and shown with their heatmap."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from cxrcore.errors import CxrError
+from cxrcore.films.encoding import data_uri
 from cxrcore.predictions.record import Predictions
 from dashboard import cache, parts, state
+from dashboard.heatmaps import film_of
 from dashboard.sources.film_table import (
     MANY,
     ORDERS,
@@ -16,28 +20,28 @@ from dashboard.sources.film_table import (
     Choice,
     as_frame,
     called_positive,
+    most_probable_decides,
     outcomes_of,
     page_of,
     pick_films,
     safe_csv,
     threshold_for,
-    winner_decides,
 )
-from dashboard.sources.pictures import Pictures, data_uri
+from dashboard.sources.pictures import Pictures
 from dashboard.sources.source import Source
-from dashboard.viewing import choose_folder, film_of, folder_given, show_film
+from dashboard.viewing import choose_folder, folder_given, show_film
 
 QUESTION = "Which films does it get right, and which wrong?"
 HOW = (
-    "Choose a finding and an outcome; the table lists the films, those the model was surest of first. Tick one to see "
-    "it with its heatmap, write a note, and save the list as CSV."
+    "Choose a finding and an outcome; the table lists the films, the model's most confident calls first. Tick one to "
+    "see it with its heatmap, write a note, and save the list as CSV."
 )
 PAGE = 8
 NOTES, OPEN, LISTED = "film-notes", "film-open", "films-listed"
 
 
 def page() -> None:
-    """The whole page."""
+    """Draw the page."""
     source = parts.current_source()
     parts.page_head(QUESTION, HOW, source)
     if source.predictions is None:
@@ -49,7 +53,7 @@ def page() -> None:
 
 @st.fragment
 def browse(source: Source, pictures: Pictures) -> None:
-    """Filters, the list, and the open film."""
+    """Draw filters, list and open film."""
     films = source.predictions
     assert films is not None
     left, right = st.columns([3, 2], gap="medium")
@@ -72,17 +76,17 @@ def browse(source: Source, pictures: Pictures) -> None:
 
 
 def _threshold(source: Source, finding: str) -> float | None:
-    """The link's threshold, else the model's own, else one half, said aloud; None where the winner decides."""
-    if winner_decides(source.labels):
+    """The link's threshold, else the model's own, else 0.5; None where the most probable class decides."""
+    if most_probable_decides(source.labels):
         st.caption("The most probable class is the decision, so there is no threshold.")
         return None
     own = threshold_for(source, finding)
-    said = _number(state.read("threshold"))
-    threshold = said if said is not None else own
+    linked = _number(state.read("threshold"))
+    threshold = linked if linked is not None else own
     if threshold is None:
-        st.caption("No validation film chose a threshold here; 0.5 is only a start.")
+        st.caption("These results have no threshold chosen on validation films; 0.5 is used instead.")
         return 0.5
-    origin = "chosen on the threshold page" if said is not None and said != own else "the model's own"
+    origin = "chosen on the threshold page" if linked is not None and linked != own else "the model's own"
     st.caption(f"Called positive at {threshold:.4g} or above ({origin} threshold).")
     return threshold
 
@@ -96,37 +100,39 @@ def _choose(source: Source, films: Predictions, finding: str, outcomes: np.ndarr
     values, ranges = cache.filters(source)
     with st.expander("More filters"):
         low, high = st.slider("Probability", 0.0, 1.0, (0.0, 1.0), 0.01, key="films-probability")
-        text = st.text_input("Film or patient, or a part of the name", key="films-text")
+        text = st.text_input("Film or patient (a part of the name is enough)", key="films-text")
         others = [name for name in films.labels if name != finding]
-        also = st.multiselect("Truly has too", others, format_func=parts.title, key="films-also") if others else []
+        also = st.multiselect("Also has", others, format_func=parts.title, key="films-also") if others else []
         splits = sorted(set(films.split.tolist()))
-        kept_splits = st.multiselect("Split", splits, key="films-split") if len(splits) > 1 else []
-        kept_values = {
+        chosen_splits = st.multiselect("Split", splits, key="films-split") if len(splits) > 1 else []
+        chosen_values = {
             name: tuple(picked)
-            for name, there in values.items()
-            if (picked := st.multiselect(parts.title(name).capitalize(), there, key=f"films-value-{name}"))
+            for name, options in values.items()
+            if (picked := st.multiselect(parts.title(name).capitalize(), options, key=f"films-value-{name}"))
         }
-        kept_ranges = {}
+        chosen_ranges = {}
         for name, (least, most) in ranges.items():
             whole = (float(np.floor(least)), float(np.ceil(most)))
             span = st.slider(
                 parts.title(name).capitalize(), *whole, whole, key=f"films-range-{name}",
-                help="Narrowed, films where it is unknown are left out.",
+                help="A narrower range leaves out films where the value is unknown.",
             )  # fmt: skip
             if span != whole:
-                kept_ranges[name] = span
+                chosen_ranges[name] = span
         if missing := [parts.title(name) for name in films.metadata if name not in values and name not in ranges]:
             st.caption(f"No filter for {', '.join(missing)}: one value only, or more than {MANY} different texts.")
-    return Choice(tuple(chosen), low, high, text.strip(), tuple(kept_splits), tuple(also), kept_values, kept_ranges)
+    return Choice(
+        tuple(chosen), low, high, text.strip(), tuple(chosen_splits), tuple(also), chosen_values, chosen_ranges
+    )
 
 
 def _page(rows: np.ndarray) -> np.ndarray:
-    """The rows of the page that is open."""
+    """The rows of the open page."""
     pages = max(1, -(-len(rows) // PAGE))
     number = 1
     if pages > 1:
         listed = hash(rows.tobytes())
-        if st.session_state.get(LISTED) != listed:  # another list starts at its beginning
+        if st.session_state.get(LISTED) != listed:  # a new list starts at page 1
             st.session_state[LISTED] = listed
             st.session_state["films-page"] = 1
         number = int(st.number_input(f"Page (of {pages:,})", 1, pages, key="films-page"))
@@ -142,13 +148,13 @@ def _list(
     pictures: Pictures,
     rows: np.ndarray,
 ) -> int | None:
-    """The table of a page; the row of the film that is open."""
+    """Draw the table of a page, and return the row of the open film."""
     if not len(rows):
-        st.info("No film fits these filters; take one away.")
+        st.info("No film passes these filters; remove one.")
         return None
     st.caption(f"{len(rows):,} of {len(films):,} films")
     frame = as_frame(films, shown, finding, outcomes, _notes())
-    pictured = pictures.among(films.images[shown])
+    pictured = pictures.available(films.images[shown])
     if pictured.any():
         frame.insert(0, "film", [_thumbnail(image, pictures) for image in films.images[shown]])
     key = f"films-table-{hash((finding, shown.tobytes()))}"
@@ -166,8 +172,8 @@ def _list(
     picked = event["selection"]["rows"]
     if picked and picked[0] < len(shown):
         st.session_state[OPEN] = str(films.images[shown[picked[0]]])
-    here = {str(films.images[row]): int(row) for row in shown}
-    return here.get(st.session_state.get(OPEN, ""), int(shown[0]))
+    on_page = {str(films.images[row]): int(row) for row in shown}
+    return on_page.get(st.session_state.get(OPEN, ""), int(shown[0]))
 
 
 def _order(frame: pd.DataFrame) -> list[str]:
@@ -176,14 +182,16 @@ def _order(frame: pd.DataFrame) -> list[str]:
     return first + rest
 
 
-def _columns() -> dict:
+def _columns() -> dict[str, Any]:
     return {
         "film": st.column_config.ImageColumn("", width=70),
         "image": st.column_config.TextColumn("Film"),
         "patient_id": st.column_config.TextColumn("Patient"),
         "outcome": st.column_config.TextColumn("Outcome"),
-        "probability": st.column_config.ProgressColumn("Probability", min_value=0, max_value=1, format="%.3f"),
-        "findings": st.column_config.TextColumn("Truly has"),
+        "probability": st.column_config.ProgressColumn(
+            "Probability", min_value=0, max_value=1, format="%.3f", width=110
+        ),
+        "findings": st.column_config.TextColumn("Labels"),
         "age_years": st.column_config.NumberColumn("Age", format="%.0f"),
         "note": st.column_config.TextColumn("Note"),
     }
@@ -199,14 +207,14 @@ def _film(source: Source, films: Predictions, row: int, finding: str, outcomes: 
         f"**{films.probabilities[row, column]:.3f}** · patient {parts.escape(str(films.patient_ids[row]))}"
     )
     show_film(source, image, finding, pictures)
-    with st.expander("Every finding on this film"):
-        truth = {0.0: "no", 1.0: "yes"}
+    with st.expander("All findings on this film"):
+        labels = {0.0: "absent", 1.0: "present"}
         st.dataframe(
             pd.DataFrame(
                 {
                     "finding": [parts.title(name) for name in films.labels],
                     "probability": films.probabilities[row].astype(float),
-                    "truly there": [truth.get(float(value), "unknown") for value in films.targets[row]],
+                    "label": [labels.get(float(value), "unknown") for value in films.targets[row]],
                 }
             ),
             hide_index=True,
@@ -214,21 +222,21 @@ def _film(source: Source, films: Predictions, row: int, finding: str, outcomes: 
                 "probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f"),
             },
         )
-    place = f"note-{image}"
-    st.session_state.setdefault(place, _notes().get(image, ""))
+    key = f"note-{image}"
+    st.session_state.setdefault(key, _notes().get(image, ""))
     st.text_area(
         "Note on this film",
-        key=place,
+        key=key,
         max_chars=2000,
-        placeholder="Kept until you close the dashboard; save it with the list.",
-        on_change=_keep_note,
-        args=(image, place),
+        placeholder="Stays until you close the dashboard; save it with the list.",
+        on_change=_save_note,
+        args=(image, key),
     )
 
 
-def _keep_note(image: str, place: str) -> None:
-    """Before the page is drawn again, so that the list and what is saved know of it."""
-    if note := st.session_state[place].strip():
+def _save_note(image: str, key: str) -> None:
+    """Runs before the page is drawn again, so that list and CSV hold the note."""
+    if note := st.session_state[key].strip():
         _notes()[image] = note
     else:
         _notes().pop(image, None)
@@ -268,7 +276,8 @@ def _thumbnail_of(image: str, folder: str, _pictures: Pictures) -> str | None:
 
 
 def _notes() -> dict[str, str]:
-    return st.session_state.setdefault(NOTES, {})
+    notes: dict[str, str] = st.session_state.setdefault(NOTES, {})
+    return notes
 
 
 def _number(text: str | None) -> float | None:

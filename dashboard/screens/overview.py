@@ -1,153 +1,165 @@
-"""Overview: which model, on which films, and how good is it in short?"""
+"""Overview: the model, its films, and its main scores."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
 
-from cxrcore.findings import Kind
+from cxrcore.bundle.config import BundleConfig
+from cxrcore.evaluation.record import FindingMetrics, Metrics
+from cxrcore.metrics.intervals import Estimate
 from cxrcore.metrics.operating_points import disease_of
-from dashboard import computed, parts
-from dashboard.charts.curves import Marks, forest_figure, prevalence_figure, training_figure
-from dashboard.parts import ends, number, percent, span
+from dashboard import computed, parts, thresholds
+from dashboard.charts.forest import Row, Series, forest
+from dashboard.charts.training import prevalence_figure, training_figure
+from dashboard.parts import NUMBER, PERCENT
 from dashboard.sources.source import Source
 
 
-def headlines(source: Source) -> list[tuple[str, str, str | None, str]]:
-    """What to read first: label, value, interval, help."""
-    metrics = source.metrics
+class Headline(NamedTuple):
+    """What a card shows."""
+
+    label: str
+    value: str
+    below: str  # its interval, or another short text
+    words: str
+
+
+def headlines(source: Source) -> list[Headline]:
+    """The numbers to read first."""
     disease = disease_of(source.labels)
-    found = []
     if disease is not None:
-        scores = metrics["findings"][disease]
-        found.append(
-            _estimate(f"AUROC, {disease}", scores["auroc"], "Chance that a film with it outranks one without it.")
-        )
-        intervals = scores.get("intervals", {})
-        at = f"At the threshold of {number(scores['threshold'])}."
-        for name, words in (("sensitivity", "Share of films with it that are called."), ("specificity", "Share left.")):
-            low, high = intervals.get(name, (None, None))
-            found.append((name.capitalize(), percent(scores[name]), span(low, high, percent), f"{words} {at}"))
-        low, high = metrics.get("intervals", {}).get("accuracy", (None, None))
-        found.append(("Accuracy", percent(metrics.get("accuracy")), span(low, high, percent), at))
-        return found
-    macro = metrics["macro"]
-    n = len(macro["auroc"].get("findings", source.labels))
-    found.append(_estimate("Mean AUROC", macro["auroc"], f"Plain mean over {n} findings."))
-    if micro := metrics.get("micro"):
-        found.append(_estimate("Pooled AUROC", micro["auroc"], "All films and findings in one ranking (micro)."))
-    if source.labels.kind is Kind.MULTICLASS:
-        low, high = metrics.get("intervals", {}).get("accuracy", (None, None))
-        found.append(("Accuracy", percent(metrics.get("accuracy")), span(low, high, percent), "The winner is right."))
-    elif macro.get("f1") is not None:
-        found.append(("Mean F1", number(macro["f1"]), "", "At each finding's own threshold."))
-    if metrics.get("ece") is not None:
-        expected = metrics.get("ece_expected")
-        chance = "" if expected is None else f"{number(expected)} by chance"
-        found.append(("Calibration error", number(metrics["ece"]), chance, "ECE, mean over findings; less is better."))
-    return found
+        return _of_one_disease(source.metrics, disease)
+    metrics = source.metrics
+    cards = [
+        _auroc("Mean AUROC", metrics.macro.auroc, f"Unweighted mean over {_findings_averaged(source)} findings."),
+    ]
+    if metrics.micro is not None:
+        cards.append(_auroc("Pooled AUROC", metrics.micro.auroc, "All films and findings in one ranking (micro)."))
+    if source.multiclass:
+        cards.append(_rate(metrics, "accuracy", "Share of films whose most probable class is the true one."))
+    elif metrics.macro.f1 is not None:
+        cards.append(Headline("Mean F1", NUMBER.number(metrics.macro.f1), "", "At each finding's own threshold."))
+    if metrics.ece is not None:
+        chance = "" if metrics.ece_expected is None else f"{NUMBER.number(metrics.ece_expected)} by chance"
+        words = "Expected calibration error (ECE), mean over findings; lower is better."
+        cards.append(Headline("Calibration error", NUMBER.number(metrics.ece), chance, words))
+    return cards
 
 
-def _estimate(label: str, estimate: dict, words: str) -> tuple[str, str, str | None, str]:
-    value, low, high = ends(estimate)
-    why = f" {estimate['why']}." if estimate.get("why") else ""
-    return label, number(value), span(low, high, number), f"{words} Interval: {estimate['method']}.{why}"
+def _of_one_disease(metrics: Metrics, disease: str) -> list[Headline]:
+    scores = metrics.findings[disease]
+    at = f"At the threshold of {NUMBER.number(scores.threshold)}."
+    return [
+        _auroc(f"AUROC, {disease}", scores.auroc, "Chance that a film with it gets a higher score than one without."),
+        _rate(scores, "sensitivity", f"Share of films with it that are called positive (found). {at}"),
+        _rate(scores, "specificity", f"Share of films without it that are called negative. {at}"),
+        _rate(metrics, "accuracy", f"Share of films that are called correctly. {at}"),
+    ]
+
+
+def _rate(scores: Metrics | FindingMetrics, name: str, words: str) -> Headline:
+    rate = scores.rate(name)
+    return Headline(name.capitalize(), PERCENT.number(rate.value), PERCENT.interval(rate.low, rate.high), words)
+
+
+def _auroc(label: str, estimate: Estimate, words: str) -> Headline:
+    why = f" {estimate.why}." if estimate.why else ""
+    interval = NUMBER.interval(estimate.low, estimate.high)
+    return Headline(label, NUMBER.number(estimate.value), interval, f"{words} Interval: {estimate.method}.{why}")
+
+
+def _findings_averaged(source: Source) -> int:
+    names = source.metrics.macro.auroc_findings
+    return len(source.labels if names is None else names)
 
 
 def scores_table(source: Source) -> pd.DataFrame:
-    """A row a finding."""
-    rows = []
-    for name, scores in source.metrics["findings"].items():
-        value, low, high = ends(scores["auroc"])
-        rows.append(
-            {
-                "finding": name,
-                "films_with": scores["n_pos"],
-                "films_without": scores["n_neg"],
-                "prevalence": scores.get("prevalence"),
-                "auroc": value,
-                "auroc_low": low,
-                "auroc_high": high,
-            }
-        )
-    return pd.DataFrame(rows).astype(dict.fromkeys(("prevalence", "auroc", "auroc_low", "auroc_high"), float))
+    """A row per finding."""
+    rows = [
+        {
+            "finding": name,
+            "films_with": scores.n_pos,
+            "films_without": scores.n_neg,
+            "prevalence": scores.prevalence,
+            "auroc": scores.auroc.value,
+            "auroc_low": scores.auroc.low,
+            "auroc_high": scores.auroc.high,
+        }
+        for name, scores in source.scores.items()
+    ]
+    return parts.scores_frame(rows, "films_with", "films_without")
 
 
 def facts(source: Source) -> list[tuple[str, str]]:
-    """What the model is, as far as its folder says."""
+    """Facts about the model, as far as its folder holds them."""
     config = source.config
     if config is None:
         return []
-    told = config.provenance
-    data = told.get("source") or {}
-    prep = config.preprocessing
-    points = config.operating_points
-    films, patients = told.get("films", {}), told.get("patients", {})
-    counts = ", ".join(f"{split} {n:,} films of {patients.get(split, n):,} patients" for split, n in films.items())
+    provenance = config.provenance
+    data = provenance.get("source") or {}
+    points, size = config.operating_points, config.preprocessing
     calibration = {"platt": "Platt scaling, a line per finding", "temperature": "one temperature", "none": "none"}
     rows = [
-        ("Cost", source.caveats.cost if source.caveats else ""),
-        ("Network", f"{config.architecture}, {prep.height} × {prep.width} pixels"),
-        ("Answers", ", ".join(parts.title(name) for name in config.labels)),
-        ("Trained on", "; ".join(x for x in (data.get("title"), data.get("who")) if x) or told.get("dataset", "")),
+        ("Cost", source.notices.cost if source.notices else ""),
+        ("Network", f"{config.architecture}, {size.height} × {size.width} pixels"),
+        ("Findings", ", ".join(parts.title(name) for name in config.labels)),
+        (
+            "Trained on",
+            "; ".join(x for x in (data.get("title"), data.get("who")) if x) or provenance.get("dataset", ""),
+        ),
         ("Data licence", data.get("license", "")),
-        ("Films", counts),
-        ("Began from", told.get("initial_weights", "")),
-        ("Recipe", told.get("recipe", "")),
+        ("Films", _films(config)),
+        ("Initial weights", provenance.get("initial_weights", "")),
+        ("Recipe", provenance.get("recipe", "")),
         ("Calibration", calibration.get(config.calibration.to_dict()["method"], "")),
-        ("Thresholds", computed.chosen_by(points.rule, points.fitted_on) if points else "none"),
-        ("Trained", told.get("trained_on", "")),
+        ("Thresholds", thresholds.chosen_by(points.rule, points.fitted_on) if points else "none"),
+        ("Date of training", provenance.get("trained_on", "")),
     ]
     return [(label, str(value)) for label, value in rows if value]
 
 
-def show() -> None:
-    source = parts.current_source()
-    parts.page_head(
-        "Which model is this, on which films, and how good is it in short?",
-        "Below each score is its 95 % interval: where it would usually have fallen, had other patients come. Hold the "
-        "pointer on a question mark to read what a number means.",
-        source,
+def _films(config: BundleConfig) -> str:
+    films, patients = config.provenance.get("films", {}), config.provenance.get("patients", {})
+    return ", ".join(f"{split} {n:,} films of {patients.get(split, n):,} patients" for split, n in films.items())
+
+
+def auroc_chart(source: Source, table: pd.DataFrame) -> None:
+    """AUROC of every finding with its interval."""
+    st.subheader("AUROC by finding", anchor=False)
+    rows = [
+        Row(parts.title(name), scores.auroc.value, scores.auroc.low, scores.auroc.high)
+        for name, scores in source.scores.items()
+        if scores.auroc.value is not None
+    ]
+    floor = min([0.5, *(row.low for row in rows if row.low is not None)])
+    parts.chart(
+        forest([row.name for row in rows], [Series(rows)], "AUROC", reference=0.5, reach=[floor - 0.02, 1.02]),
+        "auroc",
+        table,
+        "AUROC of each finding with its interval",
+        "0.5 is chance, 1 is perfect. A long bar (wide interval) means few patients.",
     )
-    with st.container(horizontal=True, gap="small"):
-        for label, value, interval, words in headlines(source):
-            parts.card(label, value, interval, words)
-    table = scores_table(source)
-    names = [parts.title(name) for name in table["finding"]]
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.subheader("AUROC by finding", anchor=False)
-        drawn = table.dropna(subset="auroc")
-        rows = [parts.title(name) for name in drawn["finding"]]
-        marks = Marks(source.name, drawn["auroc"], drawn["auroc_low"], drawn["auroc_high"])
-        floor = min(0.5, float(drawn["auroc_low"].min(skipna=True))) if len(drawn) else 0.5
-        parts.chart(
-            forest_figure(rows, [marks], "AUROC", 0.5, [floor - 0.02, 1.02]),
-            "auroc",
-            table,
-            "AUROC of each finding with its interval",
-            "0.5 is guessing, 1 is perfect. A long bar means few patients.",
-        )
-        for name, scores in source.metrics["findings"].items():
-            if scores["auroc"]["value"] is None:
-                st.caption(f"{parts.title(name)}: undefined, {scores['auroc']['why']}.")
-    with right:
-        st.subheader("How common each finding is", anchor=False)
-        shares = {source.split or "these films": list(table["prevalence"])}
-        if (validation := computed.validation_prevalence(source)) is not None:
-            shares["validation"] = validation
-        frame = pd.DataFrame({"finding": table["finding"], **shares})
-        parts.chart(
-            prevalence_figure(names, shares),
-            "prevalence",
-            frame,
-            "Share of films with each finding",
-            "Where a finding is rarer than here, a positive answer is worth less.",
-        )
-    training(source)
-    if known := facts(source):
-        with st.expander("What this model is", expanded=True):
-            st.markdown("\n".join(f"- **{label}:** {parts.escape(value)}" for label, value in known))
+    for name, scores in source.scores.items():
+        if scores.auroc.value is None:
+            st.caption(f"{parts.title(name)}: undefined, {scores.auroc.why}.")
+
+
+def prevalence_chart(source: Source, table: pd.DataFrame) -> None:
+    """How common each finding is, on these films and on validation films."""
+    st.subheader("Prevalence", anchor=False)
+    shares = {source.split or "these films": list(table["prevalence"])}
+    if (validation := computed.validation_prevalence(source)) is not None:
+        shares["validation"] = validation
+    parts.chart(
+        prevalence_figure([parts.title(name) for name in table["finding"]], shares),
+        "prevalence",
+        pd.DataFrame({"finding": table["finding"], **shares}),
+        "Share of films with each finding",
+        "Where a finding is rarer than here, a positive call is more often wrong (lower PPV).",
+    )
 
 
 def training(source: Source) -> None:
@@ -156,8 +168,10 @@ def training(source: Source) -> None:
     if not rows:
         st.caption("No training history comes with these results.")
         return
-    st.subheader("How it was trained", anchor=False)
-    st.caption("Both losses should fall together; validation rising while training falls means learning by heart.")
+    st.subheader("Training", anchor=False)
+    st.caption(
+        "Both losses should fall together; validation loss that rises while training loss falls means overfitting."
+    )
     frame = pd.DataFrame(rows)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -166,6 +180,30 @@ def training(source: Source) -> None:
     with right:
         figure = training_figure(rows, {"val_auroc": "validation"}, "Mean AUROC on validation")
         parts.chart(figure, "validation-auroc", frame, "Mean AUROC on validation films by epoch")
+
+
+def show() -> None:
+    """Draw the page."""
+    source = parts.current_source()
+    parts.page_head(
+        "How good is this model, and on which films?",
+        "Below each score is its 95 % interval: the range that it would usually fall in with other patients of the "
+        "same kind. Hold the pointer on a question mark to read what a number means.",
+        source,
+    )
+    with st.container(horizontal=True, gap="small"):
+        for card in headlines(source):
+            parts.card(*card)
+    table = scores_table(source)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        auroc_chart(source, table)
+    with right:
+        prevalence_chart(source, table)
+    training(source)
+    if known := facts(source):
+        with st.expander("About this model", expanded=True):
+            st.markdown("\n".join(f"- **{label}:** {parts.escape(value)}" for label, value in known))
 
 
 show()

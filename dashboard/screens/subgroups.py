@@ -1,53 +1,56 @@
-"""For whom does it fail? Sex, age, view and their intersections, with intervals, gaps and small groups suppressed."""
+"""Subgroups by sex, age, view and their intersections: scores, gaps and intervals; small groups are not scored."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from cxrcore.evaluation.subgroups import AGE_BANDS, RULE, Gap
 from cxrcore.metrics.intervals import Estimate
 from dashboard import cache, parts
-from dashboard.charts.groups import Row, forest, gap_matrix
+from dashboard.charts.forest import Row, forest, significant_apart
+from dashboard.charts.subgroups import gap_matrix
 from dashboard.sources.source import Source
 
-QUESTION = "For whom does it fail?"
+QUESTION = "Does the model work equally well for all groups of patients?"
 HOW = (
-    "Each line is a group of people: the dot is the model's score among them, the bar its 95 % interval. A group whose "
-    "gap to everybody else lies clear of 0 is served better or worse than the rest."
+    "Each line is a subgroup: the dot is the model's score in it, the bar its 95 % interval. For a subgroup whose gap "
+    "to all other patients lies clear of 0 the model works better or worse than for the rest."
 )
 WORDS = {"sex": "sex", "age_years": "age", "view": "view"}
 MEASURES = {
-    "auroc": ("Ranking (AUROC)", "AUROC", "Does a film with the finding score above one without it, in this group?"),
+    "auroc": ("AUROC (ranking)", "AUROC", "Chance that a film with the finding scores above one without it."),
     "sensitivity": (
-        "Found when present",
+        "Sensitivity (found)",
         "Sensitivity",
-        "Of the films with the finding, how many are called positive?",
+        "Of the films with the finding, the share that is called positive.",
     ),
     "underdiagnosis": (
-        "Ill but called healthy",
+        "Underdiagnosis (missed)",
         "Underdiagnosis rate",
-        "Of the films with a disease, how many are called healthy (Seyyed-Kalantari 2021)? Here more is worse.",
+        "Of the films with a disease, the share that is called healthy (Seyyed-Kalantari 2021); higher is worse.",
     ),
 }
 
 
 def page() -> None:
-    """The whole page."""
+    """Draw the page."""
     source = parts.current_source()
     parts.page_head(QUESTION, HOW, source)
     if source.predictions is None:
-        parts.needs_table("Comparing groups of people", source)
+        parts.needs_table("Comparing subgroups", source)
         return
     attributes, lacking = known_attributes(source)
     if lacking:
         st.info(
             f"This table does not tell films apart by {join_words([WORDS[name] for name in lacking])}"
-            f"{'' if attributes else ', so no groups can be compared'}. A table or label file with columns "
-            f"{', '.join(lacking)} would."
+            f"{'' if attributes else ', so no groups can be compared'}. Use a table or label file with "
+            f"column{'s' * (len(lacking) > 1)} {', '.join(lacking)}."
         )
     if attributes:
         groups(source, attributes)
@@ -70,24 +73,24 @@ def groups(source: Source, attributes: list[str]) -> None:
     )  # fmt: skip
     together = st.segmented_control(
         "Groups", [1, 2], default=1, required=True, key="groups-together",
-        format_func=lambda size: "One attribute at a time" if size == 1 else "Two together",
-        help="A single attribute can hide a group that is failed only where two meet, such as young women.",
+        format_func=lambda size: "One attribute" if size == 1 else "Two combined",
+        help="A gap can be hidden in each attribute and show only where two are combined, as in young women.",
     )  # fmt: skip
     if not chosen:
         st.info("Choose at least one attribute to group by.")
         return
-    found = [gap for gap in cache.gaps(source, [finding], chosen, 2) if gap.measure == measure]
-    shown = [gap for gap in found if len(gap.attributes) == together]
+    gaps = [gap for gap in cache.gaps(source, [finding], chosen, 2) if gap.measure == measure]
+    shown = [gap for gap in gaps if len(gap.attributes) == together]
     if not shown:
-        st.info("Choose two attributes to see groups where both meet.")
+        st.info("Choose two attributes to see groups by both.")
         return
     st.caption(MEASURES[measure][2])
-    if all(gap.score.value is None for gap in shown) and (why := _nobody_scored(shown)):
+    if all(gap.score.value is None for gap in shown) and (why := _common_reason(shown)):
         st.info(f"Not defined here: {why}.")
     else:
         _forests(source, shown, finding, measure)
-    _rules(found, shown)
-    with st.expander("Every number in a table", expanded=False):
+    _rules(gaps, shown)
+    with st.expander("All numbers as a table", expanded=False):
         frame = as_frame(shown)
         st.dataframe(frame, hide_index=True, column_config=_columns())
         parts.numbers_as_csv(frame, f"groups-table-{measure}")
@@ -116,10 +119,10 @@ def join_words(words: list[str]) -> str:
 
 
 def as_frame(gaps: list[Gap]) -> pd.DataFrame:
-    """A row a group; undefined is empty, with its reason."""
+    """A row per group; undefined is empty, with its reason."""
     rows = []
     for gap in gaps:
-        row: dict = {"group": gap.group, "finding": gap.finding, "films": gap.n, "patients": gap.n_patients}
+        row: dict[str, Any] = {"group": gap.group, "finding": gap.finding, "films": gap.n, "patients": gap.n_patients}
         row |= {"with": gap.n_pos, "without": gap.n_neg}
         for name in ("score", "rest", "gap"):
             estimate = getattr(gap, name)
@@ -132,84 +135,102 @@ def as_frame(gaps: list[Gap]) -> pd.DataFrame:
 def _forests(source: Source, shown: list[Gap], finding: str, measure: str) -> None:
     name, axis, _ = MEASURES[measure]
     percent = measure != "auroc"
-    overall = (source.metrics["findings"].get(finding) or {}).get(measure)
-    whole = parts.ends(overall)[0] if isinstance(overall, dict) else overall
+    whole = _overall(source, finding, measure)
     about = axis if measure == "underdiagnosis" else f"{axis}, {parts.title(finding)}"
     frame = as_frame(shown)
     left, right = st.columns(2)
     with left:
-        rows = [_row(gap, gap.score) for gap in shown]
         parts.chart(
-            forest(rows, about, whole, "all films" if whole is not None else "", percent=percent),
+            _forest(
+                shown,
+                "score",
+                about,
+                reference=whole,
+                reference_name="all films" * (whole is not None),
+                percent=percent,
+            ),
             f"groups-{measure}",
             frame,
-            f"{name} of {len(rows)} groups with intervals; the numbers are in the table below.",
+            f"{name} of {len(shown)} groups with intervals; the numbers are in the table below.",
         )
     with right:
-        rows = [_row(gap, gap.gap) for gap in shown]
-        worse = "worse served →" if measure == "underdiagnosis" else "← worse served"
+        worse = "worse →" if measure == "underdiagnosis" else "← worse"
         parts.chart(
-            forest(rows, f"Gap to everybody else ({worse})", 0.0, percent=percent),
+            _forest(shown, "gap", f"Gap to all other patients ({worse})", reference=0.0, percent=percent),
             f"gaps-{measure}",
             frame,
-            f"Gaps of {len(rows)} groups to the rest, with intervals; the numbers are in the table below.",
+            f"Gaps of {len(shown)} groups to the rest, with intervals; the numbers are in the table below.",
         )
 
 
-def _row(gap: Gap, estimate: Estimate) -> Row:
-    note = _note(gap) if estimate.value is not None else _short_why(estimate.why)
-    return Row(gap.group, estimate.value, estimate.low, estimate.high, note, _holds(gap))
+def _overall(source: Source, finding: str, measure: str) -> float | None:
+    """The score of all films, where metrics.json has it."""
+    scores = source.scores.get(finding)
+    if scores is None or measure == "underdiagnosis":
+        return None
+    return scores.auroc.value if measure == "auroc" else scores.sensitivity
 
 
-def _rules(found: list[Gap], shown: list[Gap]) -> None:
+def _forest(gaps: list[Gap], part: str, axis: str, **options: Any) -> go.Figure:
+    rows = []
+    for gap in gaps:
+        estimate: Estimate = getattr(gap, part)
+        note = _note(gap) if estimate.value is not None else _short_why(estimate.why)
+        rows.append(Row(gap.group, estimate.value, estimate.low, estimate.high, note))
+    series = significant_apart(rows, [_is_significant(gap) for gap in gaps])
+    return forest([gap.group for gap in gaps], series, axis, **options)
+
+
+def _rules(gaps: list[Gap], shown: list[Gap]) -> None:
     """What was left out, and how many comparisons were made."""
     suppressed = [gap.group for gap in shown if gap.score.value is None]
-    tested = sum(gap.p is not None for gap in found)
-    holding = [gap.group for gap in found if _holds(gap)]
+    tested = sum(gap.p is not None for gap in gaps)
+    significant = [gap.group for gap in gaps if _is_significant(gap)]
     lines = [
         f"**Small groups.** {RULE[:1].upper() + RULE[1:]}" + (f": here {'; '.join(suppressed)}." if suppressed else ".")
     ]
     lines.append(
-        f"**Several comparisons.** {tested} gaps were tested for this measure (single attributes and pairs), so about "
-        f"{max(1, round(tested * 0.05))} would look remarkable at p < 0.05 by chance alone. A red diamond marks a gap "
-        "that holds after Holm's correction over all of them: "
-        + (f"{'; '.join(holding)}." if holding else "none does.")
+        f"**Multiple comparisons.** {tested} gaps were tested for this measure (single attributes and pairs), so about "
+        f"{max(1, round(tested * 0.05))} would have p < 0.05 by chance alone. A red diamond marks a gap "
+        "that is significant after Holm's correction over all of them: "
+        + (f"{'; '.join(significant)}." if significant else "none is.")
         if tested
-        else "**Several comparisons.** No gap could be tested."
+        else "**Multiple comparisons.** No gap could be tested."
     )
     bands = ", ".join(f"{low}–{high}" for low, high in pairwise(AGE_BANDS))
     lines.append(
         f"Age bands are {bands} and {AGE_BANDS[-1]}+ years, the upper end not included. A gap is to all other films "
-        "whose attribute is known; intervals know that a patient may have several films. A gap says that the model "
-        "does worse, not why: prevalence, devices, how ill people were when filmed and how labels were made differ too."
+        "whose attribute is known; intervals allow for several films per patient. A gap shows that the model "
+        "does worse, not why: prevalence, devices, severity of disease and the making of labels differ too."
     )
     for line in lines:
         st.caption(line)
 
 
 def _all_findings(source: Source, chosen: list[str], measure: str) -> None:
-    with st.expander("Every finding at once", expanded=False):
+    with st.expander("All findings", expanded=False):
         if not st.toggle("Compare all findings (takes some seconds the first time)", key="groups-all"):
             return
         names = list(source.labels.abnormal)
-        found = [gap for gap in cache.gaps(source, names, chosen, 1) if gap.measure == measure]
-        groups = list(dict.fromkeys(gap.group for gap in found))
-        values, holds = np.full((len(names), len(groups)), np.nan), np.zeros((len(names), len(groups)), bool)
-        for gap in found:
-            place = names.index(str(gap.finding)), groups.index(gap.group)
-            values[place] = np.nan if gap.gap.value is None else gap.gap.value
-            holds[place] = _holds(gap)
+        gaps = [gap for gap in cache.gaps(source, names, chosen, 1) if gap.measure == measure]
+        groups = list(dict.fromkeys(gap.group for gap in gaps))
+        values, significant = np.full((len(names), len(groups)), np.nan), np.zeros((len(names), len(groups)), bool)
+        for gap in gaps:
+            cell = names.index(str(gap.finding)), groups.index(gap.group)
+            values[cell] = np.nan if gap.gap.value is None else gap.gap.value
+            significant[cell] = _is_significant(gap)
         parts.chart(
-            gap_matrix(values, [parts.title(name) for name in names], groups, holds, "gap"),
+            gap_matrix(values, [parts.title(name) for name in names], groups, significant, "gap"),
             f"gaps-all-{measure}",
-            as_frame(found),
+            as_frame(gaps),
             "Gaps of every group to the rest, for every finding; the numbers are in the CSV.",
-            "A group's score less everybody else's; red is worse. A star holds after Holm's correction over all "
-            f"{sum(gap.p is not None for gap in found)} gaps tested here; an empty field is too small to score.",
+            "A group's score minus that of all other patients; red is worse. A star marks a gap that is significant "
+            f"after Holm's correction over all {sum(gap.p is not None for gap in gaps)} gaps tested here; an empty "
+            "cell has too few films to score.",
         )
 
 
-def _holds(gap: Gap) -> bool:
+def _is_significant(gap: Gap) -> bool:
     return gap.p_holm is not None and gap.p_holm < 0.05
 
 
@@ -225,13 +246,13 @@ def _short_why(why: str | None) -> str:
     return f"not scored: {(why or 'undefined').partition(';')[0]}"
 
 
-def _nobody_scored(shown: list[Gap]) -> str | None:
-    """One reason for all, where it is one."""
+def _common_reason(shown: list[Gap]) -> str | None:
+    """The reason why no group is scored, where it is the same for all."""
     reasons = {gap.score.why for gap in shown}
     return reasons.pop() if len(reasons) == 1 else None
 
 
-def _columns() -> dict:
+def _columns() -> dict[str, Any]:
     numbers = {
         name: st.column_config.NumberColumn(format="%.3f")
         for name in ("score", "score_low", "score_high", "rest", "rest_low", "rest_high", "gap", "gap_low", "gap_high")

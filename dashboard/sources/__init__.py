@@ -1,0 +1,1 @@
+"""Results to show: models, folders, tables and uploads, and how a visitor chooses them."""

@@ -13,13 +13,16 @@ from cxrcore.bundle.folder import CONFIG, is_ensemble, read_config, read_ensembl
 from cxrcore.bundle.reference import origin
 from cxrcore.datasets.boxes import BOXES, read_boxes
 from cxrcore.datasets.files import first_ten
-from cxrcore.errors import InvalidBundle
+from cxrcore.errors import InvalidBundle, InvalidPredictions
+from cxrcore.evaluation.record import METRICS, Metrics
 from cxrcore.evaluation.score import score_table
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import group_codes
 from cxrcore.predictions.record import Predictions
 from cxrcore.serving.notices import read_notices
-from dashboard.sources.source import CURVES, METRICS, PREDICTIONS, Source
+from dashboard.sources.source import Source
+
+PREDICTIONS, CURVES = "predictions.parquet", "curves.json"
 
 
 def name_of(path: Path) -> str:
@@ -40,10 +43,11 @@ def bundle_source(reference: str, path: Path, folder: Path) -> Source:
     name = config.name if config is not None and origin(path) else name_of(path)
     points = None if config is None else config.operating_points
     films = Predictions.read(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else None
-    metrics, curves = (read_json(file) if file.is_file() else None for file in (folder / METRICS, folder / CURVES))
+    metrics = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else None
+    curves = _read_json(folder / CURVES) if (folder / CURVES).is_file() else None
     notes: tuple[str, ...] = ()
     if films is not None and metrics is not None:
-        films = films.of_split(metrics["split"]) if metrics.get("split") in films.split.tolist() else films
+        films = films.of_split(metrics.split) if metrics.split in films.split.tolist() else films
         if difference := _difference(metrics, films):
             notes = (f"{METRICS} beside {PREDICTIONS} is not of these films ({difference}), so they were scored anew.",)
             metrics = curves = None
@@ -52,7 +56,7 @@ def bundle_source(reference: str, path: Path, folder: Path) -> Source:
         metrics, curves, films = metrics or scored.metrics, curves or scored.curves, scored.films
     if metrics is None or curves is None:
         raise InvalidBundle(f"evaluation {folder.name!r} lacks its metrics or curves; run cxr evaluate again")
-    validation = folder.parent / f"{metrics.get('dataset')}-val" / PREDICTIONS
+    validation = folder.parent / f"{metrics.dataset}-val" / PREDICTIONS
     return Source(
         reference=reference,
         name=name,
@@ -73,18 +77,18 @@ def bundle_source(reference: str, path: Path, folder: Path) -> Source:
     )
 
 
-def _difference(metrics: dict[str, Any], films: Predictions) -> str:
+def _difference(metrics: Metrics, films: Predictions) -> str:
     """How stored metrics show that they were not computed on these films; empty where nothing does."""
-    scores, names = metrics["findings"], films.labels.names
+    scores, names = metrics.findings, films.labels.names
     if set(scores) != set(names):
         return f"it scores {first_ten(list(scores))}, and they have {first_ten(names)}"
     patients = len(np.unique(films.patient_ids))
     counts = [
-        ("films", metrics.get("n"), len(films)),
-        ("patients", metrics.get("n_patients"), patients),
+        ("films", metrics.n, len(films)),
+        ("patients", metrics.n_patients, patients),
     ]
     counts += [
-        (f"films with {name}", scores[name].get("n_pos"), int((films.targets[:, k] == 1).sum()))
+        (f"films with {name}", scores[name].n_pos, int((films.targets[:, k] == 1).sum()))
         for k, name in enumerate(names)
     ]
     for what, stored, counted in counts:
@@ -94,7 +98,7 @@ def _difference(metrics: dict[str, Any], films: Predictions) -> str:
 
 
 def _labels_of(
-    bundle: Path | None, config: BundleConfig | None, films: Predictions | None, metrics: dict[str, Any]
+    bundle: Path | None, config: BundleConfig | None, films: Predictions | None, metrics: Metrics
 ) -> LabelSet:
     if config is not None:
         return config.labels
@@ -104,16 +108,26 @@ def _labels_of(
         return films.labels
     from cxrcore.predictions.column_names import known_finding
 
-    kind = Kind(metrics.get("kind", Kind.MULTILABEL))
-    return LabelSet("own", kind, tuple(known_finding(name) for name in metrics["findings"]))
+    return LabelSet("own", Kind(metrics.kind), tuple(known_finding(name) for name in metrics.findings))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a metrics.json or curves.json. Raises InvalidBundle where it is neither."""
+def read_metrics(path: Path) -> Metrics:
+    """Read a metrics.json. Raises InvalidBundle where it cannot be read."""
+    try:
+        return Metrics.from_dict(_read_json(path))
+    except InvalidPredictions:
+        raise _unreadable(path) from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         data = None
     if not isinstance(data, dict) or "findings" not in data:
-        raise InvalidBundle(f"{path.name} of evaluation {path.parent.name!r} cannot be read; run cxr evaluate again")
+        raise _unreadable(path)
     return data
+
+
+def _unreadable(path: Path) -> InvalidBundle:
+    return InvalidBundle(f"{path.name} of evaluation {path.parent.name!r} cannot be read; run cxr evaluate again")

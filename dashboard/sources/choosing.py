@@ -171,7 +171,9 @@ def _on_hub(prefix: str, link: str, above: DeltaGenerator) -> Source | None:
     )
     if cached := list(hub.models().cached_models()):
         st.session_state[picked] = _NONE
-        field.selectbox("Or one that is downloaded already", [_NONE, *cached], key=picked, on_change=submitted, args=(picked,))
+        field.selectbox(
+            "Or one that is downloaded already", [_NONE, *cached], key=picked, on_change=submitted, args=(picked,)
+        )
     return source
 
 

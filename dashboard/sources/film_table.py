@@ -36,7 +36,9 @@ class Choice:
     splits: tuple[str, ...] = ()
     also: tuple[str, ...] = ()  # findings whose label is positive too
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> allowed values
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # column -> allowed range; unknown values are left out
+    ranges: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict
+    )  # column -> allowed range; unknown values are left out
 
 
 def called_positive(source: Source, finding: str, threshold: float | None) -> np.ndarray:
@@ -160,7 +162,7 @@ def safe_csv(frame: pd.DataFrame) -> bytes:
     """As CSV, UTF-8; a text that a spreadsheet would run as a formula is quoted as text."""
     texts = frame.select_dtypes(include=["object", "str"]).columns
     guarded = frame.assign(**{name: frame[name].map(_guarded) for name in texts})
-    return guarded.to_csv(index=False).encode()
+    return str(guarded.to_csv(index=False)).encode()
 
 
 def as_text(column: np.ndarray) -> np.ndarray:
@@ -174,7 +176,8 @@ def as_text(column: np.ndarray) -> np.ndarray:
 
 def as_numbers(column: np.ndarray) -> np.ndarray:
     """Values as float64 (N,); NaN where a value is no number."""
-    return pd.to_numeric(pd.Series(column), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers: np.ndarray = pd.to_numeric(pd.Series(column), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return numbers
 
 
 def page_of(rows: Sequence[int] | np.ndarray, number: int, size: int) -> np.ndarray:

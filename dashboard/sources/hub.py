@@ -65,7 +65,8 @@ def want(text: str, newest: bool = False, prefix: str = "") -> None:
 
 def wanted(prefix: str = "") -> tuple[str, bool] | None:
     """The model asked for since the last run, and whether its newest commit; None on a second call."""
-    return st.session_state.pop(prefix + _WANTED, None)
+    asked: tuple[str, bool] | None = st.session_state.pop(prefix + _WANTED, None)
+    return asked
 
 
 @st.fragment(run_every=_LOOK_AGAIN_S)

@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.datasets.boxes import Box
-from cxrcore.evaluation.score import ORIGINS
+from cxrcore.evaluation.record import FindingMetrics, Metrics
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.operating_points import OperatingPoints, disease_of
 from cxrcore.predictions.record import Predictions
 from cxrcore.serving.notices import Notices
 from dashboard.state import UPLOAD
 
-Badge = Literal["official", "own", "random", "unknown"]
-PREDICTIONS, METRICS, CURVES = "predictions.parquet", "metrics.json", "curves.json"
 _T = TypeVar("_T")
 
 
@@ -35,7 +33,7 @@ class Source:
     name: str  # for a reader
     evaluation: str  # dataset-split, or a split of a table
     labels: LabelSet
-    metrics: dict  # the content of metrics.json
+    metrics: Metrics
     load_curves: Callable[[], dict[str, Any]]  # the content of curves.json, computed when a page asks for it
     predictions: Predictions | None = None  # of these films only; None where no table ships
     config: BundleConfig | None = None  # of a single network's bundle
@@ -57,19 +55,12 @@ class Source:
     @property
     def dataset(self) -> str:
         """Name of the dataset, empty where it is not known."""
-        return str(self.metrics.get("dataset") or "")
+        return self.metrics.dataset or ""
 
     @property
     def split(self) -> str:
         """Name of the split, empty where it is not known."""
-        return str(self.metrics.get("split") or "")
-
-    @property
-    def badge(self) -> Badge:
-        """Where the split comes from."""
-        origin = self.metrics.get("split_origin")
-        known: Badge = origin if origin in ORIGINS else "unknown"  # type: ignore[assignment]
-        return known
+        return self.metrics.split or ""
 
     @property
     def uploaded(self) -> bool:
@@ -85,6 +76,11 @@ class Source:
     def main_finding(self) -> str:
         """The finding to show first: of two classes the disease, else the first disease."""
         return disease_of(self.labels) or (self.labels.abnormal or self.labels.names)[0]
+
+    @property
+    def scores(self) -> dict[str, FindingMetrics]:
+        """Scores by finding, in the order of the metrics."""
+        return self.metrics.findings
 
     def arrays(self, finding: str) -> tuple[np.ndarray, np.ndarray]:
         """Targets (0, 1, NaN) and probabilities of a finding, each (N,). Only where there is a table."""

@@ -110,7 +110,7 @@ def test_pictures_are_found_by_name_below_the_folder(tmp_path: Path) -> None:
     (tmp_path / "images_001").mkdir()
     Image.fromarray(np.full((8, 6), 128, np.uint8)).save(tmp_path / "images_001" / "a.png")
     pictures = Pictures(["a.png", "b.png", "phantom-000019.png"], tmp_path)
-    assert pictures.among(["a.png", "b.png", "phantom-000019.png"]).tolist() == [True, False, True]
+    assert pictures.available(["a.png", "b.png", "phantom-000019.png"]).tolist() == [True, False, True]
     film = pictures.read("a.png")
     assert film is not None
     assert film.pixels.shape == (8, 6)

@@ -104,8 +104,8 @@ def test_phantoms_are_drawn_again_and_scored_against_their_boxes(few_films: Path
     app.button(key="place-compute").click().run()
     assert not app.exception
     said = words(app)
-    assert "Against the boxes" in said
-    assert "On average" in said
+    assert "Heatmaps against boxes" in said
+    assert "Mean heatmaps" in said
     assert "Too few boxes for a statement, fewer than 10 films" in said
     table = app.dataframe[0].value.set_index("finding")
     assert (table["random_hit"].notna()).all()

@@ -15,9 +15,8 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
 from cxrcore.bundle.folder import embedded_models
-from cxrcore.evaluation.split_origins import split_origin_of
 from cxrcore.predictions.record import Predictions
-from dashboard.sources.source import open_source
+from dashboard.sources.opening import open_source
 from tests.dashboard.opening import (
     MODELS,
     PHANTOM,
@@ -53,7 +52,7 @@ def chexnet(data_dir: Path) -> dict[str, str]:
 def test_every_page_asks_a_question_and_names_model_and_split(page: str, model: str) -> None:
     at = open_page(page, model=model)
     assert at.header[0].value.endswith("?")
-    assert split_origin_of(open_source(model).badge).label in words(at)
+    assert open_source(model).metrics.origin.label in words(at)
     assert model in words(at)
     assert "never for diagnosis" in words(at)
     assert charts(at)
@@ -120,7 +119,8 @@ def test_confusion_at_a_threshold_is_scikit_learns(films: Predictions, threshold
     assert shown["Specificity"] == f"{100 * tn / (tn + fp):.1f} %"
     assert shown["PPV"] == f"{100 * tp / (tp + fp):.1f} %"
     drawn = " ".join(str(chart["data"][0].get("text")) for chart in charts(at))
-    for count, word in ((tp, "found"), (fp, "false alarm"), (fn, "missed"), (tn, "rightly left")):
+    counts = {"true positives": tp, "false positives": fp, "false negatives": fn, "true negatives": tn}
+    for word, count in counts.items():
         assert f"<b>{count}</b> {word}" in drawn
 
 
@@ -185,10 +185,10 @@ def test_honesty_shows_ece_beside_chance_and_both_calibrations(films: Prediction
     assert cards(at)["ECE"] == f"{scores['ece']:.3f}"
     assert at.metric[0].delta == f"{scores['ece_expected']:.3f} by chance"
     names = [trace["name"] for trace in charts(at)[0]["data"]]
-    assert names == ["honest", "calibrated", "before calibration"]
+    assert names == ["perfect calibration", "calibrated", "before calibration"]
     column = films.labels.index(FINDING)
     drawn = charts(at)[1]["data"]
-    with_it = next(trace for trace in drawn if trace["name"] == "with it")
+    with_it = next(trace for trace in drawn if trace["name"] == "with the finding")
     assert np.nansum(np.array(with_it["y"], dtype=float)) == (films.targets[:, column] == 1).sum()
 
 
