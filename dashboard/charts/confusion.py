@@ -15,11 +15,10 @@ def confusion_figure(tp: int, fp: int, fn: int, tn: int, dark: bool = False) -> 
     counts = np.array([[tp, fn], [fp, tn]])
     shares = _of_row(counts)
     names = (("true positives", "false negatives"), ("false positives", "true negatives"))
-    plain = (("found", "missed"), ("false alarms", "rightly not called"))
+    plain = (("<br>(found)", "<br>(missed)"), ("<br>(false alarms)", ""))
     text = [
         [
-            f"<b>{counts[i, j]:,}</b> {names[i][j]}<br>({plain[i][j]})"
-            f"<br>{100 * shares[i, j]:.1f} % of {counts[i].sum():,}"
+            f"<b>{counts[i, j]:,}</b> {names[i][j]}{plain[i][j]}<br>{100 * shares[i, j]:.1f} % of {counts[i].sum():,}"
             for j in (0, 1)
         ]
         for i in (0, 1)

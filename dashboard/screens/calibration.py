@@ -12,6 +12,7 @@ from dashboard.parts import NUMBER, TWO_DIGITS
 from dashboard.sources.source import Source
 
 BINS = 50
+CARD = 142  # pixels: five stand side by side beside the sidebar
 LINE = {  # parts of the recalibration line: label, and help
     "slope": ("Slope", "1 is ideal; below 1 predictions are too extreme, above 1 too cautious."),
     "intercept": ("Intercept", "0 is ideal, with a slope of 1 (log odds)."),
@@ -53,13 +54,14 @@ def headlines(source: Source, finding: str) -> None:
             "" if scores.ece_expected is None else f"{NUMBER.number(scores.ece_expected)} by chance",
             "Expected calibration error: mean gap between predicted probability and observed frequency, over 15 bins. "
             "A perfectly calibrated model shows the second number on so many films.",
+            CARD,
         )
         if line is not None:
             for key, (label, words) in LINE.items():
                 estimate = getattr(line, key)
                 why = "" if estimate.value is not None else f" Undefined: {estimate.why}."
-                parts.estimate_card(label, estimate, words + why, TWO_DIGITS)
-        parts.card("Brier score", NUMBER.number(scores.brier), "", _brier_words(source, finding))
+                parts.estimate_card(label, estimate, words + why, TWO_DIGITS, CARD)
+        parts.card("Brier score", NUMBER.number(scores.brier), "", _brier_words(source, finding), CARD)
     if line is None:
         st.caption("Slope and intercept were not recorded with these results, and need a table of films to compute.")
 

@@ -145,7 +145,7 @@ def _rates(source: Source, finding: str, threshold: float, rule: str) -> tuple[f
 
 def _confusion(finding: str, threshold: float, rates: Rates) -> None:
     positive, negative = rates.tp + rates.fn, rates.fp + rates.tn
-    st.markdown(f"**Confusion matrix: {positive:,} films with the finding, {negative:,} without**")
+    st.markdown(f"**Confusion matrix** · {positive:,} films with the finding, {negative:,} without")
     parts.chart(
         confusion_figure(rates.tp, rates.fp, rates.fn, rates.tn, parts.dark()),
         f"confusion-{finding}",
