@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BLUE, GREY, GRID, RED, ROW, styled
+from dashboard.charts.style import BLUE, FAINT, GREY, RED, ROW, styled
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def forest(
         categoryorder="array",
         categoryarray=list(names)[::-1],
         range=[-0.6, len(names) - 0.4],
-        gridcolor=GRID,
+        gridcolor=FAINT,
         tickfont_size=12,
     )
     figure.update_xaxes(title=axis, range=reach, tickformat=".0%" if percent else None)
@@ -109,7 +109,7 @@ def _add_series(figure: go.Figure, series: Series, percent: bool) -> None:
             "array": high - values,
             "arrayminus": values - low,
             "color": series.colour,
-            "thickness": 1.6,
+            "thickness": 2.2,
             "width": 0,
         },
         text=[_hover(row, percent) for row in rows],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BLUE, GREY, GRID, RED, REFERENCE, add_diagonal, faded, styled, unit_axes
+from dashboard.charts.style import BLUE, GREY, GRID, RED, REFERENCE, SKY, add_diagonal, faded, styled, unit_axes
 
 FALSE_POSITIVE_RATE = "False positive rate (1 − specificity)"
 SENSITIVITY = "Sensitivity (recall)"
@@ -132,7 +132,7 @@ def add_band(figure: go.Figure, band: Band | None, name: str) -> None:
         x=np.concatenate([band.x, band.x[::-1]]),
         y=np.concatenate([band.high, band.low[::-1]]),
         fill="toself",
-        fillcolor=faded(BLUE, 0.25),
+        fillcolor=faded(SKY, 0.3),
         line={"width": 0},
         mode="lines",
         name=name,

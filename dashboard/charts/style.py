@@ -14,6 +14,7 @@ BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 COLOURS = (BLUE, RED, GREEN, ORANGE, PINK, SKY)
 GREY = "#8a8f98"  # neutral on white and on dark
 GRID = "rgba(138, 143, 152, 0.35)"
+FAINT = "rgba(138, 143, 152, 0.16)"  # grid under marks
 REFERENCE = {"color": GREY, "dash": "dot", "width": 1}  # chance, perfect calibration, no difference
 ROW = 30  # pixels of a row in charts with a row a finding
 

@@ -110,8 +110,8 @@ def histogram(source: Source, finding: str) -> None:
         y, p = source.arrays(finding)
         edges = np.linspace(0, 1, BINS + 1)
         counts = {
-            "without the finding": np.histogram(p[y == 0], edges)[0],
-            "with the finding": np.histogram(p[y == 1], edges)[0],
+            "without finding": np.histogram(p[y == 0], edges)[0],
+            "with finding": np.histogram(p[y == 1], edges)[0],
         }
         how = "With good ranking the two groups lie apart."
     else:

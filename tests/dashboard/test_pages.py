@@ -188,7 +188,7 @@ def test_honesty_shows_ece_beside_chance_and_both_calibrations(films: Prediction
     assert names == ["perfect calibration", "calibrated", "before calibration"]
     column = films.labels.index(FINDING)
     drawn = charts(at)[1]["data"]
-    with_it = next(trace for trace in drawn if trace["name"] == "with the finding")
+    with_it = next(trace for trace in drawn if trace["name"] == "with finding")
     assert np.nansum(np.array(with_it["y"], dtype=float)) == (films.targets[:, column] == 1).sum()
 
 
