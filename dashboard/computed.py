@@ -16,7 +16,7 @@ from cxrcore.metrics.calibration import ece, reliability
 from cxrcore.metrics.confusion import Matrix, Mistakes, co_occurrence, mistaken_for
 from cxrcore.metrics.intervals import Estimate, wilson
 from cxrcore.metrics.rates import rates_of_each
-from cxrcore.metrics.recalibration import Recalibration, recalibration
+from cxrcore.metrics.recalibration import Recalibration, fit_recalibration
 from dashboard.charts.roc_pr import Band
 from dashboard.sources.bundles import read_metrics
 from dashboard.sources.source import Source
@@ -133,7 +133,7 @@ def calibration_line(source: Source, finding: str) -> Recalibration | None:
     stored = source.scores[finding].calibration
     if stored is not None or source.predictions is None:
         return stored
-    return source.once(("line", finding), lambda: recalibration(*source.arrays(finding), source.patients))
+    return source.once(("line", finding), lambda: fit_recalibration(*source.arrays(finding), source.patients))
 
 
 def together(source: Source) -> Matrix:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cxrcore.errors import InvalidPredictions
 from cxrcore.metrics.operating_points import GIVEN, threshold_by, tuning_films
-from cxrcore.metrics.rates import Rates, rates, rates_of
+from cxrcore.metrics.rates import Rates, rates_at_threshold, rates_of
 from dashboard.sources.source import Source
 
 OWN, BY_HAND = "own", "by hand"
@@ -73,7 +73,7 @@ def rates_at(source: Source, finding: str, threshold: float, rule: str = BY_HAND
     groups = source.patients
     if rule not in (OWN, BY_HAND) and (films := tuning(source)) is not None and not films.scored.all():
         y, p, groups = y[films.scored], p[films.scored], groups[films.scored]
-    return rates(y, p, threshold, groups=groups)
+    return rates_at_threshold(y, p, threshold, groups=groups)
 
 
 def rates_on_curve(source: Source, finding: str, threshold: float, rule: str = BY_HAND) -> tuple[float, Rates]:
