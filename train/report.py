@@ -12,6 +12,7 @@ from cxrcore.evaluation.score import score_file
 from cxrcore.evaluation.thresholds import read_thresholds
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.reporting.html_report import evaluations_of, from_scored, remarks_of, render
+from cxrcore.storage import write_text
 
 
 def report(
@@ -44,7 +45,7 @@ def report(
         page = render([from_scored(scored)])
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page, "utf-8")
+        write_text(out, page)
     except OSError:
         raise CxrError(f"cannot write {out.name!r}; choose another --out") from None
     tqdm.write(f"report written to {out}")

@@ -36,9 +36,9 @@ _MEASURES = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accurac
 _OPENING = "## Open it"
 _FIGURES = ("<!-- pictures, drawn from metrics.json and curves.json -->", "<!-- end of pictures -->")
 _LEGEND = """First: each finding's ROC curve. The band is the 95 % interval of its sensitivity (Wilson's, counting
-patients where films repeat), the dot its operating point, the dashes a coin. Second: how often a finding was there
-where the model gave it such a probability, with 95 % intervals; a dot's area grows with its films; honest
-probabilities lie on the dashes. The axes of a rare finding end early."""
+patients where films repeat), the dot its operating point, the dashed line guessing. Second: the observed frequency of a
+finding by its predicted probability, with 95 % intervals; a dot's area grows with its films; the dashed line is perfect
+calibration. The axes of a rare finding end early."""
 _NUMBER = NumberFormat()
 
 

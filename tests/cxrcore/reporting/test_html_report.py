@@ -73,7 +73,7 @@ def test_its_numbers_are_those_of_the_metrics(films, page):
 
 def test_net_benefit_is_that_of_the_calls_at_the_threshold(films, page):
     scored = score_table(films)
-    section = page.split("Is it worth acting on?")[1].split("</section>")[0]
+    section = page.split("Net benefit (is it worth acting on?)")[1].split("</section>")[0]
     assert "acting on nobody scores 0" in section
     for name in films.labels.names[:3]:
         at = scored.metrics.findings[name].threshold
@@ -88,7 +88,7 @@ def test_net_benefit_is_that_of_the_calls_at_the_threshold(films, page):
 
 
 def test_published_scores_stand_beside_with_their_split(films, page):
-    section = page.split("What have others reported?")[1].split("</section>")[0]
+    section = page.split("Published scores (what have others reported?)")[1].split("</section>")[0]
     assert "Wang 2017<br><small>official split" in section
     assert "CheXNet 2017<br><small>random split" in section
     row = re.search(r'row">Cardiomegaly<.*?</tr>', section)[0]
@@ -97,7 +97,7 @@ def test_published_scores_stand_beside_with_their_split(films, page):
     assert f'"value">{own:.3f}'.replace(">0", ">") in row
     assert "Mean of" not in section  # of other findings than theirs
     elsewhere = render([from_scored(score_table(films, dataset="mine", model="m"))])
-    assert "What have others reported?" not in elsewhere
+    assert "Published scores" not in elsewhere
 
 
 def test_charts_are_sound_svg_with_a_name(page):
@@ -113,13 +113,13 @@ def test_charts_are_sound_svg_with_a_name(page):
 
 
 def test_a_histogram_and_groups_need_the_films(films, page):
-    assert "Sick films called healthy" in page
+    assert "Underdiagnosis (sick films called healthy)" in page
     assert "F<br><small>150" in page
     scored = score_table(films)
     from cxrcore.reporting.html_report import Evaluation
 
     without = render([Evaluation(scored.metrics, scored.curves)])
-    assert "For whom does it fail?" not in without
+    assert "Subgroups (for whom does it fail?)" not in without
     assert "Histograms need the films" in without
 
 
@@ -128,7 +128,7 @@ def test_a_bundle_that_ships_has_its_report(tmp_path):
     page = path.read_text("utf-8")
     assert page.index("split test") < page.index("split val")
     assert "own split" in page
-    assert "Which class is taken for which?" in page
+    assert "Confusion matrix (which class is taken for which?)" in page
     assert len(evaluations_of("pneumonia-resnet18")) == 2
 
 
