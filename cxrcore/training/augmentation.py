@@ -71,17 +71,9 @@ class Augmentation:
         # The matrix takes an output position to the input position it shows, so scales are inverse.
         x_scale, y_scale = mirror / (zoom * stretch), stretch / zoom
         cos, sin = angle.cos(), angle.sin()
-        theta = torch.stack(
-            [
-                torch.stack(
-                    [cos * x_scale, (shear * cos - sin) * y_scale * height / width, draw.symmetric(2 * self.shift)], 1
-                ),
-                torch.stack(
-                    [sin * x_scale * width / height, (shear * sin + cos) * y_scale, draw.symmetric(2 * self.shift)], 1
-                ),
-            ],
-            1,
-        )
+        x = [cos * x_scale, (shear * cos - sin) * y_scale * height / width, draw.symmetric(2 * self.shift)]
+        y = [sin * x_scale * width / height, (shear * sin + cos) * y_scale, draw.symmetric(2 * self.shift)]
+        theta = torch.stack(x + y, 1).view(-1, 2, 3)
         grid = functional.affine_grid(theta, list(films.shape), align_corners=False)
         return functional.grid_sample(films, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 

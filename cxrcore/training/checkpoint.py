@@ -60,47 +60,38 @@ def load_checkpoint(
     """
     if not path.exists():
         return {}
-    facts = read_facts(path)
+    tensors, facts = _read(path)
     refuse_other_recipe(facts["recipe"], recipe)
     load_tensors(path, modules)
+    entries: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            entries.setdefault(int(index), {})[key] = tensor
     try:
-        with safe_open(path, framework="pt") as file:
-            entries: dict[int, dict[str, torch.Tensor]] = {}
-            for name in file.keys():  # noqa: SIM118 (no mapping)
-                if name.startswith("optimizer/"):
-                    _, index, key = name.split("/")
-                    entries.setdefault(int(index), {})[key] = file.get_tensor(name)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
-    except (OSError, SafetensorError, ValueError, KeyError):
+    except (ValueError, KeyError):
         raise TrainingStopped(f"{path.name} is of another network; start again without --resume") from None
     return facts
 
 
-def load_tensors(path: Path, modules: dict[str, nn.Module]) -> dict[str, Any]:
-    """Load a file's tensors into modules and return its facts.
-
-    Raises TrainingStopped if it is damaged or of another network.
-    """
-    facts = read_facts(path)
+def load_tensors(path: Path, modules: dict[str, nn.Module]) -> None:
+    """Load a file's tensors into modules. Raises TrainingStopped if it is damaged or of another network."""
+    tensors, _ = _read(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            for name, module in modules.items():
-                prefix = name + "/"
-                keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
-                module.load_state_dict({key.removeprefix(prefix): file.get_tensor(key) for key in keys})
-    except (OSError, SafetensorError):
-        raise TrainingStopped(f"{path.name} is damaged; start again without --resume") from None
+        for name, module in modules.items():
+            prefix = name + "/"
+            own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+            module.load_state_dict(own)
     except RuntimeError:
         raise TrainingStopped(f"{path.name} is of another network; start again without --resume") from None
-    return facts
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """A checkpoint's facts, without its tensors. Raises TrainingStopped if it is damaged."""
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """A file's tensors and facts. Raises TrainingStopped if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            facts: dict[str, Any] = json.loads(file.metadata()["facts"])
-            return facts
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         raise TrainingStopped(f"{path.name} is damaged; start again without --resume") from None
 

@@ -20,11 +20,7 @@ from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import LABEL_SETS, Kind, label_set
 from cxrcore.training.augmentation import Augmentation
 
-Head = Literal["linear", "batchnorm"]
-OptimizerName = Literal["adamw", "adam"]
-Schedule = Literal["one_cycle", "cosine_restarts", "plateau", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-LossName = Literal["auto", "cross_entropy", "bce", "focal"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,9 @@ class ModelConfig:
     """Which network, and its initial weights."""
 
     architecture: str = "resnet18"  # a timm name
-    head: Head = "linear"  # batchnorm: batch norm, dropout, linear; folded into one linear layer at the end
+    head: Literal["linear", "batchnorm"] = (
+        "linear"  # batchnorm: batch norm, dropout, linear; folded into one linear layer at the end
+    )
     dropout: float = 0.0  # before the linear head
     weights: str = "scratch"  # or "pretrained" (timm's, from the Hub), a bundle's name or folder, a .safetensors file
     frozen_epochs: int = 0  # epochs in which only the head learns
@@ -58,13 +56,13 @@ class ModelConfig:
 class OptimizerConfig:
     """Adam (Kingma 2015, arXiv:1412.6980) or AdamW (Loshchilov 2019, arXiv:1711.05101), and the learning rate."""
 
-    name: OptimizerName = "adamw"
+    name: Literal["adamw", "adam"] = "adamw"
     epochs: int = 16
     batch_size: int = 64  # films in a step, over all processes
     accumulate: int = 1  # parts that a batch is computed in, to save memory; the gradient is that of the whole
     lr: float = 2e-3  # the peak
     weight_decay: float = 0.05
-    schedule: Schedule = "one_cycle"
+    schedule: Literal["one_cycle", "cosine_restarts", "plateau", "constant"] = "one_cycle"
     warmup: float = 0.2  # one_cycle: share of steps before the peak (Smith 2018, arXiv:1708.07120)
     restart_epochs: int = 10  # cosine_restarts: length of the first cycle (Loshchilov 2017, arXiv:1608.03983)
     restart_factor: int = 2  # cosine_restarts: length of a cycle relative to the one before
@@ -79,7 +77,9 @@ class OptimizerConfig:
 class LossConfig:
     """The loss; unknown labels give no gradient."""
 
-    name: LossName = "auto"  # auto: cross_entropy for exclusive classes, bce for findings
+    name: Literal["auto", "cross_entropy", "bce", "focal"] = (
+        "auto"  # auto: cross_entropy for exclusive classes, bce for findings
+    )
     class_weights: bool = False  # by inverse frequency; of findings: positives by the share of negatives and v.v.
     weights: tuple[float, ...] = ()  # of exclusive classes, in label order, instead of class_weights
     focal_gamma: float = 2.0  # focal: (Lin 2017, arXiv:1708.02002)

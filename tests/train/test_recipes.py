@@ -61,10 +61,10 @@ def kermany(root: Path, real: Path | None) -> None:
         ("PNEUMONIA", "*_virus_*", "person{0}_virus_{0}.jpeg"),
     ):
         (train / kind).mkdir(parents=True, exist_ok=True)
-        there = sorted((real / "kermany/chest_xray/train" / kind).glob(pattern)) if real else []
-        for path in there[:: max(1, len(there) // FEW)][:FEW]:
+        paths = sorted((real / "kermany/chest_xray/train" / kind).glob(pattern)) if real else []
+        for path in paths[:: max(1, len(paths) // FEW)][:FEW]:
             (train / kind / path.name).symlink_to(path)
-        for n in range(0 if there else FEW):
+        for n in range(0 if paths else FEW):
             draw(train / kind / drawn.format(n), len(pattern) * 100 + n)
 
 
@@ -87,8 +87,8 @@ def nih(root: Path, real: Path | None) -> None:
     for n in range(3 * FEW):
         name = f"{n:08d}_000.png"
         draw(root / "images_001" / "images" / name, n)
-        found = "No Finding" if n % 4 == 0 else "|".join({NIH14.names[n % 14], NIH14.names[n * 3 % 14]})
-        entries.append((name, found, 0, n, 30 + n, "MF"[n % 2], ("PA", "AP")[n % 3 == 0]))
+        labels = "No Finding" if n % 4 == 0 else "|".join({NIH14.names[n % 14], NIH14.names[n * 3 % 14]})
+        entries.append((name, labels, 0, n, 30 + n, "MF"[n % 2], ("PA", "AP")[n % 3 == 0]))
         tested += [name] * (n % 3 == 0)
     header = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender")
     write_csv(root / NIH_LABELS, (*header, "View Position"), entries)
@@ -268,8 +268,8 @@ def test_nih14_resnet18_takes_whole_patients_up_to_its_limit(films, trained):
     assert min(counts.values()) > 0
     with (bundle / "training/split.csv").open() as file:
         taken = Counter(row["patient_id"] for row in csv.DictReader(file))
-    there = Counter(read_dataset("nih", films("nih"), NIH14).patient_ids)
-    assert sum(taken[patient] != there[patient] for patient in taken) <= 1  # the last one may be cut
+    all_films = Counter(read_dataset("nih", films("nih"), NIH14).patient_ids)
+    assert sum(taken[patient] != all_films[patient] for patient in taken) <= 1  # the last one may be cut
     weighted = yaml.safe_load((bundle / "recipe.yaml").read_text())["loss"]
     assert weighted["class_weights"] is True
 

@@ -79,7 +79,7 @@ def test_the_run_s_own_scores_come_out_again(toy_run, again):
 
 
 @pytest.mark.parametrize("split", ["val", "train"])
-def test_every_split_is_told_again_from_the_recipe(split, toy_run, kermany_like, tmp_path):
+def test_every_split_is_carved_again_from_the_recipe(split, toy_run, kermany_like, tmp_path):
     metrics = evaluate(cxrcore.load(toy_run), "kermany", kermany_like, split, tmp_path).to_dict()
     with (toy_run / "training/split.csv").open() as file:
         expected = {row["image"] for row in csv.DictReader(file) if row["split"] == split}
@@ -94,8 +94,8 @@ def test_scores_are_scikit_learn_s(again):
     metrics = read(again / "metrics.json")
     areas = [roc_auc_score(films.targets[:, k], films.probabilities[:, k]) for k in range(2)]
     assert [metrics["findings"][name]["auroc"]["value"] for name in PNEUMONIA2] == pytest.approx(areas)
-    said = films.probabilities[:, 1] >= np.float32(metrics["findings"]["Pneumonia"]["threshold"])
-    assert metrics["accuracy"] == pytest.approx(accuracy_score(films.targets[:, 1], said))
+    predicted = films.probabilities[:, 1] >= np.float32(metrics["findings"]["Pneumonia"]["threshold"])
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(films.targets[:, 1], predicted))
     assert metrics["n"] == len(films)
 
 
@@ -135,7 +135,7 @@ def test_other_films_than_those_trained_on_are_refused(change, split, toy_run, k
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda run: (run / "recipe.yaml").unlink(), "carries no recipe"),
         (lambda run: (run / "recipe.yaml").write_text("data: ["), "carries no recipe"),
@@ -143,10 +143,10 @@ def test_other_films_than_those_trained_on_are_refused(change, split, toy_run, k
         (lambda run: edit(run / "config.json", '"split_sha256": "', '"split_sha256": "0'), "not exactly the films"),
     ],
 )
-def test_a_split_that_cannot_be_told_is_refused(spoil, said, toy_run, kermany_like, tmp_path):
+def test_an_unknown_split_is_refused(spoil, message, toy_run, kermany_like, tmp_path):
     run = shutil.copytree(toy_run, tmp_path / "run")
     spoil(run)
-    with pytest.raises(InvalidDataset, match=said):
+    with pytest.raises(InvalidDataset, match=message):
         evaluate(cxrcore.load(run), "kermany", kermany_like, "test", tmp_path / "out")
 
 
@@ -227,12 +227,12 @@ def test_weights_that_answer_otherwise_than_when_made_are_not_scored(toy_run, ke
     assert "does not compute here what it computed when it was made" in capsys.readouterr().err
 
 
-def test_a_run_on_a_part_of_the_films_tells_its_split_again_on_all_of_them(kermany_like, tmp_path):
+def test_the_split_of_a_run_on_part_of_the_films_is_carved_again_from_all_of_them(kermany_like, tmp_path):
     out = quick_fit(
         open_recipe("pneumonia-resnet18", [*TOY, "data.limit=26", "optimizer.epochs=1"]), kermany_like, tmp_path / "run"
     )
     stored = read(out / "evaluation/kermany-val/metrics.json")
     assert main(command(out, "kermany", kermany_like, "val", tmp_path / "val")) == 0
-    found = read(tmp_path / "val/metrics.json")
-    assert found["n"] == stored["n"] < 8
-    assert found["findings"]["Pneumonia"]["auroc"] == stored["findings"]["Pneumonia"]["auroc"]
+    metrics = read(tmp_path / "val/metrics.json")
+    assert metrics["n"] == stored["n"] < 8
+    assert metrics["findings"]["Pneumonia"]["auroc"] == stored["findings"]["Pneumonia"]["auroc"]

@@ -23,20 +23,20 @@ def test_overrides_are_typed():
     assert (recipe.optimizer.lr, recipe.optimizer.epochs, recipe.seed, recipe.loss.class_weights) == (3e-4, 2, 7, True)
 
 
-def test_every_problem_is_told_at_once_with_what_was_meant():
+def test_every_problem_is_reported_at_once_with_the_key_that_was_meant():
     with pytest.raises(InvalidRecipe) as error:
         open_recipe(
             "pneumonia-resnet18", ["optimizer.lrr=1", "optimizer.epochs=many", "speed=9", "augmentation.flip=-1", "x"]
         )
-    for said in ("did you mean 'optimizer.lr'", "optimizer.epochs expects int", "'speed'", "flip", "section.key=value"):
-        assert said in str(error.value)
+    for part in ("did you mean 'optimizer.lr'", "optimizer.epochs expects int", "'speed'", "flip", "section.key=value"):
+        assert part in str(error.value)
 
 
-def test_impossible_values_are_told_together():
+def test_impossible_values_are_reported_together():
     with pytest.raises(InvalidRecipe) as error:
         open_recipe("pneumonia-resnet18", ["optimizer.lr=-1", "data.labels=nih99", "data.val_fraction=0.95"])
-    for said in ("optimizer.lr must be positive", "nih99", "val_fraction"):
-        assert said in str(error.value)
+    for part in ("optimizer.lr must be positive", "nih99", "val_fraction"):
+        assert part in str(error.value)
 
 
 def test_wrong_names_and_files(tmp_path):
