@@ -1,7 +1,7 @@
-"""Makes the locks that a deployed screen installs: ``python assets/deploy/make_locks.py`` (needs uv).
+"""Write the locks that a deployed screen installs: ``python assets/deploy/make_locks.py`` (needs uv).
 
-A lock pins what one screen needs of ``requirements.txt``. CUDA's parts are left to torch, which names its own exactly:
-so the same lock installs torch from PyPI and, where an index of CPU wheels is at hand, without them.
+A lock pins what one screen needs of ``requirements.txt``. CUDA packages are not locked, since torch pins its own:
+so the same lock installs torch from PyPI and, from an index of CPU wheels, without them.
 """
 
 from __future__ import annotations
