@@ -43,6 +43,7 @@ from cxrcore.findings import PNEUMONIA2
 from cxrcore.phantom import draw_phantom
 from cxrcore.training import loop
 from cxrcore.training.augmentation import Augmentation
+from cxrcore.training.batches import batches_of
 from cxrcore.training.config import ModelConfig, OptimizerConfig, Recipe
 from cxrcore.training.loop import train_network
 from cxrcore.training.reporters import EpochRow, Reporter
@@ -125,7 +126,7 @@ def same_batch_again(*arguments: Any) -> Iterator[Any]:
         yield replace(first, step=step, parts=parts)
 
 
-_real_batches = loop.batches_of
+_real_batches = batches_of
 
 
 def table_of(folder: Path) -> FilmTable:

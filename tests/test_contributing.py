@@ -1,4 +1,4 @@
-"""CONTRIBUTING's examples work as they stand: a new dataset, recipe and metric, followed word for word."""
+"""CONTRIBUTING's examples work as they stand: a new dataset, recipe, page and metric, followed word for word."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def clinic(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_dataset_of_ones_own(clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_a_dataset_of_ones_own(clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     source = example("Add a dataset", "python")
     assert len(source.splitlines()) < 40
     (tmp_path / "clinic.py").write_text(source)
@@ -70,6 +70,20 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(example("Add a recipe", "yaml"))
     assert open_recipe(str(path)).model.architecture == "resnet10t"
+
+
+def test_a_page_of_ones_own() -> None:
+    from streamlit.testing.v1 import AppTest
+
+    from dashboard import parts
+    from dashboard.sources.opening import open_source
+
+    page = AppTest.from_string(example("Add a page", "python"), default_timeout=60)
+    page.session_state[parts.SOURCE] = open_source("phantom-resnet10t")
+    page.run()
+    assert not page.exception
+    assert len(page.markdown) == 5
+    assert "films have it" in page.markdown[0].value
 
 
 def test_a_metric_of_ones_own() -> None:
