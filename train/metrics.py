@@ -1,8 +1,9 @@
-"""``cxr metrics``: the scores of any predictions table, ours or anyone's."""
+"""``cxr metrics``: the scores of a table of predictions, of any program."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -23,7 +24,7 @@ def measure(
     thresholds: str | None = None,
     tune_fraction: float | None = None,
     split: str | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Write metrics.json as ``out`` and curves.json beside it, print the scores, and return them. Raises CxrError."""
     if out.is_dir() or out.name == CURVES:
         raise CxrError(f"--out names a file such as metrics.json, and {out.name!r} is not one")
