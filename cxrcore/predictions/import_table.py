@@ -1,9 +1,8 @@
-"""Whose predictions are these, and what was true? Any table of probabilities, ours or anyone's, with its labels.
+"""A table of probabilities of any program, joined with its labels.
 
 Columns are known by their usual names in any order (see ``cxrcore.predictions.column_names``): the film (``Image
-Index``, ``image``,
-``path``), ``prob_<finding>`` or just ``<finding>``, and, where there is no label file, ``target_<finding>`` or one
-column of class names (``label``: Normal, Pneumonia).
+Index``, ``image``, ``path``), ``prob_<finding>`` or just ``<finding>``, and, without a label file, ``target_<finding>``
+or one column of class names (``label``: Normal, Pneumonia).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_LABEL_BYTES = 256_000_000  # of a label file, unpacked; NIH's has 8 million
 _MAX_NAME = 512  # characters of a film's id
-_MAX_CLASSES = 100  # names in a column of them
+_MAX_CLASSES = 100  # different names in a column of class names
 
 
 def read_predictions(
@@ -40,13 +39,13 @@ def read_predictions(
     mapping: Mapping[str, str] | None = None,
     split: str = "test",
 ) -> Predictions:
-    """The predictions in a CSV (plain or gzipped) or Parquet file, beside what was true; ``notes`` tell what to say.
+    """The predictions in a CSV (plain or gzipped) or Parquet file, joined with the labels.
 
-    ``labels``: as ``read_labels``; else the table's own targets. NIH's label file also gives patients, ages, sexes and
-    views. ``mapping``: our name to the table's column (``image``, ``patient_id``, ``split``, ``age_years``, ``sex``,
-    ``view``, ``class``, ``prob:<finding>``, ``logit:<finding>``, ``target:<finding>``), over what is guessed.
-    ``split``: of every film, where nothing says. Films without labels are left out aloud; some of a set's findings are
-    enough. Raises InvalidPredictions and InvalidDataset, in a sentence each.
+    ``labels``: as for ``read_labels``; by default the table's own targets. NIH's label file also gives patients, ages,
+    sexes and views. ``mapping``: our name to the table's column (``image``, ``patient_id``, ``split``, ``age_years``, ``sex``,
+    ``view``, ``class``, ``prob:<finding>``, ``logit:<finding>``, ``target:<finding>``); overrides the guess.
+    ``split``: of every film, where no column says. Films without labels are left out, with a note; a part of a label
+    set's findings is enough. Raises InvalidPredictions and InvalidDataset.
     """
     file = TableFile.of(source)
     if file.is_parquet and not mapping and Predictions.is_own(file.open()):
@@ -54,12 +53,7 @@ def read_predictions(
         own = Predictions.read(file.open())
         return own if labels is None else _relabelled(own, read_labels(labels))
     columns = guess_columns(file.columns(), mapping, file.name)
-    known = None if labels is None else read_labels(labels)
-    _check_columns(columns, file)
-    if known is None and "class" in columns and not findings_of(columns, "target"):
-        known = _labels_of(file, columns)  # the table is its own label file
-    if known is not None:
-        known = _with_unseen(known, findings_of(columns, "prob"))
+    known = _labels_for(file, columns, labels)
     labelled = findings_of(columns, "target") if known is None else known.findings
     findings, notes = _scored(findings_of(columns, "prob"), labelled, file)
     frame = file.read(_needed(columns, findings, own_targets=known is None))
@@ -70,8 +64,8 @@ def read_predictions(
         known, rows = _labels_in(frame, findings), np.arange(len(frame))
         truth = known.frame
     else:
-        rows, there, join_notes = _join(images, known)
-        truth, notes = known.frame.iloc[there], notes + join_notes
+        rows, label_rows, join_notes = _join(images, known)
+        truth, notes = known.frame.iloc[label_rows], notes + join_notes
     if known.one_each and len(findings) > 1 and sums_to_one(probabilities).all():
         findings = replace(findings, kind=Kind.MULTICLASS)
     targets, class_notes = _targets(truth, findings, known)
@@ -93,25 +87,26 @@ def read_predictions(
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What was true of which film, and what else is known of it."""
+    """Labels by film, and what else the label file says of the films."""
 
     frame: pd.DataFrame  # image, target:<finding> (0, 1, NaN), and perhaps patient_id, split and people's columns
     dataset: str  # nih, the file's name, or empty
     people: tuple[str, ...]  # the columns that become metadata
     notes: tuple[str, ...] = ()
-    classes: bool = False  # from a column of class names, which no film need have of each
-    one_each: bool = False  # and it never names two of one film
+    classes: bool = False  # from a column of class names; a class may have no film
+    one_each: bool = False  # and no film has two
 
     @property
     def findings(self) -> list[str]:
+        """Findings that have a column of labels."""
         return findings_of(self.frame.columns, "target")
 
 
 def read_labels(source: TableSource) -> Labels:
-    """A label file: NIH's, or a table with a column of films and one a finding (0, 1, -1 or empty for unknown).
+    """Read a label file: NIH's, or a table with a column of films and one per finding (0, 1, -1 or empty for unknown).
 
-    In place of those, one column of class names will do (``Normal``, ``Effusion|Mass``, empty for unknown).
-    Raises InvalidPredictions or InvalidDataset for any other, and where a film is listed twice.
+    One column of class names may replace those (``Normal``, ``Effusion|Mass``, empty for unknown). Raises
+    InvalidPredictions or InvalidDataset for any other file, and for a film that is listed twice.
     """
     file = TableFile.of(source)
     names = file.columns()
@@ -127,6 +122,15 @@ def read_labels(source: TableSource) -> Labels:
     return _labels_of(file, guess_columns(names, file=file.name, bare="target"))
 
 
+def _labels_for(file: TableFile, columns: Mapping[str, str], labels: TableSource | None) -> Labels | None:
+    """Labels from their own file, or from the table's column of class names; None where it has columns of targets."""
+    known = None if labels is None else read_labels(labels)
+    _check_columns(columns, file)
+    if known is None and "class" in columns and not findings_of(columns, "target"):
+        known = _labels_of(file, columns)  # the table is its own label file
+    return None if known is None else _with_unseen(known, findings_of(columns, "prob"))
+
+
 def _labels_of(file: TableFile, columns: Mapping[str, str]) -> Labels:
     findings = findings_of(columns, "target")
     if "image" not in columns or not (findings or "class" in columns):
@@ -134,10 +138,10 @@ def _labels_of(file: TableFile, columns: Mapping[str, str]) -> Labels:
             f"{file.name} is no label file: expected NIH's Data_Entry CSV, or columns image and one for each finding "
             f"(or label, with names of classes); it has {first_ten(file.columns())}"
         )
-    kept = {name: column for name, column in columns.items() if not name.startswith(("prob:", "logit:"))}
+    needed = {name: column for name, column in columns.items() if not name.startswith(("prob:", "logit:"))}
     if findings:
-        kept.pop("class", None)
-    frame = file.read(kept)
+        needed.pop("class", None)
+    frame = file.read(needed)
     labels = _labels_in(frame, findings) if findings else _classes_in(frame, columns["class"], file)
     truth = labels.frame.assign(image=_images(frame["image"], file))
     return replace(labels, frame=truth, dataset=table_name(file.name))
@@ -147,8 +151,8 @@ def _relabelled(own: Predictions, known: Labels) -> Predictions:
     known = _with_unseen(known, own.labels.names)
     if missing := [name for name in own.labels if name not in known.findings]:
         raise InvalidPredictions(f"the label file has no column for {', '.join(missing)}")
-    rows, there, notes = _join(own.images, known)
-    truth, part = known.frame.iloc[there], own.rows(rows)
+    rows, label_rows, notes = _join(own.images, known)
+    truth, part = known.frame.iloc[label_rows], own.rows(rows)
     targets, class_notes = _targets(truth, own.labels, known)
     return replace(
         part,
@@ -160,12 +164,12 @@ def _relabelled(own: Predictions, known: Labels) -> Predictions:
 
 
 def _check_columns(columns: Mapping[str, str], file: TableFile) -> None:
-    lacks = [] if "image" in columns else ["of films (image or Image Index)"]
+    lacking = [] if "image" in columns else ["of films (image or Image Index)"]
     if not findings_of(columns, "prob"):
-        lacks.append("of probabilities (prob_<finding>)")
-    if lacks:
+        lacking.append("of probabilities (prob_<finding>)")
+    if lacking:
         raise InvalidPredictions(
-            f"{file.name} lacks a column {' and one '.join(lacks)}; it has {first_ten(file.columns())}"
+            f"{file.name} lacks a column {' and one '.join(lacking)}; it has {first_ten(file.columns())}"
         )
 
 
@@ -191,7 +195,7 @@ def _scored(predicted: Sequence[str], labelled: Sequence[str], file: TableFile) 
 
 
 def _needed(columns: Mapping[str, str], findings: LabelSet, own_targets: bool) -> dict[str, str]:
-    """The columns worth reading: of each finding its probability and label, and its logit where every one has one."""
+    """The columns to read: each finding's probability and label, and logits where every finding has them."""
     meanings = ["prob"] + ["target"] * own_targets
     if set(findings) <= set(findings_of(columns, "logit")):
         meanings.append("logit")
@@ -208,7 +212,7 @@ def _numbers(frame: pd.DataFrame, meaning: str, names: Iterable[str]) -> np.ndar
 
 
 def _images(column: pd.Series, file: TableFile) -> np.ndarray:
-    """Ids of films, (N,) str, each given and given once."""
+    """Ids of films, (N,) str; raises InvalidPredictions where one is missing or repeated."""
     if (empty := column.isna()).any():
         row = int(np.argmax(empty)) + 1
         raise InvalidPredictions(f"{file.name} has {int(empty.sum())} row(s) without a film, the first in row {row}")
@@ -218,16 +222,17 @@ def _images(column: pd.Series, file: TableFile) -> np.ndarray:
 
 
 def _strings(column: pd.Series, what: str) -> np.ndarray:
-    """(N,) str without outer blanks; refused where one is so long that a fixed width would cost all memory."""
+    """(N,) str, stripped; long ones are refused, because the array has one width for all."""
     text = column.astype(str).str.strip()
     most = min(_MAX_NAME, MAX_BYTES // 4 // max(len(text), 1))
     if (long := text.str.len() > most).any():
         raise InvalidPredictions(f"{what} is called by over {most} characters, in row {int(np.argmax(long)) + 1}")
-    return text.to_numpy(dtype=object).astype(str)
+    names: np.ndarray = text.to_numpy(dtype=object).astype(str)
+    return names
 
 
 def _labels_in(frame: pd.DataFrame, names: Iterable[str]) -> Labels:
-    """The labels that a table holds itself. Raises InvalidDataset for values other than 0, 1, -1 and empty."""
+    """Labels from columns of targets. Raises InvalidDataset for values other than 0, 1, -1 and empty."""
     import pandas as pd
 
     notes: list[str] = []
@@ -243,16 +248,16 @@ def _labels_in(frame: pd.DataFrame, names: Iterable[str]) -> Labels:
 
 
 def _classes_in(frame: pd.DataFrame, column: str, file: TableFile) -> Labels:
-    """The labels that a column of class names holds. Raises InvalidDataset where its values are no such names."""
+    """Labels from a column of class names. Raises InvalidDataset for other values."""
     import pandas as pd
 
     codes, texts = pd.factorize(frame["class"].str.strip().replace("", None))
     named = [[known_finding(part.strip()).name for part in text.split("|")] for text in texts]
     names = list(dict.fromkeys(name for several in named for name in several))
     if not names or len(names) > _MAX_CLASSES or all(re.fullmatch(r"-?[\d.]+", name) for name in names):
-        found = f"{len(names)} different values" if len(names) > _MAX_CLASSES else first_ten(names) or "nothing"
+        content = f"{len(names)} different values" if len(names) > _MAX_CLASSES else first_ten(names) or "nothing"
         raise InvalidDataset(
-            f"column {column} of {file.name} holds {found}, and names of classes are expected, such as Normal and "
+            f"column {column} of {file.name} holds {content}, and names of classes are expected, such as Normal and "
             "Pneumonia; call a column of 0 and 1 target_<finding>"
         )
     table = np.array([[name in several for name in names] for several in named] + [[np.nan] * len(names)])
@@ -261,24 +266,24 @@ def _classes_in(frame: pd.DataFrame, column: str, file: TableFile) -> Labels:
 
 
 def _with_people(frame: pd.DataFrame, truth: pd.DataFrame, notes: Iterable[str]) -> Labels:
-    """Targets beside what the same table says of patients and splits."""
+    """Targets with the patients, splits and people's columns of the same table."""
     people = read_people(frame)
     identity = {name: frame[name].to_numpy() for name in ("patient_id", "split") if name in frame}
     return Labels(truth.assign(**identity, **people), "", tuple(people), tuple(notes))
 
 
 def _with_unseen(known: Labels, predicted: Sequence[str]) -> Labels:
-    """Class names and the predicted classes that none of them is: no film has those. Others as they are."""
+    """Labels of class names with a column for each predicted class that no film has; other labels unchanged."""
     unseen = [name for name in predicted if name not in known.findings]
     if not known.classes or not unseen or len(unseen) == len(predicted):
         return known
-    nowhere = known.frame[f"target:{known.findings[0]}"] * 0  # unknown films stay unknown
-    frame = known.frame.assign(**{f"target:{name}": nowhere for name in unseen})
+    absent = known.frame[f"target:{known.findings[0]}"] * 0  # unknown films stay unknown
+    frame = known.frame.assign(**{f"target:{name}": absent for name in unseen})
     return replace(known, frame=frame, notes=(*known.notes, f"No film is labelled {first_ten(unseen)}."))
 
 
 def _targets(truth: pd.DataFrame, findings: LabelSet, known: Labels) -> tuple[np.ndarray, list[str]]:
-    """Labels of the films predicted, float32 (N, C), and notes: a film of a class that is not predicted is unknown."""
+    """Labels of the predicted films, float32 (N, C), and notes; a class that is not predicted counts as unknown."""
     targets = truth[[f"target:{name}" for name in findings]].to_numpy(np.float32)
     other = targets.sum(axis=1) == 0
     if not (known.classes and findings.kind is Kind.MULTICLASS and other.any()):
@@ -289,21 +294,21 @@ def _targets(truth: pd.DataFrame, findings: LabelSet, known: Labels) -> tuple[np
 
 
 def _join(images: np.ndarray, known: Labels) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Rows of the predictions and of the labels that are the same film, in the predictions' order, and notes.
+    """Matching rows of the predictions and of the labels, in the predictions' order, and notes.
 
     By id, else by file name, else by file name without suffix. Raises InvalidPredictions when nothing joins.
     """
     import pandas as pd
 
     theirs = known.frame["image"].to_numpy(dtype=object).astype(str)
-    found = np.full(len(images), -1)
+    match = np.full(len(images), -1)
     for key in (str, _file_name, _stem):
         labelled, predicted = (pd.Index([key(name) for name in names], dtype=object) for names in (theirs, images))
         if labelled.is_unique and predicted.is_unique:
-            found = labelled.get_indexer(predicted)
-        if (found >= 0).any():
+            match = labelled.get_indexer(predicted)
+        if (match >= 0).any():
             break
-    rows = np.flatnonzero(found >= 0)
+    rows = np.flatnonzero(match >= 0)
     if not rows.size:
         raise InvalidPredictions(
             f"no predicted film has a label: films are called {str(images[0])!r} in the predictions "
@@ -311,12 +316,12 @@ def _join(images: np.ndarray, known: Labels) -> tuple[np.ndarray, np.ndarray, li
         )
     notes = []
     if len(rows) < len(images):
-        notes.append(f"{_count(images[found < 0], 'predicted')} without a label, left out.")
+        notes.append(f"{_count(images[match < 0], 'predicted')} without a label, left out.")
         missing = np.ones(len(theirs), dtype=bool)
-        missing[found[rows]] = False
+        missing[match[rows]] = False
         if missing.any():
             notes.append(f"{_count(theirs[missing], 'labelled')} without a prediction.")
-    return rows, found[rows], notes
+    return rows, match[rows], notes
 
 
 def _count(names: np.ndarray, what: str) -> str:
@@ -332,7 +337,7 @@ def _stem(name: str) -> str:
 
 
 def _patients(frame: pd.DataFrame, truth: pd.DataFrame, images: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The labels' patient, else the table's, else the film itself, said aloud."""
+    """Patients from the labels, else from the table, else the film itself, with a note."""
     for source in (truth, frame):
         if "patient_id" in source:
             if empty := int(source["patient_id"].isna().sum()):
@@ -342,7 +347,7 @@ def _patients(frame: pd.DataFrame, truth: pd.DataFrame, images: np.ndarray) -> t
 
 
 def _splits(frame: pd.DataFrame, otherwise: str) -> np.ndarray:
-    """train, val and test in our words; others as they are."""
+    """Splits as ``train``, ``val`` and ``test`` where known by other names; others unchanged."""
     if "split" not in frame:
         return np.full(len(frame), otherwise)
     names = frame["split"].fillna(otherwise).astype(str).str.strip().str.lower().replace("", otherwise)
@@ -350,6 +355,6 @@ def _splits(frame: pd.DataFrame, otherwise: str) -> np.ndarray:
 
 
 def read_people(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """``age_years``, ``sex`` and ``view``, of those that the table has."""
+    """``age_years``, ``sex`` and ``view``, each (N,), where the table has them."""
     plain = frame.rename(columns=lambda name: usual.column_key(str(name)))
     return {name: np.array(values) for name, values in usual.read_people(plain).items()}

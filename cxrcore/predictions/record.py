@@ -1,4 +1,4 @@
-"""A model's answers on a set of films beside the truth: the one record that every score is computed from.
+"""``Predictions``: a model's probabilities on a set of films beside the labels; every score is computed from it.
 
 On disk it is ``predictions.parquet``: ``image``, ``patient_id``, ``split``, ``target:<finding>`` (0, 1 or null),
 ``prob:<finding>``, ``logit:<finding>``, then whatever metadata the source has; the label set lies in the file's own
@@ -30,7 +30,7 @@ _SUM_TOLERANCE = 1e-3  # of multiclass rows, for tables rounded by others
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Parallel arrays, one row a film, checked at birth; raises InvalidPredictions saying what does not fit."""
+    """Parallel arrays, one row a film, checked on creation; raises InvalidPredictions with what does not fit."""
 
     images: np.ndarray  # (N,) str, each once
     patient_ids: np.ndarray  # (N,) str
@@ -40,8 +40,8 @@ class Predictions:
     probabilities: np.ndarray  # (N, C) float32 or float64 in [0, 1], calibrated; multiclass rows sum to 1
     logits: np.ndarray | None = None  # (N, C) float32 or float64, uncalibrated
     metadata: dict[str, np.ndarray] = field(default_factory=dict)  # column -> (N,)
-    dataset: str = ""  # where the labels are from, as far as is known; not stored
-    notes: tuple[str, ...] = ()  # plain sentences to be said aloud: what was left out, what was assumed; not stored
+    dataset: str = ""  # where the labels are from, if known; not stored
+    notes: tuple[str, ...] = ()  # sentences for the user: what was left out, what was assumed; not stored
 
     def __post_init__(self) -> None:
         for name in ("images", "patient_ids", "split"):
@@ -59,11 +59,11 @@ class Predictions:
 
     @property
     def n_patients(self) -> int:
-        """Patients in the table."""
+        """Number of patients."""
         return len(np.unique(self.patient_ids))
 
     def rows(self, mask: np.ndarray) -> Predictions:
-        """The films that a bool mask or an index array (N,) picks."""
+        """The films that a bool mask or an index array (N,) selects."""
         return replace(
             self,
             images=self.images[mask],
@@ -79,8 +79,8 @@ class Predictions:
         """The films of one split. Raises InvalidPredictions naming the splits there are."""
         mask = self.split == split
         if not mask.any():
-            there = ", ".join(sorted(set(self.split.tolist()))) or "none"
-            raise InvalidPredictions(f"this table has no film of split {split!r}; its splits: {there}")
+            splits = ", ".join(sorted(set(self.split.tolist()))) or "none"
+            raise InvalidPredictions(f"this table has no film of split {split!r}; its splits: {splits}")
         return self if mask.all() else self.rows(mask)
 
     def to_frame(self) -> pd.DataFrame:
@@ -97,7 +97,7 @@ class Predictions:
     def from_frame(cls, frame: pd.DataFrame, labels: LabelSet | None = None) -> Predictions:
         """Read such a data frame; without ``labels``, a known set with exactly the names of its ``prob:`` columns.
 
-        A table without ``patient_id`` takes each film as its own patient. Raises InvalidPredictions naming every
+        Without ``patient_id``, each film counts as its own patient. Raises InvalidPredictions naming every
         missing column.
         """
         labels = labels or _guess_labels(frame)
@@ -137,7 +137,7 @@ class Predictions:
 
     @staticmethod
     def is_own(file: Path | str | BinaryIO | NativeFile) -> bool:
-        """Whether ``write`` wrote this Parquet file. Raises InvalidPredictions when it is none."""
+        """Whether ``write`` wrote this file. Raises InvalidPredictions when it is no Parquet file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -148,9 +148,9 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path | str | BinaryIO | NativeFile, labels: LabelSet | None = None) -> Predictions:
-        """Read what ``write`` wrote, or such a table from elsewhere (then ``labels`` or a known set of names).
+        """Read what ``write`` wrote, or a table of another program with the same columns (see ``from_frame``).
 
-        Raises InvalidPredictions when the file is no Parquet, has another schema version, or does not fit together.
+        Raises InvalidPredictions when the file is no Parquet file, has another schema version, or is inconsistent.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -203,30 +203,32 @@ class Predictions:
                 f"{int(odd.sum())} targets are neither 0, 1 nor unknown, the first in row {row + 1} "
                 f"for {self.labels.names[column]}"
             )
-        if self.labels.kind is Kind.MULTICLASS:
-            off = ~sums_to_one(self.probabilities)
-            if off.any():
-                raise InvalidPredictions(
-                    f"probabilities of exclusive classes sum to 1, and {int(off.sum())} row(s) do not, "
-                    f"the first in row {int(np.argmax(off)) + 1}"
-                )
-            fits = unknown.all(axis=1) | (~unknown.any(axis=1) & (np.nansum(self.targets, axis=1) == 1))
-            if not fits.all():
-                raise InvalidPredictions(
-                    f"each film has exactly one class or none known, and {int((~fits).sum())} row(s) differ, "
-                    f"the first in row {int(np.argmin(fits)) + 1}"
-                )
+        if self.labels.kind is not Kind.MULTICLASS:
+            return
+        one_known = ~unknown.any(axis=1) & (np.nansum(self.targets, axis=1) == 1)
+        for valid, rule in (
+            (sums_to_one(self.probabilities), "probabilities of exclusive classes sum to 1, and {} row(s) do not"),
+            (unknown.all(axis=1) | one_known, "each film has exactly one class or none known, and {} row(s) differ"),
+        ):
+            if not valid.all():
+                row = int(np.argmin(valid)) + 1
+                raise InvalidPredictions(f"{rule.format(int((~valid).sum()))}, the first in row {row}")
 
 
 def sums_to_one(probabilities: np.ndarray) -> np.ndarray:
-    """Which films' probabilities (N, C) are those of exclusive classes, but for rounding; bool (N,)."""
-    return np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) <= _SUM_TOLERANCE
+    """Whether each film's probabilities (N, C) sum to 1, within rounding; bool (N,).
+
+    >>> sums_to_one(np.array([[0.3, 0.7], [0.3, 0.3]])).tolist()
+    [True, False]
+    """
+    close: np.ndarray = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) <= _SUM_TOLERANCE
+    return close
 
 
 def check_each_once(images: np.ndarray, table: str = "this table") -> None:
-    """Raise InvalidPredictions, with the first ten rows and films, where a film (N,) is listed again."""
-    _, first, where = np.unique(images, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[where] != np.arange(len(images)))
+    """Raise InvalidPredictions, with the first ten rows and films, where a film, (N,) str, is repeated."""
+    _, first, index = np.unique(images, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[index] != np.arange(len(images)))
     if again.size:
         films = list(dict.fromkeys(images[again].tolist()))
         raise InvalidPredictions(
@@ -257,7 +259,7 @@ def check_probabilities(probabilities: np.ndarray, labels: LabelSet, table: str 
 
 
 def _some_rows(rows: np.ndarray, limit: int = 10) -> str:
-    """Row numbers as a reader of the table counts them: from 1, below the header."""
+    """Row numbers from 1, below the header."""
     more = f" and {rows.size - limit} more" if rows.size > limit else ""
     return ", ".join(str(row + 1) for row in rows[:limit].tolist()) + more
 

@@ -1,7 +1,7 @@
-"""How are a few columns taken from a table of anyone's, of any size, without running out of memory?
+"""``TableFile``: selected columns of an untrusted table of any size, in bounded memory.
 
-What a file is, is decided by its content: Parquet by its first bytes, else CSV, plain or gzipped. A CSV is streamed and
-only the columns asked for are kept; a table that would not fit all the same is refused with its size.
+The format is decided by the content: Parquet by its first bytes, else CSV, plain or gzipped. A CSV is streamed and only
+the requested columns are kept; a table that is still too large is refused with its size.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-TableSource = str | os.PathLike | bytes | BinaryIO  # a path, a file's bytes, or an open binary file such as an upload
+TableSource = str | os.PathLike[str] | bytes | BinaryIO  # a path, a file's bytes, or an open binary file
 
 MAX_ROWS = 1_000_000  # films; the largest public collection has fewer
-MAX_BYTES = 400_000_000  # of the columns kept
+MAX_BYTES = 400_000_000  # of the requested columns
 _BLOCK = 1 << 20  # bytes read at a time; a line may not be longer
 _SNIFFED = 1 << 16
 _NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "-"]
@@ -32,7 +32,7 @@ _NO_TABLE = "is no table that can be read here: expected CSV (plain or gzipped) 
 
 @dataclass(frozen=True, eq=False)
 class TableFile:
-    """A table that nobody has vouched for; every complaint is InvalidPredictions and calls it by ``name``."""
+    """An untrusted table; every error is InvalidPredictions and names the table by ``name``."""
 
     name: str
     content: Path | bytes
@@ -58,18 +58,19 @@ class TableFile:
 
     @property
     def is_parquet(self) -> bool:
+        """Whether it is Parquet, by its first bytes."""
         return self.head(4) == _PARQUET
 
     def head(self, size: int) -> bytes:
-        """The first bytes, unpacked."""
+        """The first ``size`` bytes, unpacked."""
         try:
             with self.open() as stream:
-                return stream.read(size)
+                return bytes(stream.read(size))
         except (OSError, ValueError):
-            raise self.no_table() from None
+            raise self._no_table() from None
 
     def open(self) -> pa.NativeFile:
-        """The content, unpacked on the way where it is gzipped."""
+        """The content as a stream, unpacked where it is gzipped."""
         import pyarrow as pa
 
         try:
@@ -81,19 +82,20 @@ class TableFile:
         return pa.CompressedInputStream(raw, "gzip") if packed else raw
 
     def columns(self) -> list[str]:
-        """The names in its header."""
+        """The names of its columns."""
         return self._parquet().schema_arrow.names if self.is_parquet else self._dialect().header
 
     def read(self, wanted: Mapping[str, str]) -> pd.DataFrame:
-        """Columns by our name for each: ``wanted`` maps it to the file's. ``prob:`` and ``logit:`` are numbers.
+        """The columns in ``wanted``, our name to the file's, under our names.
 
-        Everything else is text, None where empty. Raises InvalidPredictions for a damaged file, text among the numbers
-        (with its row), more than ``MAX_ROWS`` rows, columns that would take more than ``MAX_BYTES``, no rows.
+        ``prob:`` and ``logit:`` are float64, everything else is text, None where empty. Raises InvalidPredictions for a
+        damaged file, text among the numbers (with its row), more than ``MAX_ROWS`` rows, columns that would take more
+        than ``MAX_BYTES``, and no rows.
         """
-        there = self.columns()
-        if missing := [column for column in wanted.values() if column not in there]:
+        names = self.columns()
+        if missing := [column for column in wanted.values() if column not in names]:
             raise InvalidPredictions(f"{self.name} lacks {len(missing)} column(s): {', '.join(missing[:10])}")
-        if twice := sorted({column for column in wanted.values() if there.count(column) > 1}):
+        if twice := sorted({column for column in wanted.values() if names.count(column) > 1}):
             raise InvalidPredictions(f"{self.name} has more than one column called {', '.join(twice)}")
         read = self._read_parquet if self.is_parquet else self._read_csv
         table = read(list(dict.fromkeys(wanted.values())), {c for n, c in wanted.items() if _is_number(n)})
@@ -108,7 +110,7 @@ class TableFile:
         if self._parquet().metadata.num_rows > MAX_ROWS:
             raise self._too_large(f"more than {MAX_ROWS:,} rows")
 
-    def no_table(self) -> InvalidPredictions:
+    def _no_table(self) -> InvalidPredictions:
         return InvalidPredictions(f"{self.name} {_NO_TABLE}")
 
     def _parquet(self) -> Any:
@@ -125,11 +127,11 @@ class TableFile:
 
         self.check_rows()
         file = self._parquet()
-        batches, kept = [], 0
+        batches, size = [], 0
         try:
             for batch in file.iter_batches(columns=list(columns)):
-                kept += batch.nbytes
-                if kept > MAX_BYTES:
+                size += batch.nbytes
+                if size > MAX_BYTES:
                     raise self._too_large("too much to hold in memory")
                 batches.append(batch)
             table = pa.Table.from_batches(batches, schema=file.schema_arrow.empty_table().select(columns).schema)
@@ -156,7 +158,7 @@ class TableFile:
             strings_can_be_null=True,
             decimal_point=dialect.decimal_point,
         )
-        batches, kept, rows = [], 0, 0
+        batches, size, rows = [], 0, 0
         try:
             reader = csv.open_csv(
                 self.open(),
@@ -165,10 +167,10 @@ class TableFile:
                 convert,
             )
             for batch in reader:
-                kept, rows = kept + batch.nbytes, rows + batch.num_rows
+                size, rows = size + batch.nbytes, rows + batch.num_rows
                 if rows > MAX_ROWS:
                     raise self._too_large(f"more than {MAX_ROWS:,} rows")
-                if kept > MAX_BYTES:
+                if size > MAX_BYTES:
                     raise self._too_large("too much to hold in memory")
                 batches.append(batch)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -183,7 +185,7 @@ class TableFile:
         elif head.startswith(_ZIP):
             raise InvalidPredictions(f"{self.name} is an Excel sheet or a zip archive; save it as CSV")
         elif b"\0" in head or not head.strip():
-            raise self.no_table()
+            raise self._no_table()
         else:
             encoding = "utf-8-sig"
         lines = head.decode(encoding, errors="replace").splitlines() or [""]
@@ -191,7 +193,7 @@ class TableFile:
             raise self._not_utf8()
         delimiter = max(",;\t|", key=lines[0].count)
         if not lines[0].count(delimiter):
-            raise self.no_table()
+            raise self._no_table()
         import csv
 
         header = next(csv.reader([lines[0]], delimiter=delimiter))
@@ -199,15 +201,15 @@ class TableFile:
         return _Dialect(encoding.removesuffix("-sig"), delimiter, "," if comma else ".", header)
 
     def _explained(self, error: str, header: Sequence[str]) -> InvalidPredictions:
-        """Arrow's complaint as a sentence."""
-        row = f" in row {int(found[1]) - 1}" if (found := re.search(r"Row #(\d+)", error)) else ""
+        """Arrow's error as a sentence."""
+        row = f" in row {int(match[1]) - 1}" if (match := re.search(r"Row #(\d+)", error)) else ""
         if "invalid UTF8" in error or "codec can't decode" in error:
             return self._not_utf8()
-        if found := re.search(r"column #(\d+).*?invalid value '(.{0,30})", error, re.DOTALL):
-            name, value = header[int(found[1])], found[2].split("'")[0]
+        if match := re.search(r"column #(\d+).*?invalid value '(.{0,30})", error, re.DOTALL):
+            name, value = header[int(match[1])], match[2].split("'")[0]
             return InvalidPredictions(f"column {name} of {self.name} holds {value!r}{row}, and numbers are expected")
-        if found := re.search(r"Expected (\d+) columns, got (\d+)", error):
-            return InvalidPredictions(f"{self.name} has {found[2]} fields{row} and {found[1]} in its header")
+        if match := re.search(r"Expected (\d+) columns, got (\d+)", error):
+            return InvalidPredictions(f"{self.name} has {match[2]} fields{row} and {match[1]} in its header")
         if "straddling" in error:
             return InvalidPredictions(f"{self.name} has a line longer than {_BLOCK:,} bytes and {_NO_TABLE[3:]}")
         return InvalidPredictions(f"{self.name} is damaged{row} or is no table; get it again")
@@ -228,7 +230,11 @@ class _Dialect:
 
 
 def table_name(name: str) -> str:
-    """A table's file name without what says how it is packed: ``mine`` for ``mine.csv.gz``."""
+    """A table's file name without its suffixes.
+
+    >>> table_name("mine.csv.gz")
+    'mine'
+    """
     return re.sub(r"(\.(csv|parquet|gz))+$", "", name, flags=re.IGNORECASE)
 
 
