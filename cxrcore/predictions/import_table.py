@@ -42,8 +42,8 @@ def read_predictions(
     """The predictions in a CSV (plain or gzipped) or Parquet file, joined with the labels.
 
     ``labels``: as for ``read_labels``; by default the table's own targets. NIH's label file also gives patients, ages,
-    sexes and views. ``mapping``: our name to the table's column (``image``, ``patient_id``, ``split``, ``age_years``, ``sex``,
-    ``view``, ``class``, ``prob:<finding>``, ``logit:<finding>``, ``target:<finding>``); overrides the guess.
+    sexes and views. ``mapping``: our name to the table's column (``image``, ``patient_id``, ``split``, ``age_years``,
+    ``sex``, ``view``, ``class``, ``prob:<finding>``, ``logit:<finding>``, ``target:<finding>``); overrides the guess.
     ``split``: of every film, where no column says. Films without labels are left out, with a note; a part of a label
     set's findings is enough. Raises InvalidPredictions and InvalidDataset.
     """
