@@ -1,12 +1,12 @@
-"""The few situations a user can mend, each with one clear sentence: what was found, what was expected, what to do.
+"""Errors that a user can correct, each with one sentence: what was found, what was expected, what to do.
 
-Doors (the app, the command line) show ``str(error)`` and nothing else. Anything that is not a ``CxrError`` is a bug
-and stays loud. Messages never hold a server's path or a patient's data: a file is called by the name the caller gave.
+The app and the command line show ``str(error)`` and nothing else. Any other exception is a bug and is not caught.
+Messages never hold a server's path or a patient's data: a file is called by the name that the caller gave.
 """
 
 
 class CxrError(Exception):
-    """Base of every error a user can mend; ``str(error)`` is one plain sentence, possibly with the next step."""
+    """Base of every error that a user can correct; ``str(error)`` is one plain sentence, often with the next step."""
 
 
 class UnreadableImage(CxrError):
@@ -18,11 +18,11 @@ class LabelMismatch(CxrError):
 
 
 class BundleNotFound(CxrError):
-    """No bundle of that name or at that place."""
+    """No bundle of that name or in that folder."""
 
 
 class InvalidBundle(CxrError):
-    """A bundle that is there and cannot be trusted: corrupt weights, missing or misshaped tensor, unknown schema."""
+    """A bundle that cannot be trusted: corrupt weights, missing or misshaped tensor, unknown schema."""
 
 
 class InvalidRecipe(CxrError):
@@ -30,7 +30,7 @@ class InvalidRecipe(CxrError):
 
 
 class InvalidDataset(CxrError):
-    """A folder or table that cannot be trained or scored on, said before the first step."""
+    """A folder or table that cannot be trained or scored on, reported before the first step."""
 
 
 class InvalidPredictions(CxrError):
@@ -42,4 +42,4 @@ class TrainingStopped(CxrError):
 
 
 class HubError(CxrError):
-    """The Hugging Face Hub cannot be reached, refuses, or holds something other than what it says."""
+    """The Hugging Face Hub cannot be reached, refuses, or holds something other than it states."""

@@ -1,4 +1,4 @@
-"""Which findings a classifier speaks of, in which order, and in plain words.
+"""Findings and label sets: the outputs of a classifier, in order, each with a plain description.
 
 A label set is an ordered, typed record; its order is the column order of a classifier's head, and its names are
 verbatim those of the data source (NIH: Wang 2017, arXiv:1705.02315; Kermany 2018, doi:10.1016/j.cell.2018.02.010).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from cxrcore.errors import LabelMismatch
 
@@ -26,7 +27,7 @@ class Finding:
 
     name: str
     description: str
-    normal: bool = False  # the label that says "nothing found": No Finding, Normal
+    normal: bool = False  # the label for the absence of disease: No Finding, Normal
 
     @property
     def title(self) -> str:
@@ -88,7 +89,7 @@ class LabelSet:
     def __contains__(self, name: object) -> bool:
         return name in self.names
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As stored in a bundle's config.json; ``from_dict`` reads it back."""
         return {
             "name": self.name,
@@ -97,7 +98,7 @@ class LabelSet:
         }
 
     @classmethod
-    def from_dict(cls, data: dict) -> LabelSet:
+    def from_dict(cls, data: dict[str, Any]) -> LabelSet:
         """Read what ``to_dict`` wrote. Raises LabelMismatch when a part is missing or of the wrong type."""
         try:
             findings = tuple(
@@ -169,7 +170,7 @@ def label_set(name: str) -> LabelSet:
 
 
 def label_difference(one: LabelSet, other: LabelSet) -> str:
-    """In what two label sets differ that a mean cannot bridge, in words; empty if in nothing."""
+    """The difference that keeps two label sets from being averaged, in words; empty if there is none."""
     if one.kind != other.kind:
         return f"one is {one.kind} and the other {other.kind}"
     missing, extra = sorted(set(one.names) - set(other.names)), sorted(set(other.names) - set(one.names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +17,14 @@ _TEMPERATURES = (0.05, 20.0)
 
 @dataclass(frozen=True)
 class Identity:
-    """No calibration: logits as they come."""
+    """No calibration: logits unchanged."""
 
     def apply(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated logits, float64, shape unchanged (N, C)."""
         return np.array(logits, dtype=np.float64)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """As stored in a bundle; ``calibration_from_dict`` reads it back."""
         return {"method": "none"}
 
 
@@ -49,9 +51,11 @@ class PlattScaling:
         logits = np.asarray(logits, dtype=np.float64)
         if logits.shape[-1] != len(self.slope):
             raise ValueError(f"expected {len(self.slope)} logits a film, got {logits.shape[-1]}")
-        return logits * self.slope + self.intercept
+        calibrated: np.ndarray = logits * self.slope + self.intercept
+        return calibrated
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """As stored in a bundle; ``calibration_from_dict`` reads it back."""
         return {
             "method": "platt",
             "slope": self.slope.tolist(),
@@ -75,15 +79,16 @@ class Temperature:
         """Calibrated logits, float64, shape unchanged (N, C)."""
         return np.asarray(logits, dtype=np.float64) / self.value
 
-    def to_dict(self) -> dict:
-        data: dict = {"method": "temperature", "value": self.value}
+    def to_dict(self) -> dict[str, Any]:
+        """As stored in a bundle; ``calibration_from_dict`` reads it back."""
+        data: dict[str, Any] = {"method": "temperature", "value": self.value}
         return data | ({"why": self.why} if self.why else {})
 
 
 Calibration = Identity | PlattScaling | Temperature
 
 
-def calibration_from_dict(data: dict) -> Calibration:
+def calibration_from_dict(data: dict[str, Any]) -> Calibration:
     """Read what ``to_dict`` wrote. Raises KeyError, TypeError or ValueError on anything else."""
     method = data["method"]
     if method == "none":
@@ -102,7 +107,7 @@ def to_probabilities(logits: np.ndarray, kind: Kind) -> np.ndarray:
 
 
 def fit_calibration(kind: Kind, targets: np.ndarray, logits: np.ndarray) -> Calibration:
-    """What suits the head: Platt per finding for multilabel, one temperature for multiclass; both arrays (N, C)."""
+    """Platt scaling per finding for a multilabel head, one temperature for a multiclass one; both arrays (N, C)."""
     return fit_platt(targets, logits) if kind is Kind.MULTILABEL else fit_temperature(targets, logits)
 
 

@@ -1,7 +1,7 @@
-"""What does a config.json say of a model? timm's keys plus a ``cxrcore`` section, read strictly.
+"""The config.json of a model: timm's keys plus a ``cxrcore`` section, read strictly.
 
-What the config does not say is not guessed, and what would reach outside the folder or run code is refused. No torch is
-loaded, but by ``build_network``.
+Missing parts are not guessed, and what would reach outside the folder or run code is refused. Only ``build_network``
+loads torch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cxrcore.bundle.calibrators import Calibration, Identity, calibration_from_dict
 from cxrcore.errors import CxrError, InvalidBundle
@@ -28,13 +28,15 @@ _OUTSIDE_CFG = ("url", "file", "hf_hub_id", "state_dict", "source")
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """Everything about a model but its weights; what screens, the command line and metrics read."""
+    """Everything about a model except its weights; screens, the command line and metrics read it."""
 
     name: str
     architecture: str  # a timm model name
     labels: LabelSet
     preprocessing: Preprocessing
-    model_args: dict = field(default_factory=dict)  # timm.create_model arguments beyond num_classes and in_chans
+    model_args: dict[str, Any] = field(
+        default_factory=dict
+    )  # timm.create_model arguments beyond num_classes and in_chans
     calibration: Calibration = field(default_factory=Identity)
     operating_points: OperatingPoints | None = None  # None: three or more classes (the winner), or never fitted
     evidence_levels: dict[str, float | None] = field(default_factory=dict)  # logits, per finding
@@ -42,10 +44,10 @@ class BundleConfig:
         default_factory=dict
     )  # logits at full colour, per finding: one scale a model
     test_time_augmentation: TestTimeAugmentation = "none"  # flip: mean over film and mirror image, at twice the time
-    guard: dict | None = None  # the input guard, once there is one
-    provenance: dict = field(default_factory=dict)  # data, split, recipe, versions, licence: for people
+    guard: dict[str, Any] | None = None  # the input guard, once there is one
+    provenance: dict[str, Any] = field(default_factory=dict)  # data, split, recipe, versions, licence: for people
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The whole of config.json."""
         classes, prep = len(self.labels), self.preprocessing
         points = self.operating_points
@@ -83,7 +85,7 @@ class BundleConfig:
         }
 
     @classmethod
-    def from_dict(cls, data: dict) -> BundleConfig:
+    def from_dict(cls, data: dict[str, Any]) -> BundleConfig:
         """Read config.json's content. Raises InvalidBundle naming the part that is missing, unknown or does not fit."""
         section = _section(data)
         refuse_outside(data)
@@ -113,7 +115,7 @@ class BundleConfig:
         config._check(data)
         return config
 
-    def _check(self, data: dict) -> None:
+    def _check(self, data: dict[str, Any]) -> None:
         classes = len(self.labels)
         if data.get("num_classes") != classes:
             raise InvalidBundle(
@@ -154,18 +156,18 @@ class BundleConfig:
 
 @dataclass(frozen=True)
 class EnsembleConfig:
-    """What a folder of several bundles says of itself. Each member's own config says everything else.
+    """The config of a folder of several bundles; everything else stands in each member's own config.
 
-    There are no thresholds: the mean of the members' was fitted to nobody's probabilities, and no validation film is
-    sure to be new to every member.
+    There are no thresholds: the members' thresholds were not fitted to the mean of their probabilities, and no
+    validation film is sure to be new to every member.
     """
 
     name: str
     labels: LabelSet  # of every member, in this order
     members: tuple[str, ...]  # names of folders in ``members/``
-    provenance: dict = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The whole of config.json."""
         section = {
             "schema": SCHEMA,
@@ -180,7 +182,7 @@ class EnsembleConfig:
         return {"cxrcore": section}
 
     @classmethod
-    def from_dict(cls, data: dict) -> EnsembleConfig:
+    def from_dict(cls, data: dict[str, Any]) -> EnsembleConfig:
         """Read config.json's content. Raises InvalidBundle; a member's name that leaves the folder is refused."""
         section = _section(data)
         try:
@@ -199,8 +201,8 @@ class EnsembleConfig:
         return config
 
 
-def _section(data: dict) -> dict:
-    """Ours of config.json's keys. Raises InvalidBundle where it is missing or of another schema."""
+def _section(data: dict[str, Any]) -> dict[str, Any]:
+    """The ``cxrcore`` section. Raises InvalidBundle where it is missing or of another schema."""
     section = data.get("cxrcore")
     if not isinstance(section, dict):
         raise InvalidBundle("this folder's config.json has no cxrcore section, so its labels and scales are unknown")
@@ -212,7 +214,7 @@ def _section(data: dict) -> dict:
     return section
 
 
-def refuse_outside(data: dict) -> None:
+def refuse_outside(data: dict[str, Any]) -> None:
     """Raise InvalidBundle for a config that would fetch, read or run something beside the folder's own weights."""
     cfg, extra = data.get("pretrained_cfg") or {}, data.get("model_args") or {}
     if not isinstance(cfg, dict) or not isinstance(extra, dict):

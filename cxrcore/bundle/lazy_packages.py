@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 _lock = threading.RLock()
+_running: set[str] = set()  # names of packages whose code is running now, guarded by _lock
 
 
 @contextmanager
@@ -47,11 +48,15 @@ def _run(package: ModuleType) -> None:
     parent = sys.modules.get(package.__name__.rpartition(".")[0])
     if isinstance(parent, _LazyPackage):
         _run(parent)
-    if isinstance(package, _LazyPackage):
-        package.__class__ = ModuleType
-        assert package.__spec__ is not None
-        assert package.__spec__.loader is not None
-        package.__spec__.loader.exec_module(package)
+    spec = package.__spec__
+    if isinstance(package, _LazyPackage) and spec is not None and spec.loader is not None and spec.name not in _running:
+        _running.add(spec.name)
+        try:
+            spec.loader.exec_module(package)
+        finally:
+            _running.remove(spec.name)
+        # Only now, so that other threads wait for ``_lock``; mypy knows no assignment to __class__.
+        setattr(package, "__class__", ModuleType)  # noqa: B010
 
 
 class _LazyLoader(importlib.abc.Loader):

@@ -1,4 +1,4 @@
-"""A plain timm image classifier, which has no section of ours: opened where its config says labels and preprocessing.
+"""The config of a plain timm classifier, without our section: usable where it gives labels and preprocessing.
 
 timm's config.json names them in ``pretrained_cfg``: ``label_names``, ``input_size``, ``mean``, ``std``, and with timm's
 own defaults ``crop_pct``, ``crop_mode`` and ``interpolation``. Such a model was never calibrated here and has no
@@ -45,7 +45,7 @@ class TimmPreprocessing(Preprocessing):
     interpolation: str = "bicubic"
 
     def __post_init__(self) -> None:
-        """What ``timm_config`` has checked already."""
+        """Checked by ``timm_config``."""
 
     def film_area(self, film_size: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Where the film lies around the input: it starts above and left of it (negative) and is larger."""
@@ -85,12 +85,12 @@ class TimmPreprocessing(Preprocessing):
         return (films.expand(-1, self.channels, -1, -1) - means) / stds
 
 
-def timm_config(data: dict, name: str) -> BundleConfig:
+def timm_config(data: dict[str, Any], name: str) -> BundleConfig:
     """A bundle's config from timm's own config.json. Raises InvalidBundle naming everything that is missing."""
     cfg = data.get("pretrained_cfg")
     cfg = data if not isinstance(cfg, dict) else {**data, **cfg}
-    wanted = {"label_names": "its labels", "input_size": "its input size", "mean": "its mean", "std": "its std"}
-    missing = [f"{what} ({key})" for key, what in wanted.items() if not isinstance(cfg.get(key), list) or not cfg[key]]
+    needed = {"label_names": "its labels", "input_size": "its input size", "mean": "its mean", "std": "its std"}
+    missing = [f"{what} ({key})" for key, what in needed.items() if not isinstance(cfg.get(key), list) or not cfg[key]]
     if not isinstance(data.get("architecture"), str):
         missing.insert(0, "its architecture")
     if missing:
@@ -104,19 +104,19 @@ def timm_config(data: dict, name: str) -> BundleConfig:
     outputs = data.get("num_classes", cfg.get("num_classes"))
     if outputs != len(labels):
         raise InvalidBundle(f"{name!r} has {outputs} outputs and names {len(labels)} labels")
-    kept = {k: v for k, v in (data.get("model_args") or {}).items() if k not in ("in_chans", "num_classes")}
+    model_args = {k: v for k, v in (data.get("model_args") or {}).items() if k not in ("in_chans", "num_classes")}
     provenance = {"note": _NOTE, "license": str(cfg.get("license") or "unknown"), "source": {"title": "unknown films"}}
-    return BundleConfig(name, data["architecture"], labels, preprocessing, kept, provenance=provenance)
+    return BundleConfig(name, data["architecture"], labels, preprocessing, model_args, provenance=provenance)
 
 
 def _labels(cfg: dict[str, Any], name: str) -> LabelSet:
-    said = cfg.get("label_descriptions") or {}
-    several = cfg.get("problem_type") == "multi_label_classification"
+    descriptions = cfg.get("label_descriptions") or {}
+    multilabel = cfg.get("problem_type") == "multi_label_classification"
     findings = tuple(
-        Finding(str(label), str(said.get(label, "")), normal=str(label).lower() in _NORMAL)
+        Finding(str(label), str(descriptions.get(label, "")), normal=str(label).lower() in _NORMAL)
         for label in cfg["label_names"]
     )
-    return LabelSet(name, Kind.MULTILABEL if several else Kind.MULTICLASS, findings)
+    return LabelSet(name, Kind.MULTILABEL if multilabel else Kind.MULTICLASS, findings)
 
 
 def _preprocessing(cfg: dict[str, Any], name: str) -> TimmPreprocessing:

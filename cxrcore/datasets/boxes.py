@@ -1,4 +1,4 @@
-"""Where a finding lies: boxes drawn by radiologists (NIH) or known exactly (phantoms)."""
+"""Bounding boxes of findings: drawn by radiologists (NIH) or known exactly (phantoms)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset's films at the network's size, decoded once: a memory-mapped cache on disk that every later run opens.
+"""A cache on disk of a dataset's films, decoded once to the network's size and memory-mapped by every later run.
 
 Under the cache folder (``CXR_CACHE_DIR``, else the user's own) lies one entry a list of films and geometry::
 
@@ -22,10 +22,11 @@ import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -84,7 +85,7 @@ def open_films(
     table: FilmTable,
     preprocessing: Preprocessing,
     cache: Path | None = None,
-    progress: Callable[[Iterable], Iterable] = iter,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> DecodedFilms:
     """A dataset's films from the cache, decoded into it first where they are not there yet.
 
@@ -116,7 +117,7 @@ def open_films(
 
 
 def _identity(image: str, path: Path) -> Identity:
-    """What a film is known by; a missing file has -1 bytes, so it is noticed when it comes back."""
+    """A film's id, size and time; a missing file has -1 bytes, so its return is noticed."""
     try:
         facts = path.stat()
     except OSError:
@@ -170,7 +171,7 @@ def _open(entry: Path, table: FilmTable, films: list[Identity], fresh: bool) -> 
 
 
 def _agrees(decoded: DecodedFilms, table: FilmTable, preprocessing: Preprocessing) -> bool:
-    """Whether a few films, decoded again, are what the cache holds: no if a library reads them differently now."""
+    """Whether a few films, decoded again, equal the cache; False after a library changed how it reads them."""
     for i in np.unique(np.linspace(0, len(decoded.table) - 1, COMPARED).astype(int)):
         if not np.array_equal(_decode(decoded.table.paths[i], preprocessing), decoded.pixels[decoded.rows[i]]):
             return False
@@ -184,7 +185,7 @@ def _write(
     table: FilmTable,
     films: list[Identity],
     preprocessing: Preprocessing,
-    progress: Callable[[Iterable], Iterable],
+    progress: Callable[[Iterable[Any]], Iterable[Any]],
 ) -> Path:
     """Decode every film into a new entry, in order, with only a few in memory; returns its folder."""
     entry = folder / hashlib.sha256(json.dumps(films).encode()).hexdigest()[:24]
@@ -237,7 +238,7 @@ def _decode_in_order(table: FilmTable, preprocessing: Preprocessing, done: int) 
     """
     yield from [None] * done
     workers = min(32, os.cpu_count() or 1)
-    ahead: deque = deque()
+    ahead: deque[Future[np.ndarray | str]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for path in table.paths[done:]:
             ahead.append(pool.submit(_decode, path, preprocessing))

@@ -1,4 +1,4 @@
-"""Can this folder be trained and scored on? Every film decoded, every label counted, every leak named."""
+"""Check a dataset's folder before training: decode every film, count every label, name every patient in two splits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class FindingCount:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in a dataset's folder. ``sound`` is False where films are missing, corrupt or leaking."""
+    """The counts and problems of a dataset's folder; ``sound`` is False where films are missing, corrupt or leaking."""
 
     dataset: str
     labels: str
@@ -61,7 +62,7 @@ class Report:
         """Whether training may start."""
         return not (self.missing or self.unlabelled or self.corrupt or self.leaking)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON: every field, prevalences and the verdict included."""
         findings = {name: asdict(count) | {"prevalence": count.prevalence} for name, count in self.findings.items()}
         return asdict(self) | {"findings": findings, "sound": self.sound}
@@ -88,7 +89,7 @@ class Report:
             "films that cannot be read": tuple(f"{film} ({why})" for film, why in self.corrupt.items()),
             "patients in more than one split": self.leaking,
         }
-        lines += [f"{what}: {len(found):,} ({first_ten(found)})" for what, found in problems.items() if found]
+        lines += [f"{what}: {len(names):,} ({first_ten(names)})" for what, names in problems.items() if names]
         if self.copies:
             shown = [" = ".join(group) for group in self.copies]
             lines.append(f"films with byte-identical copies: {len(shown):,} ({first_ten(shown)})")
@@ -101,7 +102,7 @@ def check_dataset(
     folder: Path,
     name: str | None = None,
     labels: LabelSet | None = None,
-    progress: Callable[[Iterable], Iterable] = iter,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Report:
     """Read every film below ``folder``; the dataset and its label set are guessed from the layout unless given.
 
@@ -141,7 +142,7 @@ def check_dataset(
 
 
 def _count(table: FilmTable) -> Report:
-    """Everything that labels alone can tell."""
+    """The counts that need labels only, and no film."""
     targets, films = table.targets, Counter(table.patient_ids)
     findings = {
         name: FindingCount(

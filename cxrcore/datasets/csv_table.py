@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ _PATIENT_FOLDER = re.compile(r"(?:^|/)(patient\d+)/", re.IGNORECASE)  # CheXpert
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """What the CSVs list against what lies on disk."""
+    """The rows of the CSVs with the film on disk that each one means."""
 
     frame: pd.DataFrame  # rows of every CSV, plain column names, "_split" and "_path" (None where no film was found)
     missing: tuple[str, ...]  # listed, and no such film
@@ -104,15 +104,14 @@ def read_listing(folder: Path) -> Listing:
         parts.append(part.assign(_image=part[name].astype(str), _split=pd.Series(given, part.index, dtype=object)))
     frame = pd.concat(parts, ignore_index=True)
     films = find_films(folder)
-    found = _match(frame["_image"].tolist(), films, folder)
-    there = [path for path in found if path is not None]
-    listed = Counter(there)
+    matches = _match(frame["_image"].tolist(), films, folder)
+    listed = Counter(path for path in matches if path is not None)
     if twice := [path.name for path, times in listed.items() if times > 1]:
         raise InvalidDataset(f"{len(twice)} films are listed more than once: {first_ten(twice)}")
-    frame["_path"] = pd.Series(found, dtype=object)
+    frame["_path"] = pd.Series(matches, dtype=object)
     return Listing(
         frame=frame,
-        missing=tuple(image for image, path in zip(frame["_image"], found, strict=True) if path is None),
+        missing=tuple(image for image, path in zip(frame["_image"], matches, strict=True) if path is None),
         unlisted=tuple(path.relative_to(folder).as_posix() for path in films if path not in listed),
         headers=headers,
         notes=tuple(notes),
@@ -185,7 +184,7 @@ def _match(images: Sequence[str], films: Sequence[Path], folder: Path) -> list[P
 
 
 def read_targets(frame: pd.DataFrame, labels: LabelSet, notes: list[str]) -> np.ndarray:
-    """float32 (N, C) in label order, NaN where unknown."""
+    """Targets of 0, 1 or NaN (unknown), float32 (N, C) in label order; adds a note about uncertain labels."""
     import pandas as pd
 
     targets = np.empty((len(frame), len(labels)), np.float32)
@@ -219,7 +218,7 @@ def _patients(frame: pd.DataFrame, images: list[str], paths: list[Path], notes: 
     if column is not None:
         if frame[column].isna().any():
             raise InvalidDataset(f"{int(frame[column].isna().sum())} rows name no patient; fill that column in")
-        return frame[column].astype(str).tolist()
+        return [str(patient) for patient in frame[column].astype(str)]
     named = [_PATIENT_FOLDER.search(image) for image in images]
     if all(named):
         notes.append("Patients are told by the folder names in their films' paths.")
@@ -228,8 +227,9 @@ def _patients(frame: pd.DataFrame, images: list[str], paths: list[Path], notes: 
     return merge_copies(images, digests_of_suspects(paths))
 
 
-def read_people(frame: pd.DataFrame) -> dict[str, tuple]:
-    metadata: dict[str, tuple] = {}
+def read_people(frame: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+    """Those of ``age_years``, ``sex`` and ``view`` that the frame has a column for, one value a row."""
+    metadata: dict[str, tuple[Any, ...]] = {}
     if (age := _column(frame, AGE)) is not None:
         metadata["age_years"] = tuple(ages_in_years(frame[age]).tolist())
     if (sex := _column(frame, SEX)) is not None:

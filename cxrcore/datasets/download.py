@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from cxrcore.datasets.public_copies import COPIES, PublicCopy
 from cxrcore.errors import InvalidDataset
@@ -33,6 +33,7 @@ from cxrcore.hub.client import checksum, endpoint, list_files
 from cxrcore.storage import FULL, free_bytes, write_bytes
 from cxrcore.text import size_text
 
+T = TypeVar("T")
 Say = Callable[[str], object]
 SEED = 0  # which patients a subset keeps
 PHANTOMS = 2000  # films drawn when no number is asked for
@@ -266,7 +267,7 @@ def _fetch(copy: PublicCopy, revision: str, file: _File, work: Path) -> Path:
     """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils._headers import build_hf_headers
 
     path = work / PurePosixPath(file.path).name
     if path.is_file() and _is(path, file):
@@ -328,7 +329,7 @@ def _need_room(name: str, out: Path, size: int) -> None:
         )
 
 
-def _shuffled(items: list, key: Callable[[Any], str]) -> list:
+def _shuffled(items: list[T], key: Callable[[T], str]) -> list[T]:
     """In an order that depends on the seed and the names alone, the same on every machine and version."""
     return sorted(items, key=lambda item: hashlib.sha256(f"{SEED}:{key(item)}".encode()).digest())
 

@@ -1,4 +1,4 @@
-"""Which files below a folder are films, and which of them are the same film under two names."""
+"""Find the films below a folder, read its tables, and recognise byte-identical copies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".w
 
 def find_films(folder: Path, suffixes: frozenset[str] = FILM_SUFFIXES) -> list[Path]:
     """Every film below ``folder``, sorted; hidden files and folders are passed over."""
-    found: list[Path] = []
+    films: list[Path] = []
     walked: set[str] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
         here = os.path.realpath(root)
@@ -30,12 +30,12 @@ def find_films(folder: Path, suffixes: frozenset[str] = FILM_SUFFIXES) -> list[P
             continue
         walked.add(here)
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        found += [
+        films += [
             Path(root, name)
             for name in sorted(files)
             if os.path.splitext(name)[1].lower() in suffixes and not name.startswith(".")
         ]
-    return found
+    return films
 
 
 def subfolders(folder: Path) -> list[Path]:

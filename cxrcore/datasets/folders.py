@@ -1,7 +1,7 @@
 """A folder a class, as image tools expect: ``normal/*.png``, or ``train/normal/*.png`` with val and test beside it.
 
 Nothing here says who a patient is: each film is its own, and byte-identical films are one. Class folders are found by
-their usual names in any case (``NORMAL``, ``healthy``, ``TB``); those of other classes are left out aloud.
+their usual names in any case (``NORMAL``, ``healthy``, ``TB``); those of other classes are left out, with a note.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def read_folders(folder: Path, labels: LabelSet = TB3) -> FilmTable:
 def guess_labels(folder: Path) -> LabelSet | None:
     """The largest set of exclusive classes which all have a folder here; None where there is none."""
     _, parts = _split_folders(folder)
-    there = {_plain(place.name) for _, part in parts for place in subfolders(part)}
+    names = {_plain(place.name) for _, part in parts for place in subfolders(part)}
     fitting = [
         labels
         for labels in LABEL_SETS.values()
         if labels.kind is Kind.MULTICLASS
-        and all(there & {_plain(alias) for alias in (name, *_ALIASES.get(name, ()))} for name in labels)
+        and all(names & {_plain(alias) for alias in (name, *_ALIASES.get(name, ()))} for name in labels)
     ]
     return max(fitting, key=len, default=None)
 

@@ -95,7 +95,8 @@ def _target(kind: str, labels: LabelSet) -> np.ndarray:
     column = {"normal": 0, "bacteria": 1, "virus": 1 if len(labels) == 2 else 2, "pneumonia": 1}[kind]
     if kind == "pneumonia" and len(labels) == 3:
         raise InvalidDataset("a pneumonia film's name says neither bacteria nor virus, so three classes cannot be told")
-    return np.eye(len(labels), dtype=np.float32)[column]
+    values: np.ndarray = np.eye(len(labels), dtype=np.float32)[column]
+    return values
 
 
 READER = DatasetReader(

@@ -1,10 +1,10 @@
-"""The phantom set: films of nobody with up to five planted findings, drawn from seeds, and the exact box of each.
+"""The phantom set: synthetic films with up to five planted findings, drawn from seeds, and the exact box of each.
 
     images/phantom-000007.png   8 bits; its findings and boxes also stand in the PNG's own text
     phantoms.csv                image, seed, then the five findings
     boxes.csv                   image, finding, x, y, width, height in pixels of the film
 
-Each seed is a person of its own. For teaching and testing: a score on phantoms says nothing about people.
+Each seed is a person of its own. For teaching and testing only: a score on phantoms says nothing about people.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -57,7 +58,7 @@ def write_phantoms(
     count: int,
     seed: int = 0,
     size: tuple[int, int] = (256, 256),
-    progress: Callable[[Iterable], Iterable] = iter,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> None:
     """Draw ``count`` films of set ``seed`` into ``folder``, with their tables; size is (height, width) in pixels.
 
@@ -114,7 +115,7 @@ def read_phantoms(folder: Path, labels: LabelSet = PHANTOM5) -> FilmTable:
     )
 
 
-def _draw_once(images: Path, size: tuple[int, int], seed: int) -> dict:
+def _draw_once(images: Path, size: tuple[int, int], seed: int) -> dict[str, Any]:
     """Draw the film unless it is there; returns its seed, findings and boxes."""
     from cxrcore.phantom import draw_phantom
 
@@ -130,20 +131,20 @@ def _draw_once(images: Path, size: tuple[int, int], seed: int) -> dict:
     return facts
 
 
-def _facts_of(path: Path) -> dict:
-    """What a phantom's file says about itself. Raises InvalidDataset when it is none."""
+def _facts_of(path: Path) -> dict[str, Any]:
+    """Seed, findings, boxes and size from a phantom's PNG. Raises InvalidDataset for another file."""
     try:
         with Image.open(path, formats=["PNG"]) as image:
-            return json.loads(image.info[_TEXT]) | {"size": (image.height, image.width)}
+            return {**json.loads(image.info[_TEXT]), "size": (image.height, image.width)}
     except (OSError, KeyError, TypeError, ValueError, SyntaxError):
         raise InvalidDataset(f"{path.name} is damaged or is no phantom; delete it and run again") from None
 
 
 def _refuse_other_films(images: Path, expected: set[str], size: tuple[int, int]) -> None:
-    there = sorted(path for path in images.iterdir() if path.suffix == ".png")
-    if others := [path.name for path in there if path.name not in expected]:
+    films = sorted(path for path in images.iterdir() if path.suffix == ".png")
+    if others := [path.name for path in films if path.name not in expected]:
         raise InvalidDataset(f"the folder holds {len(others)} other films, such as {others[0]}; choose an empty one")
-    for path in there:
+    for path in films:
         if (other := _facts_of(path)["size"]) != tuple(size):
             raise InvalidDataset(
                 f"the folder holds phantoms of {other[0]} × {other[1]} pixels, not {size[0]} × {size[1]}; "
@@ -151,7 +152,7 @@ def _refuse_other_films(images: Path, expected: set[str], size: tuple[int, int])
             )
 
 
-def _write_tables(folder: Path, facts: Sequence[dict]) -> None:
+def _write_tables(folder: Path, facts: Sequence[dict[str, Any]]) -> None:
     films = [
         (_file_name(f["seed"]), f["seed"], *(int(finding in f["findings"]) for finding in PHANTOM5)) for f in facts
     ]
@@ -160,7 +161,7 @@ def _write_tables(folder: Path, facts: Sequence[dict]) -> None:
     _write_csv(folder / TABLE, ("image", "seed", *PHANTOM5), films)  # last: where it is, the set is whole
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple]) -> None:
+def _write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -172,7 +173,8 @@ def _file_name(seed: int) -> str:
 
 
 def _eight_bits(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(pixels * 255).astype(np.uint8)
+    levels: np.ndarray = np.rint(pixels * 255).astype(np.uint8)
+    return levels
 
 
 def _cores() -> int:

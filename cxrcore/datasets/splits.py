@@ -1,4 +1,4 @@
-"""Which films are learned from, tuned on and scored on: always by patient, and never twice."""
+"""Train, validation and test splits by patient: no patient is in two of them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def torn_patients(patient_ids: Sequence[str], splits: Sequence[str | None]) -> l
     None means that the source leaves a film open, to be learned from or tuned on. Such a film follows its patient into
     train or val; beside a film in test it is a leak.
     """
-    seen: dict[str, set] = defaultdict(set)
+    seen: dict[str, set[str | None]] = defaultdict(set)
     for patient, split in zip(patient_ids, splits, strict=True):
         seen[patient].add(split)
     return sorted(patient for patient, where in seen.items() if len(where - {None}) > 1 or where == {None, "test"})

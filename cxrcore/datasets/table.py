@@ -1,10 +1,11 @@
-"""Films with their labels and patients, as rows: what every dataset becomes before it is trained or scored on."""
+"""The record that every dataset is read into: films with their labels and patients, as rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +15,17 @@ from cxrcore.findings import LabelSet
 
 @dataclass(frozen=True, eq=False)
 class FilmTable:
-    """N films in rows. Raises InvalidDataset when its columns differ in length or it is empty."""
+    """N films in rows, C findings in columns. Raises InvalidDataset when columns differ in length, or without films."""
 
-    name: str  # the dataset
-    labels: LabelSet
-    paths: tuple[Path, ...]
-    images: tuple[str, ...]  # ids that name a film in tables, unique
-    patient_ids: tuple[str, ...]
+    name: str  # the dataset's, as in the registry
+    labels: LabelSet  # C findings, the order of columns in ``targets``
+    paths: tuple[Path, ...]  # N files
+    images: tuple[str, ...]  # N unique ids that name a film in tables
+    patient_ids: tuple[str, ...]  # N
     targets: np.ndarray  # float32 (N, C): 0, 1 or NaN (unknown)
-    splits: tuple[str | None, ...]  # what the source itself decided (train, val, test), None where it did not
-    metadata: dict[str, tuple] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # plain sentences to be said aloud: what was left out, what was assumed
+    splits: tuple[str | None, ...]  # N: the source's own split (train, val, test); None where it has none
+    metadata: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # N values a column: age_years, sex, view, ...
+    notes: tuple[str, ...] = ()  # sentences to show: what was left out, what was assumed
 
     def __post_init__(self) -> None:
         n = len(self.paths)
