@@ -12,11 +12,16 @@ class HasInterval(Protocol):
     """Anything with a value and the ends of its interval, such as ``metrics.intervals.Estimate``."""
 
     @property
-    def value(self) -> float | None: ...
+    def value(self) -> float | None:
+        """The estimate; None where it is undefined."""
+
     @property
-    def low(self) -> float | None: ...
+    def low(self) -> float | None:
+        """The interval's lower end; None without an interval."""
+
     @property
-    def high(self) -> float | None: ...
+    def high(self) -> float | None:
+        """The interval's upper end; None without an interval."""
 
 
 @dataclass(frozen=True)
