@@ -1,4 +1,4 @@
-"""How long until the dashboard can be used, and how soon does it answer a moved threshold?
+"""Times of the dashboard's first page, of its other pages and of a moved threshold.
 
     CXR_DATA_DIR=... python benchmarks/dashboard.py     # under a minute; without the folder, the synthetic table only
 
@@ -73,7 +73,7 @@ def measure(model: str, labels: str) -> None:
         at.query_params["labels"] = labels
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rows = {"first page": [timed(at.run)], "the same again": [timed(at.run)]}
-    for page in ("rank", "honesty", "threshold"):
+    for page in ("rank", "calibration", "threshold"):
         at.switch_page(f"screens/{page}.py")
         rows[f"{page}, first time"] = [timed(at.run)]
     assert not at.exception

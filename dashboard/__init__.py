@@ -1,1 +1,1 @@
-"""The evaluation dashboard: one page, one question. ``python -m dashboard``, or ``streamlit run dashboard/app.py``."""
+"""The evaluation dashboard. ``python -m dashboard``, or ``streamlit run dashboard/app.py``."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def warm_up() -> None:
-    """Import what every page needs while nobody waits; the first visitor would pay for it otherwise."""
+    """Import what every page needs before the first visit, which would be slower otherwise."""
     from importlib import import_module
 
     for name in ("pandas", "plotly.graph_objects", "pyarrow.csv", "pyarrow.parquet", "scipy.sparse", "dashboard.parts"):
@@ -19,7 +19,7 @@ def warm_up() -> None:
 
 
 def parse(arguments: list[str]) -> list[str]:
-    """Set CXR_MODEL from ``--model``; what is left is for Streamlit. Exits with one line where that cannot be."""
+    """Set CXR_MODEL from ``--model`` and return Streamlit's options. Exits with one line on a mistake."""
     from cxrcore.errors import CxrError
     from cxrcore.serving.deployment import read_deployment
 
@@ -42,7 +42,7 @@ def parse(arguments: list[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Hand over to Streamlit."""
+    """Serve the dashboard with Streamlit; ``arguments``: the command line's if None."""
     rest = parse(list(sys.argv[1:] if arguments is None else arguments))
     from streamlit.web import cli
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cxrcore import Analysis, Heatmap, Radiograph
     from cxrcore.models.base import Model
 
+_Corners = tuple[float, float, float, float]  # x, y, width, height in pixels
 GRID = 256  # pixels of the longest side on which maps meet boxes
 MEAN_GRID = (32, 32)  # of a mean map, over the film
 MEAN_FILMS = 100  # of a finding are enough for a mean map
@@ -85,14 +86,12 @@ def study_maps(
     ``boxes``: those of the model's findings on films that can be shown; ``present``: for each finding the films of its
     mean map; ``patients``: film -> patient, a film being its own where it is not named. ``progress`` wraps the films.
     """
-    from cxrcore.explain.random_map import random_map
-
-    marked: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {}
+    marked: dict[str, dict[str, list[_Corners]]] = {}
     for box in boxes:
         marked.setdefault(box.image, {}).setdefault(box.finding, []).append((box.x, box.y, box.width, box.height))
     shown = {finding: set(images) for finding, images in present.items()}
     images = sorted(set(marked).union(*shown.values()) if shown else marked)
-    found: dict[str, list[tuple[Located, Located, str]]] = {}
+    located: dict[str, list[tuple[Located, Located, str]]] = {}
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
     unreadable = []
@@ -105,29 +104,36 @@ def study_maps(
             unreadable.append(image)
             continue
         heats = model.analyse(film).heatmaps
-        for finding, places in marked.get(image, {}).items():
-            heat = heats[finding]
-            control = replace(heat, signed=random_map(heat.signed.shape, film.pixels, finding))
-            size = (NIH_SIDE, NIH_SIDE) if is_nih(image) else film.pixels.shape
-            scores = [locate(on_grid(one), places, size) for one in (heat, control)]
-            found.setdefault(finding, []).append((scores[0], scores[1], patients.get(image, image)))
-        for finding, names in shown.items():
-            if image in names:
-                sums[finding] = sums.get(finding, 0) + _over_film(heats[finding])
-                counts[finding] = counts.get(finding, 0) + 1
+        for finding, corners in marked.get(image, {}).items():
+            own, control = _locate(image, film, finding, heats[finding], corners)
+            located.setdefault(finding, []).append((own, control, patients.get(image, image)))
+        for finding in (finding for finding, names in shown.items() if image in names):
+            sums[finding] = sums.get(finding, 0) + _over_film(heats[finding])
+            counts[finding] = counts.get(finding, 0) + 1
     means = {finding: total / counts[finding] for finding, total in sums.items()}
     return MapStudy(
-        localisation={
-            finding: summarise_localisation(
-                [own for own, _, _ in rows], [control for _, control, _ in rows], np.array([who for *_, who in rows])
-            )
-            for finding, rows in found.items()
-        },
+        localisation={finding: _summary(rows) for finding, rows in located.items()},
         mean_maps=means,
         mean_films=counts,
         borders={finding: border_share(values) for finding, values in means.items()},
         unreadable=tuple(unreadable),
     )
+
+
+def _locate(
+    image: str, film: Radiograph, finding: str, heat: Heatmap, corners: list[_Corners]
+) -> tuple[Located, Located]:
+    """Scores of a map against the boxes, and those of a random map of the same grain."""
+    from cxrcore.explain.random_map import random_map
+
+    control = replace(heat, signed=random_map(heat.signed.shape, film.pixels, finding))
+    size = (NIH_SIDE, NIH_SIDE) if is_nih(image) else film.pixels.shape
+    return locate(on_grid(heat), corners, size), locate(on_grid(control), corners, size)
+
+
+def _summary(rows: list[tuple[Located, Located, str]]) -> Localisation:
+    own, control, patients = zip(*rows, strict=True)
+    return summarise_localisation(list(own), list(control), np.array(patients))
 
 
 def on_grid(heat: Heatmap, longest: int = GRID) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which results are open: links, folders, uploads, and what a broken one is told."""
+"""Choosing results: links, folders, uploads, and the messages for broken ones."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_scores_that_are_not_of_the_films_beside_them_are_noticed(tmp_path: Path
     assert "unknown whether the model saw these patients" not in words(at)
 
 
-def kept_of(film: str) -> set[str]:
+def holders_of(film: str) -> set[str]:
     """Which kinds of objects in this process hold a film, or the groups of people that came with it."""
     found = set()
     for item in gc.get_objects():
@@ -180,10 +180,10 @@ def test_nothing_of_an_upload_outlives_its_visit() -> None:
     against = open_page("compare", model=PHANTOM, other_model="upload")
     checked(against.file_uploader(key="other_upload").set_value(upload).run())
     assert charts(against)
-    assert kept_of(images[0]) == {"Predictions", "SameFilms", "Gap"}
+    assert holders_of(images[0]) == {"Predictions", "SameFilms", "Gap"}
     del at, against
     gc.collect()
-    assert kept_of(images[0]) == set()
+    assert holders_of(images[0]) == set()
 
 
 def test_strangers_cannot_name_folders_of_a_public_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Against another model: the same films only, paired differences, and where the two disagree."""
+"""Comparison with another model: the same films only, paired differences, and films on which the two disagree."""
 
 from __future__ import annotations
 

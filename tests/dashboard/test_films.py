@@ -1,9 +1,7 @@
-"""Show me the films: which are listed, in which order, with which picture, and what is saved."""
+"""Single films: filters, order, pictures, notes and the saved list."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from cxrcore.errors import InvalidDataset
 from cxrcore.predictions.record import Predictions
 from dashboard.sources.film_table import Choice, as_frame, filters_of, outcomes_of, pick_films, safe_csv
 from dashboard.sources.pictures import Pictures
-from tests.dashboard.opening import ROOT, open_page, words
+from tests.dashboard.opening import open_page, words
 
 PHANTOM = EMBEDDED / "phantom-resnet10t" / "evaluation" / "phantom-test" / "predictions.parquet"
 NOTHING: dict[str, str] = {}
@@ -151,21 +149,6 @@ def test_a_heatmap_on_request() -> None:
     app.button_group(key="film-layer").set_value("Heatmap").run()
     assert not app.exception
     assert "mean positive contribution" in words(app)
-
-
-def test_no_network_is_opened_before_a_heatmap() -> None:
-    code = f"""
-import sys
-from streamlit.testing.v1 import AppTest
-app = AppTest.from_file({str(ROOT / "dashboard" / "app.py")!r}, default_timeout=120)
-app.query_params["model"] = "phantom-resnet10t"
-app.run()
-for page in ("localisation", "films", "compare"):
-    app.switch_page(f"screens/{{page}}.py").run()
-    assert not app.exception, page
-assert "torch" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""Does it look in the right place: maps against boxes, beside noise, on films drawn from their seeds."""
+"""Localisation: heatmaps against boxes, beside noise, on films drawn from their seeds."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Models on the Hub in the dashboard: opened by their id, pinned, offered anew when their branch moves, and told apart
-from what a visitor may not see."""
+"""Models on the Hub in the dashboard: opened by their id, pinned, newer revisions offered, private ones refused."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Overview, Does it rank?, What happens at a threshold?, Are the probabilities honest?: what each shows, held against
-metrics.json and against scikit-learn."""
+"""Overview, ranking, threshold and calibration: what each page shows, compared with metrics.json and scikit-learn."""
 
 from __future__ import annotations
 
@@ -32,6 +31,7 @@ from tests.dashboard.opening import (
 )
 
 PAGES = ("overview", "rank", "threshold", "calibration")
+ALL_PAGES = (*PAGES, "subgroups", "localisation", "films", "compare")
 FINDING = "Effusion"
 
 
@@ -179,7 +179,7 @@ def test_predictive_value_follows_bayes() -> None:
     assert f"PPV **{100 * hit / (hit + alarm):.1f} %" in words(at)
 
 
-def test_honesty_shows_ece_beside_chance_and_both_calibrations(films: Predictions) -> None:
+def test_calibration_shows_ece_beside_chance_and_both_calibrations(films: Predictions) -> None:
     at = open_page("calibration", model=PHANTOM, finding=FINDING)
     scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
     assert cards(at)["ECE"] == f"{scores['ece']:.3f}"
@@ -192,14 +192,15 @@ def test_honesty_shows_ece_beside_chance_and_both_calibrations(films: Prediction
     assert np.nansum(np.array(with_it["y"], dtype=float)) == (films.targets[:, column] == 1).sum()
 
 
-def test_honesty_says_what_needs_a_table() -> None:
+def test_calibration_says_what_needs_a_table() -> None:
     assert "come without a table of films" in words(open_page("calibration", model=PNEUMONIA))
 
 
 def test_no_page_imports_torch() -> None:
     code = (
-        "import sys; from tests.dashboard.opening import open_page\n"
-        f"for page in {PAGES}: open_page(page, model={PHANTOM!r})\n"
+        "import sys; from tests.dashboard.opening import checked, open_page\n"
+        f"at = open_page('overview', model={PHANTOM!r})\n"
+        f"for page in {ALL_PAGES}: checked(at.switch_page(f'screens/{{page}}.py').run())\n"
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

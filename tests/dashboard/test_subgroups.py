@@ -1,4 +1,4 @@
-"""For whom does it fail: groups, gaps, small groups and what the table does not say."""
+"""Subgroups: scores, gaps, small groups, and attributes that a table lacks."""
 
 from __future__ import annotations
 
