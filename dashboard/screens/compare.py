@@ -160,17 +160,17 @@ class _Scored:
     cuts: tuple[float | None, float | None]
 
     def table(self, rows: np.ndarray) -> pd.DataFrame:
-        """Some films: label, both probabilities, and outcomes at the models' own thresholds."""
+        """Some films as a table and a CSV: label, both probabilities, outcomes at the models' own thresholds."""
         targets = self.targets[rows]
         first, second = self.first[rows], self.second[rows]
         frame = pd.DataFrame(
             {
                 "image": self.images[rows],
                 "patient_id": self.patient_ids[rows],
-                "label": np.where(np.isnan(targets), "unknown", np.where(targets == 1, "with it", "without it")),
+                "truth": np.where(np.isnan(targets), "unknown", np.where(targets == 1, "with it", "without it")),
                 self.names[0]: first,
                 self.names[1]: second,
-                "difference": np.abs(first - second),
+                "apart": np.abs(first - second),
             }
         )
         for name, scores, cut in zip(self.names, (first, second), self.cuts, strict=True):
@@ -285,7 +285,8 @@ def _largest_differences(source: Source, scored: _Scored, pictures: Pictures) ->
         selection_mode="single-row",
         key=f"versus-{scored.finding}-{closer}",
         column_config={
-            "difference": st.column_config.NumberColumn(format="%.3f"),
+            "truth": "label",
+            "apart": st.column_config.NumberColumn("difference", format="%.3f"),
             **{name: st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f") for name in names},
         },
     )

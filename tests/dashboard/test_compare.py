@@ -49,11 +49,11 @@ def test_the_films_furthest_apart_come_first(other: Path) -> None:
     apart = np.abs(first.probabilities[:, 2] - second.probabilities[:, 2])
     listed = app.dataframe[1].value
     assert listed["image"].tolist()[0] == first.images[apart.argmax()]
-    assert (np.diff(listed["difference"]) <= 0).all()
+    assert (np.diff(listed["apart"]) <= 0).all()
     app.button_group(key="versus-closer").set_value("noisy.parquet is closer").run()
     assert not app.exception
     best = app.dataframe[1].value.iloc[0]
-    truth = 1.0 if best["label"] == "with it" else 0.0
+    truth = 1.0 if best["truth"] == "with it" else 0.0
     assert abs(best["noisy.parquet"] - truth) < abs(best["phantom-resnet10t"] - truth)
 
 
