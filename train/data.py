@@ -1,4 +1,4 @@
-"""``cxr data``: get a collection of films, and check a folder of them before an hour is spent on it.
+"""``cxr data``: download a collection of films, and check a folder of films before training.
 
 cxr data get kermany --out DIR
 cxr data check DIR

@@ -1,10 +1,9 @@
-"""Film collections from their public copies, left in the layout their readers expect: ``cxr data get NAME --out DIR``.
+"""Download film collections from public copies into the layout of their readers: ``cxr data get NAME --out DIR``.
 
-huggingface_hub downloads, with a progress bar; going on with what an earlier call left and checking what arrived are
-ours, because the client does neither: it takes any file of the right size. Every archive is compared with the Hub's
-own checksum, unpacked film by film (each appears whole or not at all, and is skipped when it is there) and deleted
-before the next one comes.
-``download.json`` in the folder keeps what came from where; calling again continues where the last call stopped.
+huggingface_hub downloads, with a progress bar. Resuming and checking are done here, because the client accepts any file
+of the right size. Every archive is compared with the Hub's checksum, unpacked film by film (atomically; films already
+there are skipped) and deleted before the next one is downloaded. ``download.json`` in the folder records the origin of
+every file, and a repeated call continues where the last one stopped.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def get_dataset(name: str, out: Path, subset: int = 0, say: Say = print, keep_ar
         return
     with _plainly(name, out):
         out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()  # said now rather than after an hour
+        tempfile.TemporaryFile(dir=out).close()  # fails now rather than after an hour
         if name == "phantom":
             from tqdm import tqdm
 
@@ -91,7 +90,7 @@ class _File:
 
 @dataclass
 class _Log:
-    """What is in the folder already: the archives unpacked, with the place and size of every film they gave."""
+    """The content of the folder: the archives unpacked, with the place and size of each one's films."""
 
     repo: str
     revision: str = ""
@@ -114,8 +113,8 @@ class _Log:
         if log.subset == subset:
             return log
         if subset:  # two subsets in one folder would be neither
-            there = f"{log.subset:,} of the {name} films" if log.subset else f"the whole {name} collection"
-            raise InvalidDataset(f"{out.name!r} was made for {there}; give another --out for a subset of {subset:,}")
+            content = f"{log.subset:,} of the {name} films" if log.subset else f"the whole {name} collection"
+            raise InvalidDataset(f"{out.name!r} was made for {content}; give another --out for a subset of {subset:,}")
         return cls(repo)  # a subset grows into the whole: its films are skipped when met again
 
     def has(self, out: Path, file: _File) -> bool:
@@ -134,7 +133,7 @@ class _Log:
 
 
 def _download(name: str, out: Path, subset: int, say: Say, keep_archives: bool) -> bool:
-    """False when there was nothing to do."""
+    """Download what is missing; False when nothing was."""
     copy, log, work = COPIES[name], _Log.open(name, out, subset), out / WORK
     if log.complete and all(_whole(out / place, size) for place, size in log.places().items()):
         say(f"{name}: all {len(log.places()):,} films are in {out} already")
@@ -260,10 +259,10 @@ def _listing(name: str) -> tuple[str, list[_File], list[_File]]:
 
 
 def _fetch(copy: PublicCopy, revision: str, file: _File, work: Path) -> Path:
-    """The file, downloaded or resumed or there already, and equal to what the Hub says it is.
+    """The file, downloaded, resumed or present, with the Hub's checksum.
 
-    hf_hub_download would start again from nothing: it gives every attempt a partial file of its own. Ours is named
-    after the content it becomes, so whatever a killed process left is where the next one goes on.
+    hf_hub_download would start from zero, since every attempt gets a partial file of its own. Ours is named after its
+    content, so the next process resumes what a killed one left.
     """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -293,7 +292,7 @@ def _fetch(copy: PublicCopy, revision: str, file: _File, work: Path) -> Path:
 
 
 def _is(path: Path, file: _File) -> bool:
-    """Whether this content is, by its checksum, what the Hub has under that name."""
+    """Whether the content has the Hub's checksum of that file."""
     return checksum(path, large=len(file.checksum) == 64) == file.checksum
 
 
@@ -316,7 +315,7 @@ def _unpack(copy: PublicCopy, archive: Path, films: dict[str, int], out: Path) -
 
 
 def _whole(path: Path, size: int) -> bool:
-    """There, and as long as it should be (0: unlisted; being there is enough, since films are written atomically)."""
+    """Whether the film is there with its size (0: unlisted; films are written atomically, so existence is enough)."""
     return path.is_file() and size in (0, path.stat().st_size)
 
 
@@ -336,7 +335,7 @@ def _shuffled(items: list[T], key: Callable[[T], str]) -> list[T]:
 
 @contextmanager
 def _plainly(name: str, out: Path) -> Iterator[None]:
-    """Turn what can go wrong on the way into one sentence with the next step; anything else stays loud."""
+    """Turn the expected errors of a download into one sentence with the next step; other exceptions pass through."""
     import httpx2
     import pyarrow as pa
     from huggingface_hub import errors

@@ -1,7 +1,7 @@
 """Kermany 2018, doi:10.1016/j.cell.2018.02.010: children's films, normal, bacterial and viral pneumonia.
 
 The layout is the one everybody has: ``chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg``. Three quirks decide
-whether a score on it is honest:
+whether a score on it is valid:
 
 - A patient is ``(type, N)`` in ``personN_type_M.jpeg``: numbering restarts per type, so the same N twice is two
   patients; ``IM-N`` and ``NORMAL2-IM-N`` are two more series of their own.

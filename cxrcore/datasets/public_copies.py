@@ -1,4 +1,4 @@
-"""Where each collection lies on the Hub, in one table, and how its archives become films.
+"""The public copies of collections on the Hub, and how their archives are unpacked into films.
 
 As found in public code that reads them: the NIH copy keeps the twelve official archives (each ``images/*.png``) beside
 the official lists; the Kermany copy keeps the original JPEG bytes and file names in parquet rows, so the patient in a
