@@ -50,7 +50,8 @@ def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, str(wheel)], check=True)
+    clear = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    subprocess.run([*pip, str(wheel)], check=True, cwd=wheel.parent, env=clear)  # there is no egg-info of the checkout
     (site_packages,) = folder.glob("lib/python*/site-packages")
     (site_packages / "packages.pth").write_text(get_path("purelib") + "\n")  # a .pth file there is not followed
     return folder / "bin"

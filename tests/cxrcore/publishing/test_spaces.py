@@ -16,7 +16,8 @@ from cxrcore.bundle.reference import Reference
 from cxrcore.errors import CxrError, HubError
 from cxrcore.publishing.push import push_bundle
 from cxrcore.publishing.space_upload import deploy_space
-from cxrcore.publishing.spaces import PYTHON, ROOT, plan_space, preload, space_url, with_arguments, write_space
+from cxrcore.publishing.spaces import PYTHON, plan_space, preload, space_url, with_arguments, write_space
+from cxrcore.resources import ROOT
 from cxrcore.serving.deployment import DeploymentConfig, read_deployment
 from tests.hub import TOKEN, Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet, run_on, unreachable
