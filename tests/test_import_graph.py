@@ -23,9 +23,10 @@ LAYERS = (  # a module imports from its own package and from the layers above it
     ("cxrcore.training",),
     ("cxrcore",),  # its names for everybody, and its version
     ("dashboard", "page"),
-    ("app", "train"),
+    ("app",),
+    ("train",),  # cxr app and cxr dashboard start the screens
 )
-SCREENS = ("gradio", "streamlit", "typer", *LAYERS[-2], *LAYERS[-1])
+SCREENS = ("gradio", "streamlit", "typer", "app", "dashboard", "page", "train")
 PACKAGES = sorted(path.parent.name for path in (ROOT / "cxrcore").glob("*/__init__.py"))
 
 Graph = dict[str, set[str]]
