@@ -92,16 +92,30 @@ def film_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def browser_context(browser: Any) -> Iterator[Callable[[int, bool], Any]]:
+    """``browser_context(width, dark)``: one for each look of the page, so that Gradio's scripts are loaded once."""
+    contexts: dict[tuple[int, bool], Any] = {}
+
+    def context(width: int, dark: bool) -> Any:
+        if (width, dark) not in contexts:
+            scheme = "dark" if dark else "light"
+            contexts[width, dark] = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        return contexts[width, dark]
+
+    yield context
+    for made in contexts.values():
+        made.close()
+
+
 @pytest.fixture
-def open_page(browser: Any, server: Server) -> Iterator[Callable[..., Visit]]:
-    """A function that opens the page in a fresh browser context: ``open_page(width=1280, dark=False)``."""
-    contexts = []
+def open_page(browser_context: Callable[[int, bool], Any], server: Server) -> Iterator[Callable[..., Visit]]:
+    """A function that opens the page as a new visitor would: ``open_page(width=1280, dark=False)``."""
+    pages = []
 
     def visit(width: int = 1280, dark: bool = False) -> Visit:
-        scheme = "dark" if dark else "light"
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
+        page = browser_context(width, dark).new_page()
+        pages.append(page)
         seen = Visit(page, server)
         page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: seen.console.append(f"uncaught: {error}"))
@@ -111,8 +125,10 @@ def open_page(browser: Any, server: Server) -> Iterator[Callable[..., Visit]]:
         return seen
 
     yield visit
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.context.clear_cookies()
+        page.close()
 
 
 @pytest.fixture
