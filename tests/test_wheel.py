@@ -159,6 +159,6 @@ def test_the_app_and_the_dashboard_start(
             page.on("pageerror", lambda error, problems=problems: problems.append(str(error)))
             page.goto(url)
             page.locator(element).first.wait_for(timeout=60_000)
-            assert "phantom-resnet10t" in page.inner_text("body")
+            page.wait_for_function("document.body.innerText.includes('phantom-resnet10t')", timeout=60_000)
             page.close()
             assert not problems
