@@ -51,19 +51,36 @@ def evaluate(
     table = read_dataset(dataset, data, model.labels)
     for note in table.notes:
         log(note)
+    known = _split_before_decoding(model, table, split)
+    wanted = known[0] if known else table
     sizes = []
     for member in members_of(model):
         with accelerator.main_process_first():
-            sizes.append(open_films(table, member.preprocessing, progress=progress))
+            sizes.append(open_films(wanted, member.preprocessing, progress=progress))
     skipped = sizes[-1].skipped
     if skipped:
-        log(f"{len(skipped)} of {len(table)} films cannot be read and are left out:")
+        log(f"{len(skipped)} of {len(wanted)} films cannot be read and are left out:")
     for line in skipped:
         log(f"skipped {line}")
+    if known:
+        return score_split(model, sizes, split, out, known[1], accelerator)
     where, origin = splits_of(model, sizes[0].table, split, listed=table)
     if not (where == split).any():
         raise InvalidDataset(f"no film of {dataset} is in split {split!r}")
     return score_split(model, [films.select(where == split) for films in sizes], split, out, origin, accelerator)
+
+
+def _split_before_decoding(model: Model, table: FilmTable, split: str) -> tuple[FilmTable, str] | None:
+    """The split's films and origin, so that no other film is decoded.
+
+    None where they depend on which films can be read: training left the unreadable ones out before it split the rest.
+    """
+    try:
+        where, origin = splits_of(model, table, split)
+    except InvalidDataset:
+        return None
+    rows = np.flatnonzero(where == split)
+    return (table.select(rows), origin) if len(rows) else None
 
 
 def score_split(
