@@ -109,7 +109,7 @@ def threshold_by(rule: str, targets: np.ndarray, probabilities: np.ndarray) -> t
     two probabilities that occur, so that rounding moves no film across it.
     Raises InvalidPredictions for an unknown rule.
     """
-    name, value = _parse(rule)
+    name, value = parse_rule(rule)
     positive, scores, _ = known(targets, probabilities)
     if positive.all() or not positive.any():
         missing = "with" if not positive.any() else "without"
@@ -213,7 +213,8 @@ def _cuts(scores: np.ndarray) -> np.ndarray:
     return np.concatenate(([first], middle[1:], scores[-1:])).astype(np.float32)
 
 
-def _parse(rule: str) -> tuple[str, float]:
+def parse_rule(rule: str) -> tuple[str, float]:
+    """A rule's name and number, e.g. ``("cost", 5.0)``. Raises InvalidPredictions for an unknown rule."""
     name, _, text = rule.partition("=")
     if name in ("youden", "best_f1") and not text:
         return name, 0.0

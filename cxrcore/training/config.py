@@ -15,9 +15,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from cxrcore.errors import CxrError, InvalidRecipe
+from cxrcore.errors import CxrError, InvalidPredictions, InvalidRecipe
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import LABEL_SETS, Kind, label_set
+from cxrcore.metrics.operating_points import parse_rule
 from cxrcore.training.augmentation import Augmentation
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -32,6 +33,7 @@ class DataConfig:
     official_split: bool = True  # keep the source's own test list where it has one; false: carve everything by patient
     val_fraction: float = 0.1  # of patients: for calibration, operating points and the best epoch
     test_fraction: float = 0.1  # of patients: scored once at the end; unused where the source's own list is kept
+    split_seed: int = -1  # decides which patients are held out; -1: the recipe's seed
     limit: int = 0  # at most this many films, by whole patients; 0: all
     training_statistics: bool = False  # measure preprocessing.mean and .std on the training films
     note: str = ""  # what the model card must say about these films
@@ -46,9 +48,13 @@ class ModelConfig:
         "linear"  # batchnorm: batch norm, dropout, linear; folded into one linear layer at the end
     )
     dropout: float = 0.0  # before the linear head
-    weights: str = "scratch"  # or "pretrained" (timm's, from the Hub), a bundle's name or folder, a .safetensors file
+    weights: str = (
+        "scratch"  # or "imagenet" (from the Hub or a package), a bundle's name or folder, a .safetensors file
+    )
     frozen_epochs: int = 0  # epochs in which only the head learns
     test_time_augmentation: Literal["none", "flip"] = "none"  # flip: average over the film and its mirror image
+    operating_point: str = "youden"  # rule of the thresholds on validation films: youden, best_f1, sensitivity=.95,
+    # specificity=.9, cost=5; unused where there are three or more exclusive classes
     unfreeze_every: int = 0  # then epochs between unfreezing one more stage, last first; 0: all at once
 
 
@@ -58,6 +64,8 @@ class OptimizerConfig:
 
     name: Literal["adamw", "adam"] = "adamw"
     epochs: int = 16
+    small_epochs: int = 0  # the first epochs, on films reduced to small_side (Tan 2021, arXiv:2104.00298)
+    small_side: int = 160  # pixels; height of those films, the width in proportion
     batch_size: int = 64  # films in a step, over all processes
     accumulate: int = 1  # parts that a batch is computed in, to save memory; the gradient is that of the whole
     lr: float = 2e-3  # the peak
@@ -99,7 +107,7 @@ class KeepConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. ``seed`` determines the split, initial weights, order of films and augmentation."""
+    """One training run. ``seed`` determines initial weights, order of films, augmentation, by default the split."""
 
     name: str
     reproduces: str  # one line: the published system or the aim
@@ -122,6 +130,11 @@ class Recipe:
     def kind(self) -> Kind:
         """Whether classes are exclusive (multiclass) or findings independent (multilabel)."""
         return label_set(self.data.labels).kind
+
+    @property
+    def split_seed(self) -> int:
+        """The seed of the split, so that runs with other seeds may hold out the same patients."""
+        return self.seed if self.data.split_seed == -1 else self.data.split_seed
 
     @property
     def loss_name(self) -> str:
@@ -152,7 +165,10 @@ class Recipe:
             "data.val_fraction and data.test_fraction must be positive and leave films to learn from": (
                 d.val_fraction > 0 and d.test_fraction > 0 and d.val_fraction + d.test_fraction < 0.9
             ),
-            "data.limit must be 0 or more": d.limit >= 0,
+            "data.limit must be 0 or more, and data.split_seed -1 or more": d.limit >= 0 and d.split_seed >= -1,
+            "optimizer.small_epochs must be 0 or more, and small_side at least 32 and less than preprocessing.height": (
+                o.small_epochs == 0 or (o.small_epochs > 0 and 32 <= o.small_side < self.preprocessing.height)
+            ),
             "model.dropout must lie in [0, 1)": 0 <= m.dropout < 1,
             "model.frozen_epochs and model.unfreeze_every must be 0 or more": min(m.frozen_epochs, m.unfreeze_every)
             >= 0,
@@ -190,7 +206,12 @@ class Recipe:
             checks["loss.weights and loss.class_weights say the same thing twice"] = not (
                 loss.weights and loss.class_weights
             )
-        return [problem for problem, fine in checks.items() if not fine]
+        problems = [problem for problem, fine in checks.items() if not fine]
+        try:
+            parse_rule(m.operating_point)
+        except InvalidPredictions as error:
+            problems.append(f"model.operating_point: {error}")
+        return problems
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed import broadcast
+from torch.nn import functional
 
 from cxrcore.datasets.cache import DecodedFilms
 from cxrcore.errors import InvalidRecipe, TrainingStopped
@@ -208,7 +209,7 @@ class Trainer:
         if self.processes > 1 or len(batch.parts) > 1:
             key = (*key, part * self.processes + self.accelerator.process_index)
         torch.manual_seed(_mix(*key))  # dropout
-        films, targets = unpack_on(packed, self.device), targets.to(self.device)
+        films, targets = self._reduced(unpack_on(packed, self.device)), targets.to(self.device)
         with torch.autocast(self.device.type, enabled=False):
             augmented = recipe.augmentation(films, torch.Generator(self.device).manual_seed(_mix(*key)))
             inputs = recipe.preprocessing.normalise(augmented)
@@ -221,6 +222,14 @@ class Trainer:
             loss = self.loss_of(logits, targets).sum() / batch.count
             self.scaler.scale(loss * self.processes).backward()  # the processes' gradients are averaged
         return loss.detach()
+
+    def _reduced(self, films: Tensor) -> Tensor:
+        """Films, (n, 1, H, W), at the size that this epoch learns from."""
+        options, (height, width) = self.recipe.optimizer, films.shape[-2:]
+        if self.epoch >= options.small_epochs:
+            return films
+        size = (options.small_side, round(width * options.small_side / height))
+        return functional.interpolate(films, size=size, mode="bilinear", antialias=True, align_corners=False)
 
     def _report(self, scores: ValidationScores, films: float, seconds: float, waited: float) -> None:
         """Keep the weights of the best epoch so far, and report the epoch; ``films`` were trained in ``seconds``."""

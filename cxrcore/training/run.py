@@ -47,7 +47,7 @@ from cxrcore.storage import write_text
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import Recipe, read_recipe
 from cxrcore.training.heads import fold_training_head, put_training_head
-from cxrcore.training.initial import start_from
+from cxrcore.training.initial import InitialWeights, start_from
 from cxrcore.training.loop import train_network
 from cxrcore.training.losses import label_weights, undo_weights
 from cxrcore.training.reporters import ConsoleReporter, Reporter, Sample
@@ -73,7 +73,9 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
 
     films = _read_films(recipe, data, accelerator, log)
     options, table = recipe.data, films.table
-    splits = np.array(carve(table, options.official_split, options.val_fraction, options.test_fraction, recipe.seed))
+    splits = np.array(
+        carve(table, options.official_split, options.val_fraction, options.test_fraction, recipe.split_seed)
+    )
     if first:
         _record(out, recipe, split_csv(table, splits))
     parts = {name: films.select(splits == name) for name in SPLITS}
@@ -83,13 +85,14 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
         log(f"nothing can be learned of {', '.join(untrained)}: the training films are all alike in it")
 
     config = _bundle_config(out.name, recipe, parts["train"], log)
-    network, start = _initial_network(recipe, config, log)
+    network, initial = _initial_network(recipe, config, log)
     reporter = ConsoleReporter(training, _sampler(config, parts["val"])) if first else Reporter()
     resolved = replace(recipe, preprocessing=config.preprocessing)
     network = train_network(network, resolved, parts["train"], parts["val"], training, resume, accelerator, reporter)
     _fold(network, recipe, parts["train"].table.targets)
-    provenance = _provenance(recipe, table, splits, start) | ({"untrained": untrained} if untrained else {})
-    finish(network, replace(config, provenance=provenance), films, splits, out, accelerator, boxes_of(data))
+    provenance = _provenance(recipe, table, splits, initial) | ({"untrained": untrained} if untrained else {})
+    rule = recipe.model.operating_point
+    finish(network, replace(config, provenance=provenance), films, splits, out, accelerator, boxes_of(data), rule)
     return out
 
 
@@ -101,6 +104,7 @@ def finish(
     out: Path,
     accelerator: Accelerator,
     boxes: Sequence[Box] = (),
+    rule: str = "youden",
 ) -> None:
     """Store the weights, fit what validation determines, score validation and test patients, and write the card."""
     first = accelerator.is_main_process
@@ -108,7 +112,9 @@ def finish(
         write_bundle(out, network, config)
     accelerator.wait_for_everyone()
     stored, device = read_network(out, config), str(accelerator.device)
-    config = _fit_on_validation(Classifier(stored, config, out, device), films.select(splits == "val"), accelerator)
+    config = _fit_on_validation(
+        Classifier(stored, config, out, device), films.select(splits == "val"), accelerator, rule
+    )
     if first:
         write_config(out, config)
     accelerator.wait_for_everyone()
@@ -127,13 +133,13 @@ def finish(
         tqdm.write(f"bundle written to {out}")
 
 
-def _fit_on_validation(classifier: Classifier, val: DecodedFilms, accelerator: Accelerator) -> BundleConfig:
+def _fit_on_validation(classifier: Classifier, val: DecodedFilms, accelerator: Accelerator, rule: str) -> BundleConfig:
     """The classifier's config with calibration, operating points and map scales fitted on validation films."""
     logits, maps = logits_and_maps(classifier, val, accelerator)
     labels, targets = classifier.labels, val.table.targets
     config = replace(classifier.config, calibration=fit_calibration(labels.kind, targets, logits))
     probabilities = Classifier(classifier.network, config).probabilities(logits)
-    points = fit_operating_points(labels, targets, probabilities, rule="youden", fitted_on="val")
+    points = fit_operating_points(labels, targets, probabilities, rule, fitted_on="val")
     config = replace(config, operating_points=points)
     if maps is None:
         return config
@@ -149,7 +155,7 @@ def _read_films(recipe: Recipe, data: Path, accelerator: Accelerator, log: Log) 
     table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels))
     for note in table.notes:
         log(note)
-    table = limited(table, recipe.data.limit, recipe.seed)
+    table = limited(table, recipe.data.limit, recipe.split_seed)
     with accelerator.main_process_first():
         progress = _reading_bar(len(table)) if accelerator.is_main_process else iter
         films = open_films(table, recipe.preprocessing, progress=progress)
@@ -177,14 +183,14 @@ def _bundle_config(name: str, recipe: Recipe, train: DecodedFilms, log: Log) -> 
     )
 
 
-def _initial_network(recipe: Recipe, config: BundleConfig, log: Log) -> tuple[Any, str]:
-    """The network before its first step, with its training head, and a line that names its weights."""
+def _initial_network(recipe: Recipe, config: BundleConfig, log: Log) -> tuple[Any, InitialWeights]:
+    """The network before its first step, with its training head, and where its weights come from."""
     torch.manual_seed(recipe.seed)
     network = config.build_network(drop_rate=recipe.model.dropout if recipe.model.head == "linear" else 0.0)
-    start = start_from(network, recipe.model, config, log)
-    log(f"starting weights: {start}")
+    initial = start_from(network, recipe.model, config)
+    log(f"starting weights: {initial.name}")
     put_training_head(network, recipe.model)
-    return network, start
+    return network, initial
 
 
 def _fold(network: Any, recipe: Recipe, targets: np.ndarray) -> None:
@@ -277,7 +283,7 @@ def _ignore(text: str) -> None:
     """The log of every process but the first."""
 
 
-def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, start: str) -> dict[str, Any]:
+def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, initial: InitialWeights) -> dict[str, Any]:
     """How this model was made, for its card and the screens; no names of machines or people."""
     patients = np.array(table.patient_ids)
     return {
@@ -287,7 +293,8 @@ def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, start: str
         "recipe": recipe.name,
         "reproduces": recipe.reproduces,
         "seed": recipe.seed,
-        "initial_weights": start,
+        "initial_weights": initial.name,
+        **({"initial_weights_license": initial.license} if initial.license else {}),
         "note": recipe.data.note,
         "films": {name: int((splits == name).sum()) for name in SPLITS},
         "patients": {name: len(np.unique(patients[splits == name])) for name in SPLITS},
