@@ -21,7 +21,8 @@ _LAZY = ("timm", "timm.models", "torchvision", "torchvision.models", "torchvisio
 def create_network(architecture: str, **options: Any) -> nn.Module:
     """``timm.create_model(architecture, **options)``, same errors included.
 
-    The module of timm that the name begins with (``resnet`` for ``resnet18``) is tried before all of them.
+    The module of timm that the name begins with (``resnet`` for ``resnet18``, ``efficientnet`` for
+    ``tf_efficientnet_lite0``) is tried before all of them.
     """
     import_family(architecture)
     from timm.models import _factory, _registry
@@ -40,6 +41,6 @@ def import_family(architecture: str) -> None:
 
         timm.__version__ = timm.version.__version__  # the one name that its submodules ask of the package
         families = [module.name for module in pkgutil.iter_modules(timm.models.__path__)]
-        fitting = [name for name in families if architecture.startswith(name)]
+        fitting = [name for name in families if architecture.removeprefix("tf_").startswith(name)]
         for name in ("_factory", *sorted(fitting, key=len)[-1:]):
             importlib.import_module(f"timm.models.{name}")

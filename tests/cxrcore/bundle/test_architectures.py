@@ -18,6 +18,7 @@ import json, sys
 from cxrcore.bundle.architectures import create_network
 
 answers = {{}}
+create_network("tf_efficientnet_lite0", num_classes=2, in_chans=1)
 network = create_network("resnet10t", num_classes=2, in_chans=1)
 answers["slow"] = [name for name in {SLOW} if name in sys.modules]
 for name in ("vit_tiny_patch16_224", "resnext50_32x4d"):
