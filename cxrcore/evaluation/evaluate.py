@@ -174,10 +174,11 @@ def _carve_again(model: Classifier, table: FilmTable, listed: FilmTable, split: 
         recipe: Any = yaml.safe_load((model.folder / "recipe.yaml").read_text("utf-8")) if model.folder else None
         data = recipe["data"]
         official, fractions = data.get("official_split", True), (data["val_fraction"], data["test_fraction"])
-        used = set(limited(listed, data.get("limit", 0), recipe["seed"]).images)
+        seed = recipe["seed"] if data.get("split_seed", -1) == -1 else data["split_seed"]
+        used = set(limited(listed, data.get("limit", 0), seed).images)
         rows = np.flatnonzero([image in used for image in table.images])
         splits = np.full(len(table), "", dtype="<U5")
-        splits[rows] = carve(table.select(rows), official, *fractions, recipe["seed"])
+        splits[rows] = carve(table.select(rows), official, *fractions, seed)
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         raise InvalidDataset(f"{model.name} carries no recipe, so its {split} patients cannot be told") from None
     if split_digest(table.select(rows), splits[rows]) != model.config.provenance.get("split_sha256"):
