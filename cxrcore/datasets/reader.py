@@ -15,13 +15,14 @@ class DatasetReader:
     """One source of films. A new one is a file with a ``READER`` and its line in ``registry.READERS``."""
 
     name: str  # as in --dataset and in recipes
-    read: Callable[[Path, LabelSet], FilmTable]  # raises InvalidDataset
+    read: Callable[..., FilmTable]  # of (folder, labels), and folders where it takes_folders; raises InvalidDataset
     recognise: Callable[[Path], bool]  # whether a folder has this layout
     usual_labels: Callable[[Path], LabelSet | None]  # to read it with unless told otherwise; None: none fits
     title: str
     who: str  # the patients: age, hospital
     license: str = "as their source says"
     url: str = ""
+    takes_folders: bool = False  # several copies of the films may lie there: read(folder, labels, folders)
 
     @property
     def provenance(self) -> dict[str, str]:

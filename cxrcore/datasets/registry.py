@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from cxrcore.datasets import csv_table, folders, kermany, nih, phantoms
+from cxrcore.datasets import csv_table, kermany, nih, phantoms
+from cxrcore.datasets import folders as class_folders
+from cxrcore.datasets.files import first_ten
 from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
@@ -13,18 +16,25 @@ from cxrcore.findings import LabelSet
 READERS: tuple[DatasetReader, ...] = (
     kermany.READER,
     nih.READER,
-    folders.READER,
+    class_folders.READER,
     csv_table.READER,
     phantoms.READER,
 )
 DATASETS: dict[str, DatasetReader] = {reader.name: reader for reader in READERS}
-_GENERAL = (csv_table.READER, folders.READER)  # layouts that any films may have: tried last, the surer one first
+_GENERAL = (csv_table.READER, class_folders.READER)  # layouts that any films may have: tried last, the surer one first
 
 
-def read_dataset(name: str, folder: Path, labels: LabelSet) -> FilmTable:
-    """The films of a known dataset below ``folder``. Raises InvalidDataset when either is not what it should be."""
+def read_dataset(name: str, folder: Path, labels: LabelSet, folders: Sequence[str] = ()) -> FilmTable:
+    """The films of a known dataset below ``folder``. Raises InvalidDataset when either is not what it should be.
+
+    ``folders``: which copies of the films to read as one set, for a dataset of which several may lie there (nih).
+    """
     refuse_unknown(name, folder)
-    return DATASETS[name].read(folder, labels)
+    if not folders:
+        return DATASETS[name].read(folder, labels)
+    if not DATASETS[name].takes_folders:
+        raise InvalidDataset(f"{name} has one place for its films, and takes no folders {first_ten(list(folders))}")
+    return DATASETS[name].read(folder, labels, folders)
 
 
 def refuse_unknown(name: str, folder: Path) -> None:

@@ -30,6 +30,7 @@ class DataConfig:
 
     dataset: str = "kermany"
     labels: str = "pneumonia2"  # a label set of cxrcore.findings
+    folders: tuple[str, ...] = ()  # nih: copies of the films to read as one set, the preferred first; (): the fullest
     official_split: bool = True  # keep the source's own test list where it has one; false: carve everything by patient
     val_fraction: float = 0.1  # of patients: for calibration, operating points and the best epoch
     test_fraction: float = 0.1  # of patients: scored once at the end; unused where the source's own list is kept
@@ -124,6 +125,7 @@ class Recipe:
         """The content of a run's recipe.yaml; ``from_dict`` reads it back."""
         data = asdict(self)
         data["loss"]["weights"] = list(self.loss.weights)
+        data["data"]["folders"] = list(self.data.folders)
         return data
 
     @property
@@ -281,7 +283,7 @@ def _value(hint: Any, dotted: str, value: Any, problems: list[str]) -> Any:
         return value
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
-            problems.append(f"{dotted} expects a list of numbers, got {value!r}")
+            problems.append(f"{dotted} expects a list, got {value!r}")
             return ()
         return tuple(_value(get_args(hint)[0], dotted, item, problems) for item in value)
     if hint is float and isinstance(value, int | str) and not isinstance(value, bool):  # YAML reads 3e-4 as text

@@ -152,7 +152,7 @@ def _fit_on_validation(classifier: Classifier, val: DecodedFilms, accelerator: A
 
 def _read_films(recipe: Recipe, data: Path, accelerator: Accelerator, log: Log) -> DecodedFilms:
     """The recipe's films at the network's size; logs notes on the dataset and films that cannot be read."""
-    table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels))
+    table = read_dataset(recipe.data.dataset, data, label_set(recipe.data.labels), recipe.data.folders)
     for note in table.notes:
         log(note)
     table = limited(table, recipe.data.limit, recipe.split_seed)

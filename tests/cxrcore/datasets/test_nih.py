@@ -62,12 +62,38 @@ def test_the_official_layout(folder):
     assert read_nih(folder, NIH14).targets.shape == (3, 14)
 
 
-def test_a_film_in_two_folders_is_read_once_from_the_fuller(folder):
+def test_the_fullest_folder_is_read_unless_several_are_asked_for(folder):
     draw(folder / "small" / "00000001_000.png", 9)
+    draw(folder / "small" / "00000003_000.jpg", 9)
     table = read_nih(folder)
-    assert len(table) == 3
-    assert table.paths[0].parent.parent.name == "images_001"
-    assert any("images" in note and "small" in note for note in table.notes)
+    assert {path.parent.parent.name for path in table.paths} == {"images_001", "images_002"}  # one set, as released
+    assert any("Only folder images is read, with 3 films; left out: small (2 films)." in note for note in table.notes)
+    assert "source" not in table.metadata
+
+    both = read_dataset("nih", folder, NIH14, folders=("images", "small"))
+    assert both.images == ("00000001_000.png", "00000001_001.png", "00000002_000.png", "00000003_000.png")
+    assert both.metadata["source"] == ("images", "images", "images", "small")
+    assert both.select([3]).metadata["source"] == ("small",)
+    assert any("1 files repeat a film" in note for note in both.notes)
+    assert read_nih(folder, NIH14, ("small", "images")).metadata["source"][0] == "small"
+    with pytest.raises(InvalidDataset, match="no films in a folder smal; there are: images, small"):
+        read_nih(folder, NIH14, ("smal",))
+    with pytest.raises(InvalidDataset, match="kermany has one place for its films"):
+        read_dataset("kermany", folder, PNEUMONIA2, folders=("small",))
+
+
+def test_a_mirror_of_jpegs_is_matched_by_stem(folder):
+    pngs = read_nih(folder)
+    for path in pngs.paths:
+        draw(folder / "mirror" / "deep" / f"{path.stem}.jpg")
+        path.unlink()
+    mirror = read_nih(folder)
+    assert (mirror.images, mirror.patient_ids, mirror.splits) == (pngs.images, pngs.patient_ids, pngs.splits)
+    assert {path.suffix for path in mirror.paths} == {".jpg"}
+    for n in range(12):
+        draw(folder / "mirror" / f"scan{n:02}.jpeg")
+    with pytest.raises(InvalidDataset, match=r"12 films are not in Data_Entry_2017.csv: scan00.jpeg, .* and 2 more"):
+        read_nih(folder)
 
 
 def test_labels_gzipped_or_one_level_below_and_a_split_table(folder):
@@ -154,3 +180,12 @@ def test_the_real_films(nih_dir):
     boxes = read_boxes(nih_dir)
     assert (len(boxes), len({box.image for box in boxes}), len({box.finding for box in boxes})) == (984, 880, 8)
     assert {box.finding for box in boxes} <= set(NIH14)
+
+
+def test_the_real_mirror(data_dir):
+    if not (data_dir / "nih-256").is_dir():
+        pytest.skip("no nih-256 in CXR_DATA_DIR")
+    table = read_nih(data_dir / "nih-256")
+    official = [patient for patient, split in zip(table.patient_ids, table.splits, strict=True) if split == "test"]
+    assert (len(table), len(set(table.patient_ids)), len(official), len(set(official))) == (12_152, 3_191, 1_951, 125)
+    assert all(image.endswith(".png") for image in table.images)
