@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROCESSES := -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install app dashboard test test-slow test-js test-all bench lint docs release-check clean
+.PHONY: help install app dashboard test test-slow test-js test-all bench generalise lint docs release-check clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -48,6 +48,9 @@ test-js: ## the page's ES modules: their tests and their linter (needs Node 20 o
 
 bench: $(VENV)/.ready-dev ## measurements, side by side
 	@$(BIN)/cxr bench
+
+generalise: $(VENV)/.ready-dev ## every embedded model on every film set in CXR_DATA_DIR, into docs/generalisation.md
+	@$(BIN)/python -m benchmarks.generalise $(GENERALISE)
 
 lint: $(VENV)/.ready-dev ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

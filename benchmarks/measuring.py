@@ -1,14 +1,17 @@
-"""What the measurements share: seconds of wall and processor, their median, rows of a Markdown table."""
+"""What the measurements share: seconds of wall and processor, Markdown tables, the documents that hold them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from cxrcore.storage import write_text
+
 ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "docs" / "generalisation.md"
 
 
 class Seconds(NamedTuple):
@@ -40,3 +43,22 @@ def print_header(*titles: str) -> None:
 def print_row(*cells: str) -> None:
     """One line of a table, shown at once."""
     print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def table_text(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first row is its header."""
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]) + "\n"
+
+
+def write_section(document: Path, name: str, text: str) -> None:
+    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` in a document.
+
+    Raises ValueError where it has no such lines.
+    """
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, opened, rest = document.read_text("utf-8").partition(start)
+    _, closed, after = rest.partition(end)
+    if not (opened and closed):
+        raise ValueError(f"{document.name} has no section {start.strip()} ... {end}")
+    write_text(document, f"{before}{start}\n{text.rstrip()}\n\n{end}{after}")
