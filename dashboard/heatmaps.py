@@ -15,15 +15,15 @@ import streamlit as st
 
 from cxrcore.datasets.boxes import Box
 from cxrcore.errors import UnreadableImage
-from cxrcore.metrics.localisation import Localisation, Located, border_share, locate, summarise_localisation
-from dashboard.sources.pictures import NIH_SIDE, Pictures, is_nih
+from cxrcore.evaluation.boxed import NIH_SIDE, BoxedMap, locate_heatmap, summarise_boxed
+from cxrcore.metrics.localisation import Localisation, border_share
+from dashboard.sources.pictures import Pictures, is_nih
 
 if TYPE_CHECKING:
-    from cxrcore import Analysis, Heatmap, Radiograph
+    from cxrcore import Analysis, Radiograph
     from cxrcore.models.base import Model
 
 _Corners = tuple[float, float, float, float]  # x, y, width, height in pixels
-GRID = 256  # pixels of the longest side on which maps meet boxes
 MEAN_GRID = (32, 32)  # of a mean map, over the film
 MEAN_FILMS = 100  # of a finding are enough for a mean map
 
@@ -91,7 +91,7 @@ def study_maps(
         marked.setdefault(box.image, {}).setdefault(box.finding, []).append((box.x, box.y, box.width, box.height))
     shown = {finding: set(images) for finding, images in present.items()}
     images = sorted(set(marked).union(*shown.values()) if shown else marked)
-    located: dict[str, list[tuple[Located, Located, str]]] = {}
+    located: dict[str, list[BoxedMap]] = {}
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
     unreadable = []
@@ -104,43 +104,21 @@ def study_maps(
             unreadable.append(image)
             continue
         heats = model.analyse(film).heatmaps
+        size = (NIH_SIDE, NIH_SIDE) if is_nih(image) else None
         for finding, corners in marked.get(image, {}).items():
-            own, control = _locate(image, film, finding, heats[finding], corners)
+            own, control = locate_heatmap(heats[finding], film, corners, size)
             located.setdefault(finding, []).append((own, control, patients.get(image, image)))
         for finding in (finding for finding, names in shown.items() if image in names):
             sums[finding] = sums.get(finding, 0) + _over_film(heats[finding])
             counts[finding] = counts.get(finding, 0) + 1
     means = {finding: total / counts[finding] for finding, total in sums.items()}
     return MapStudy(
-        localisation={finding: _summary(rows) for finding, rows in located.items()},
+        localisation={finding: summarise_boxed(rows) for finding, rows in located.items()},
         mean_maps=means,
         mean_films=counts,
         borders={finding: border_share(values) for finding, values in means.items()},
         unreadable=tuple(unreadable),
     )
-
-
-def _locate(
-    image: str, film: Radiograph, finding: str, heat: Heatmap, corners: list[_Corners]
-) -> tuple[Located, Located]:
-    """Scores of a map against the boxes, and those of a random map of the same grain."""
-    from cxrcore.explain.random_map import random_map
-
-    control = replace(heat, signed=random_map(heat.signed.shape, film.pixels, finding))
-    size = (NIH_SIDE, NIH_SIDE) if is_nih(image) else film.pixels.shape
-    return locate(on_grid(heat), corners, size), locate(on_grid(control), corners, size)
-
-
-def _summary(rows: list[tuple[Located, Located, str]]) -> Localisation:
-    own, control, patients = zip(*rows, strict=True)
-    return summarise_localisation(list(own), list(control), np.array(patients))
-
-
-def on_grid(heat: Heatmap, longest: int = GRID) -> np.ndarray:
-    """A map's positive part over the whole film, float32, on a grid of the film's shape but no finer than needed."""
-    scale = min(1.0, longest / max(heat.film_size))
-    size = (max(1, round(heat.film_size[0] * scale)), max(1, round(heat.film_size[1] * scale)))
-    return heat.preprocessing.to_film_grid(np.maximum(heat.signed, 0), size)
 
 
 def _over_film(heat: Any) -> np.ndarray:

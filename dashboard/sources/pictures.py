@@ -15,7 +15,6 @@ from cxrcore.films.radiograph import Radiograph, read_radiograph
 
 _PHANTOM = re.compile(r"phantom-(\d{6,9})\.png")
 _NIH = re.compile(r"\d{8}_\d{3}\.png")
-NIH_SIDE = 1024  # pixels of the films that NIH's boxes were drawn on, whatever copy is at hand
 
 
 class Pictures:
