@@ -145,11 +145,9 @@ PNEUMONIA3 = LabelSet(
         Finding("Viral pneumonia", "A lung infection by a virus, often a fine pattern on both sides."),
     ),
 )
-TB3 = LabelSet(
-    "tb3",
-    Kind.MULTICLASS,
-    (_NORMAL, _PNEUMONIA, Finding("Tuberculosis", "Signs of tuberculosis, often in the upper parts of the lungs.")),
-)
+_TUBERCULOSIS = Finding("Tuberculosis", "Signs of tuberculosis, often in the upper parts of the lungs.")
+TB2 = LabelSet("tb2", Kind.MULTICLASS, (_NORMAL, _TUBERCULOSIS))
+TB3 = LabelSet("tb3", Kind.MULTICLASS, (_NORMAL, _PNEUMONIA, _TUBERCULOSIS))
 PHANTOM5 = LabelSet(
     "phantom5",
     Kind.MULTILABEL,
@@ -157,7 +155,7 @@ PHANTOM5 = LabelSet(
 )
 
 LABEL_SETS: dict[str, LabelSet] = {
-    labels.name: labels for labels in (NIH14, NIH15, PNEUMONIA2, PNEUMONIA3, TB3, PHANTOM5)
+    labels.name: labels for labels in (NIH14, NIH15, PNEUMONIA2, PNEUMONIA3, TB2, TB3, PHANTOM5)
 }
 
 

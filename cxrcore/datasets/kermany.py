@@ -20,9 +20,9 @@ from cxrcore.datasets.files import digests_of_suspects, merge_copies, subfolders
 from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
-from cxrcore.findings import PNEUMONIA2, PNEUMONIA3, LabelSet
+from cxrcore.findings import PNEUMONIA2, PNEUMONIA3, TB3, LabelSet
 
-LABEL_SETS = {labels.name: labels for labels in (PNEUMONIA2, PNEUMONIA3)}
+LABEL_SETS = {labels.name: labels for labels in (PNEUMONIA2, PNEUMONIA3, TB3)}
 _NORMAL = re.compile(r"(NORMAL2-)?IM-(\d+)")
 _PNEUMONIA = re.compile(r"person(\d+)_(bacteria|virus)")
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
@@ -92,8 +92,8 @@ def patient_of(path: Path) -> str:
 
 
 def _target(kind: str, labels: LabelSet) -> np.ndarray:
-    column = {"normal": 0, "bacteria": 1, "virus": 1 if len(labels) == 2 else 2, "pneumonia": 1}[kind]
-    if kind == "pneumonia" and len(labels) == 3:
+    column = {"normal": 0, "bacteria": 1, "virus": 2 if labels.name == PNEUMONIA3.name else 1, "pneumonia": 1}[kind]
+    if kind == "pneumonia" and labels.name == PNEUMONIA3.name:
         raise InvalidDataset("a pneumonia film's name says neither bacteria nor virus, so three classes cannot be told")
     values: np.ndarray = np.eye(len(labels), dtype=np.float32)[column]
     return values

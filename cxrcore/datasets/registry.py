@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxrcore.datasets import csv_table, kermany, nih, phantoms
+from cxrcore.datasets import composed, csv_table, kermany, nih, phantoms, tb
 from cxrcore.datasets import folders as class_folders
 from cxrcore.datasets.files import first_ten
 from cxrcore.datasets.reader import DatasetReader
@@ -14,8 +14,10 @@ from cxrcore.errors import InvalidDataset
 from cxrcore.findings import LabelSet
 
 READERS: tuple[DatasetReader, ...] = (
+    composed.READER,  # before those whose folders it holds
     kermany.READER,
     nih.READER,
+    tb.READER,
     class_folders.READER,
     csv_table.READER,
     phantoms.READER,
@@ -54,8 +56,8 @@ def detect_dataset(folder: Path) -> str:
         if reader.recognise(folder):
             return reader.name
     raise InvalidDataset(
-        f"no dataset in {folder.name!r}: expected NIH's films and CSV, Kermany's chest_xray, a folder a class, "
-        f"a CSV with a column a finding, or phantoms"
+        f"no dataset in {folder.name!r}: expected NIH's films and CSV, Kermany's chest_xray, tb's films.csv, a "
+        f"folder a class, a CSV with a column a finding, phantoms, or several of them with a compose.yaml"
     )
 
 

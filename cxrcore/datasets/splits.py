@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cxrcore.datasets.sources import left_out
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
+from cxrcore.findings import Kind
 
 SPLITS = ("train", "val", "test")
 
@@ -131,11 +133,34 @@ def limited(table: FilmTable, limit: int, seed: int) -> FilmTable:
     return table.select(np.sort(np.argsort([rank[patient] for patient in patients], kind="stable")[:limit]))
 
 
-def carve(table: FilmTable, official: bool, val_fraction: float, test_fraction: float, seed: int) -> list[str]:
+def strata_of(table: FilmTable) -> np.ndarray:
+    """Which combination of source and targets each film has, int (N,): films to be spread alike over the splits."""
+    sources = np.unique(table.metadata.get("source", ("",) * len(table)), return_inverse=True)[1]
+    rows = np.column_stack([sources.reshape(-1, 1), np.nan_to_num(table.targets, nan=-1)])
+    strata: np.ndarray = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    return strata
+
+
+def carve(
+    table: FilmTable,
+    official: bool,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    leave_out: Sequence[str] = (),
+) -> list[str]:
     """A split per film, length N.
 
     ``official``: keep the lists the source has, and carve only what it lacks, from its training films; else carve all
-    of it. Fractions are of patients. Raises InvalidDataset on leakage, or when a split would be empty.
+    of it. Fractions are of patients; where films have a source and one class each, patients are cut within each source
+    and class. Patients of the sources in ``leave_out`` are all test. Raises InvalidDataset on leakage, for a source
+    that is not there, or when a split would be empty.
     """
-    given = table.splits if official else None
-    return split_by_patient(table.patient_ids, table.targets, val_fraction, test_fraction, seed, given)
+    given = table.splits if official else (None,) * len(table)
+    if leave_out:
+        given = tuple("test" if out else split for out, split in zip(left_out(table, leave_out), given, strict=True))
+    targets = table.targets
+    if "source" in table.metadata and table.labels.kind is Kind.MULTICLASS:
+        strata = strata_of(table)
+        targets = np.eye(strata.max() + 1)[strata]
+    return split_by_patient(table.patient_ids, targets, val_fraction, test_fraction, seed, given)

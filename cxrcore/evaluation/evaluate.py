@@ -178,7 +178,7 @@ def _carve_again(model: Classifier, table: FilmTable, listed: FilmTable, split: 
         used = set(limited(listed, data.get("limit", 0), seed).images)
         rows = np.flatnonzero([image in used for image in table.images])
         splits = np.full(len(table), "", dtype="<U5")
-        splits[rows] = carve(table.select(rows), official, *fractions, seed)
+        splits[rows] = carve(table.select(rows), official, *fractions, seed, data.get("leave_out", ()))
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         raise InvalidDataset(f"{model.name} carries no recipe, so its {split} patients cannot be told") from None
     if split_digest(table.select(rows), splits[rows]) != model.config.provenance.get("split_sha256"):

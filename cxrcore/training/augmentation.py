@@ -38,6 +38,9 @@ class Augmentation:
     blur_sigma: float = 1.5 / 224  # largest standard deviation of the blur, fraction of the film's width
     sharpen: float = 0.0  # probability of unsharp masking at that scale, amount uniform in [0, 2]
     noise: float = 0.0  # largest standard deviation of Gaussian noise; each film's is uniform in [0, noise]
+    frame_swap: float = (
+        0.0  # probability of another film's borders, each side uniform in [0, 15 %]: marks, boxes, notes
+    )
     collimation: float = 0.0  # probability of dark borders, each side uniform in [0, 12 %] of the film
     erase: float = 0.0  # probability of one rectangle of constant grey, 5 to 30 % of each side
 
@@ -52,11 +55,19 @@ class Augmentation:
         if films.ndim != 4 or films.shape[1] != 1:
             raise ValueError(f"expected films of shape (N, 1, H, W), got {tuple(films.shape)}")
         draw = _Draw(generator, films)
-        changed = self._move(films, draw)
+        changed = self._swap_frames(films, draw)
+        changed = self._move(changed, draw)
         changed = self._retone(changed, draw)
         changed = self._retexture(changed, draw)
         changed = self._cover(changed, draw)
         return films.clone() if changed is films else changed.clamp_(0, 1)
+
+    def _swap_frames(self, films: Tensor, draw: _Draw) -> Tensor:
+        """Give films the borders of others, so that what is written there says nothing of the class."""
+        if not self.frame_swap:
+            return films
+        outside = _outside(films, draw, 0.15) & (draw.chosen(self.frame_swap) > 0)[:, None, None, None]
+        return torch.where(outside, films[draw.partners()], films)
 
     def _move(self, films: Tensor, draw: _Draw) -> Tensor:
         """Flip, rotate, scale, stretch, shear and shift in one resampling; outside the film is black."""
@@ -116,14 +127,10 @@ class Augmentation:
 
     def _cover(self, films: Tensor, draw: _Draw) -> Tensor:
         """Darken the borders as a collimator does, then hide one rectangle."""
-        height, width = films.shape[-2:]
-        rows = ((torch.arange(height, device=films.device) + 0.5) / height)[None, :, None]
-        columns = ((torch.arange(width, device=films.device) + 0.5) / width)[None, None, :]
+        rows, columns = _places(films)
         if self.collimation:
             chosen = draw.chosen(self.collimation)
-            left, right, top, bottom = (0.12 * draw.uniform()[:, None, None] for _ in range(4))
-            inside = (columns > left) & (columns < 1 - right) & (rows > top) & (rows < 1 - bottom)
-            dark = (~inside & (chosen > 0)[:, None, None])[:, None]
+            dark = _outside(films, draw, 0.12) & (chosen > 0)[:, None, None, None]
             films = torch.where(dark, (0.1 * draw.uniform())[:, None, None, None], films)
         if self.erase:
             chosen = draw.chosen(self.erase)
@@ -171,6 +178,20 @@ class _Draw:
     def partners(self) -> Tensor:
         """A film of the batch for every film, a permutation, shape (N,)."""
         return torch.randperm(self.count, generator=self.generator, device=self.generator.device).to(self.device)
+
+
+def _places(films: Tensor) -> tuple[Tensor, Tensor]:
+    """Where rows and columns lie, as fractions of the side: shapes (1, H, 1) and (1, 1, W)."""
+    rows, columns = ((torch.arange(n, device=films.device) + 0.5) / n for n in films.shape[-2:])
+    return rows[None, :, None], columns[None, None, :]
+
+
+def _outside(films: Tensor, draw: _Draw, widest: float) -> Tensor:
+    """A border of each film, every side's width uniform in [0, widest] of the film; bool (N, 1, H, W)."""
+    rows, columns = _places(films)
+    left, right, top, bottom = (widest * draw.uniform()[:, None, None] for _ in range(4))
+    inside = (columns > left) & (columns < 1 - right) & (rows > top) & (rows < 1 - bottom)
+    return ~inside[:, None]
 
 
 def _look_up(values: Tensor, curves: Tensor) -> Tensor:

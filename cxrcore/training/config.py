@@ -36,6 +36,7 @@ class DataConfig:
     test_fraction: float = 0.1  # of patients: scored once at the end; unused where the source's own list is kept
     split_seed: int = -1  # decides which patients are held out; -1: the recipe's seed
     limit: int = 0  # at most this many films, by whole patients; 0: all
+    leave_out: tuple[str, ...] = ()  # sources whose films are all test, so that the model never saw their hospital
     training_statistics: bool = False  # measure preprocessing.mean and .std on the training films
     note: str = ""  # what the model card must say about these films
 
@@ -125,7 +126,7 @@ class Recipe:
         """The content of a run's recipe.yaml; ``from_dict`` reads it back."""
         data = asdict(self)
         data["loss"]["weights"] = list(self.loss.weights)
-        data["data"]["folders"] = list(self.data.folders)
+        data["data"] |= {key: list(getattr(self.data, key)) for key in ("folders", "leave_out")}
         return data
 
     @property

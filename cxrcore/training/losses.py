@@ -20,17 +20,23 @@ def make_loss(config: LossConfig, name: str, targets: np.ndarray, device: torch.
     """A function from logits and targets, (n, C), to the loss of every label, float32 (n, C), 0 where unknown.
 
     ``targets``, (N, C): those of the training films, which class weights are computed from. Cross-entropy of exclusive
-    classes is in the columns of the true classes, so its sum over a row is the film's loss. Divide sums by
-    ``labels_counted``.
+    classes is in the columns of the true classes, so its sum over a row is the film's loss. A film of which only some
+    classes are known to be absent has the loss -log p(one of the others) (partial labels, Jin 2002), in the first of
+    these columns. Divide sums by ``labels_counted``.
     """
     weights = label_weights(config, name, targets)
     positive, negative = (torch.from_numpy(w).to(device) for w in weights)
     smoothing = config.label_smoothing
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-        targets, known = _known(targets)
-        targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-        return -(targets * known) * positive * logits.float().log_softmax(1)
+        whole = ~targets.isnan().any(1, keepdim=True)
+        absent = targets == 0
+        smooth = targets.nan_to_num() * (1 - smoothing) + smoothing / targets.shape[1]
+        logp = logits.float().log_softmax(1)
+        one_of = logp.masked_fill(absent, -torch.inf).logsumexp(1, keepdim=True)
+        first = (~absent).int().argmax(1, keepdim=True)
+        partial = torch.zeros_like(logp).scatter(1, first, one_of) * absent.any(1, keepdim=True)
+        return -torch.where(whole, smooth * positive * logp, partial)
 
     def binary(logits: Tensor, targets: Tensor) -> Tensor:
         targets, known = _known(targets)
@@ -68,9 +74,9 @@ def label_weights(config: LossConfig, name: str, targets: np.ndarray) -> tuple[n
 
 
 def labels_counted(targets: np.ndarray, name: str) -> int:
-    """The divisor of a sum of losses over ``targets`` (n, C): films of known class, or known labels; at least 1."""
+    """The divisor of a sum of losses over ``targets`` (n, C): films of some known class, or known labels; at least 1."""
     known = ~np.isnan(targets)
-    return max(int(known.all(axis=1).sum() if name == "cross_entropy" else known.sum()), 1)
+    return max(int(known.any(axis=1).sum() if name == "cross_entropy" else known.sum()), 1)
 
 
 def undo_weights(network: Any, weights: tuple[np.ndarray, np.ndarray], kind: Kind) -> None:

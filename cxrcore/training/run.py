@@ -73,9 +73,8 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
 
     films = _read_films(recipe, data, accelerator, log)
     options, table = recipe.data, films.table
-    splits = np.array(
-        carve(table, options.official_split, options.val_fraction, options.test_fraction, recipe.split_seed)
-    )
+    fractions = options.val_fraction, options.test_fraction
+    splits = np.array(carve(table, options.official_split, *fractions, recipe.split_seed, options.leave_out))
     if first:
         _record(out, recipe, split_csv(table, splits))
     parts = {name: films.select(splits == name) for name in SPLITS}
@@ -286,6 +285,7 @@ def _ignore(text: str) -> None:
 def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, initial: InitialWeights) -> dict[str, Any]:
     """How this model was made, for its card and the screens; no names of machines or people."""
     patients = np.array(table.patient_ids)
+    official = recipe.data.official_split and not recipe.data.leave_out
     return {
         "dataset": table.name,
         "source": DATASETS[table.name].provenance,
@@ -299,7 +299,7 @@ def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, initial: I
         "films": {name: int((splits == name).sum()) for name in SPLITS},
         "patients": {name: len(np.unique(patients[splits == name])) for name in SPLITS},
         "split_sha256": split_digest(table, splits),
-        "split_origin": "official" if recipe.data.official_split and "test" in table.splits else "own",
+        "split_origin": "official" if official and "test" in table.splits else "own",
         "trained_on": datetime.now(UTC).date().isoformat(),
         "versions": {name: version(name) for name in ("torch", "timm")},
         "license": "apache-2.0",
