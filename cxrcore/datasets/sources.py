@@ -35,7 +35,7 @@ def notes_on_sources(sources: Sequence[str], targets: np.ndarray, labels: LabelS
 
 
 def left_out(table: FilmTable, sources: Sequence[str]) -> np.ndarray:
-    """Films of patients who have a film of these sources, bool (N,). Raises InvalidDataset for a source without films."""
+    """Films of patients who have a film of these sources, bool (N,). Raises InvalidDataset for an unknown source."""
     column = [str(source) for source in table.metadata.get("source", ("",) * len(table))]
     if absent := sorted(set(sources) - set(column)):
         raise InvalidDataset(

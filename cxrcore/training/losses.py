@@ -74,7 +74,7 @@ def label_weights(config: LossConfig, name: str, targets: np.ndarray) -> tuple[n
 
 
 def labels_counted(targets: np.ndarray, name: str) -> int:
-    """The divisor of a sum of losses over ``targets`` (n, C): films of some known class, or known labels; at least 1."""
+    """The divisor of a sum of losses over ``targets`` (n, C): films with a known class, or known labels; 1 or more."""
     known = ~np.isnan(targets)
     return max(int(known.any(axis=1).sum() if name == "cross_entropy" else known.sum()), 1)
 
