@@ -15,6 +15,7 @@ from cxrcore.datasets.phantoms import phantom_film
 from cxrcore.models.golden import self_test
 from cxrcore.phantom import draw_phantom
 from cxrcore.predictions.record import Predictions
+from cxrcore.publishing.deidentify import ids_are_public
 from tests.films import dataset, encoded, written
 from train.cli import main
 
@@ -29,7 +30,7 @@ SHIPPED = {
     "curves.json",
     "golden.json",
 }
-OF_NOBODY = {"predictions.parquet", "boxes.csv"}  # per-film tables, of phantoms only
+PER_FILM = {"predictions.parquet", "boxes.csv"}  # where the ids are public
 
 
 load = cache(cxrcore.load)
@@ -53,7 +54,10 @@ def test_there_are_models():
 def test_a_shipped_bundle_is_whole_small_and_holds_no_film(name):
     files = [path for path in (EMBEDDED / name).rglob("*") if path.is_file()]
     model = load(name)
-    assert {path.name for path in files} <= SHIPPED | (OF_NOBODY if model.info["provenance"]["synthetic"] else set())
+    assert {path.name for path in files} <= SHIPPED | PER_FILM
+    for table in (path for path in files if path.name == "predictions.parquet"):
+        scores = json.loads(table.with_name("metrics.json").read_text())
+        assert ids_are_public(scores["dataset"], Predictions.read(table).images)
     assert sum(path.stat().st_size for path in files) < 30e6
     assert model.name == name
 

@@ -57,10 +57,16 @@ def predict(
 
 
 @cli.command()
-def models(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    embed: Annotated[Path | None, typer.Option(metavar="RUN", help="First add this bundle to assets/models.")] = None,
+    name: Annotated[str | None, typer.Option(help="With --embed: task-architecture; the run's unless given.")] = None,
+) -> None:
     """The models that open without a download: name, label set, network and findings, a line each."""
-    from train.models import list_models
+    from train.models import embed_model, list_models
 
+    if embed is not None:
+        embed_model(embed, name)
     list_models(as_json)
 
 

@@ -301,12 +301,19 @@ def _join(images: np.ndarray, known: Labels) -> tuple[np.ndarray, np.ndarray, li
     import pandas as pd
 
     theirs = known.frame["image"].to_numpy(dtype=object).astype(str)
-    match = np.full(len(images), -1)
+    match, notes = np.full(len(images), -1), []
     for key in (str, _file_name, _stem):
         labelled, predicted = (pd.Index([key(name) for name in names], dtype=object) for names in (theirs, images))
         if labelled.is_unique and predicted.is_unique:
-            match = labelled.get_indexer(predicted)
-        if (match >= 0).any():
+            new = (match < 0) & ((found := labelled.get_indexer(predicted)) >= 0)
+            match = np.where(new, found, match)
+            if key is _stem and new.any():
+                one = int(np.argmax(new))
+                notes.append(
+                    f"{int(new.sum()):,} film(s) joined by name without suffix: {str(images[one])!r} in the "
+                    f"predictions is {str(theirs[match[one]])!r} in the labels."
+                )
+        if (match >= 0).all():
             break
     rows = np.flatnonzero(match >= 0)
     if not rows.size:
@@ -314,7 +321,6 @@ def _join(images: np.ndarray, known: Labels) -> tuple[np.ndarray, np.ndarray, li
             f"no predicted film has a label: films are called {str(images[0])!r} in the predictions "
             f"and {str(theirs[0])!r} in the labels"
         )
-    notes = []
     if len(rows) < len(images):
         notes.append(f"{_count(images[match < 0], 'predicted')} without a label, left out.")
         missing = np.ones(len(theirs), dtype=bool)

@@ -131,8 +131,14 @@ class Predictions:
 
         table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)
         own = json.dumps({"schema": SCHEMA, "labels": self.labels.to_dict()}).encode()
+        numbers = [name for name in table.column_names if name.startswith(("prob:", "logit:"))]
         pq.write_table(
-            table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: own}), path, compression="zstd"
+            table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: own}),
+            path,
+            compression="zstd",
+            use_dictionary=[name for name in table.column_names if name not in numbers],
+            use_byte_stream_split=numbers,  # exponents together, so that they compress
+            write_statistics=False,
         )
 
     @staticmethod

@@ -1,4 +1,5 @@
 from .commit import Published, check_push
+from .embed import embed_bundle
 from .ensemble import make_ensemble
 from .model_card import illustrate, write_model_card
 from .push import prepare_push, push_bundle
@@ -11,6 +12,7 @@ __all__ = [
     "SpacePlan",
     "check_push",
     "deploy_space",
+    "embed_bundle",
     "illustrate",
     "make_ensemble",
     "plan_space",

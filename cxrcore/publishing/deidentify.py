@@ -1,7 +1,7 @@
 """De-identification before anything leaves the machine: no film, no pickle, no id that leads back to a patient.
 
-A per-film table keeps its ids where those are public already (NIH, Kermany, phantoms). Other ids are hashed with a key
-that is not kept, so a film cannot be recognised in two pushes, and a name cannot be tested against its hash.
+A per-film table keeps its ids where those are public already (NIH, Kermany, tb, phantoms). Other ids are hashed with a
+key that is not kept, so a film cannot be recognised in two pushes, and a name cannot be tested against its hash.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ _PUBLIC_IMAGES = {
         r"(?:(?:train|val|test)/(?:NORMAL|PNEUMONIA)/)?"
         r"(?:person\d+_(?:bacteria|virus)_\d+(?:_\d+)?|(?:NORMAL2-)?IM-\d{4}-\d{4}(?:-\d{4})?)\.jpeg"
     ),
+    "tb": re.compile(r"(?:Normal|Tuberculosis)/(?:pakistan|rahman)-(?:normal|tb)-\d{5}\.jpg"),
     "phantom": re.compile(r"phantom-\d{6}\.png"),
 }
+_PUBLIC_IMAGES["composed"] = re.compile("|".join(pattern.pattern for pattern in _PUBLIC_IMAGES.values()))
 
 
 def ids_are_public(dataset: str, images: np.ndarray) -> bool:

@@ -191,6 +191,18 @@ def test_films_join_by_file_name_where_paths_differ(folder, suffix):
     assert len(read(table.replace(".png", suffix))) == 4
 
 
+def test_films_join_by_stem_where_only_the_extension_differs_and_it_is_said():
+    films = read(TABLE.replace(".png", ".jpg"))
+    assert len(films) == 4
+    assert any(
+        note.startswith("4 film(s) joined by name without suffix: '") and ".png' in" in note for note in films.notes
+    )
+    mixed = read(TABLE.replace("1_0.png", "1_0.jpeg"))
+    assert mixed.images.tolist() == ["1_0.jpeg", *read(TABLE).images.tolist()[1:]]
+    assert any(note.startswith("1 film(s) joined by name without suffix: '1_0.jpeg'") for note in mixed.notes)
+    assert not any("suffix" in note for note in read(TABLE).notes)
+
+
 def test_rows_of_bad_probabilities_are_those_of_the_file():
     bad = TABLE.replace("0.3,0.25", ",1.25").replace("\n1_0", "\n7_0")  # row 1 has no label
     with pytest.raises(
