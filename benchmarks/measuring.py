@@ -51,14 +51,22 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body]) + "\n"
 
 
-def write_section(document: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` in a document.
+def read_section(document: Path, name: str) -> str:
+    """What stands between ``<!-- name -->`` and ``<!-- /name -->`` in a document; ValueError without such lines."""
+    return _parts(document, name)[1]
 
-    Raises ValueError where it has no such lines.
-    """
+
+def write_section(document: Path, name: str, text: str) -> None:
+    """Replace what stands there."""
+    before, _, after = _parts(document, name)
+    write_text(document, f"{before}\n{text.strip()}\n\n{after}")
+
+
+def _parts(document: Path, name: str) -> tuple[str, str, str]:
+    """The document up to the first line, between the two, and from the second on."""
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     before, opened, rest = document.read_text("utf-8").partition(start)
-    _, closed, after = rest.partition(end)
+    section, closed, after = rest.partition(end)
     if not (opened and closed):
         raise ValueError(f"{document.name} has no section {start.strip()} ... {end}")
-    write_text(document, f"{before}{start}\n{text.rstrip()}\n\n{end}{after}")
+    return before + opened, section, closed + after
