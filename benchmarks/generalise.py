@@ -246,10 +246,11 @@ def rows_of(model: Model, films: FilmSet, table: FilmTable, data: Path, limit: i
     scored = Scored(model.labels, targets, probabilities, decisions, patients)
     columns = {name: np.array(table.metadata[name]) for name in table.metadata}
     parts = groups_of(columns, ("view", "age_years", "collection"), together=1, age_bands=AGES)
-    for name, chosen in [("", np.full(len(table), True)), *((group.name, group.films) for group in parts)]:
-        if chosen.sum() >= LEAST:
-            place = f"{films.title}: {named(name)}" if name else f"**{films.title}**"
-            yield from ([model.name, place, *cells] for cells in lines(scored.rows(chosen), not name))
+    yield from ([model.name, f"**{films.title}**", *cells] for cells in lines(scored, whole=True))
+    for group in parts:
+        for cells in lines(scored.rows(group.films), whole=False):
+            if cells[2] != "0" or "collection" in group.attributes:  # of view and age only what they have films with
+                yield [model.name, f"{films.title}: {named(group.name)}", *cells]
 
 
 def named(group: str) -> str:
