@@ -28,17 +28,35 @@ if "CXR_CACHE_DIR" not in os.environ:  # decoded films must not pile up in the u
 
 ROOT = Path(__file__).resolve().parent.parent
 pytest_plugins = ("tests.hub.fixtures",)  # hub, ready, film
-ONE_PROCESS = ROOT / "tests" / "app"  # these files share a server
+ONE_PROCESS = "tests/app/"  # these files share a server
+LONGEST = [ONE_PROCESS, "tests/train/test_recipes.py", "tests/dashboard/test_browser.py", "tests/test_embedded.py"]
+LONGEST += ["tests/test_wheel.py", "tests/cxrcore/publishing/test_push.py", "tests/dashboard/test_pages.py"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file, or of the page, in one process; give slow tests the time they need."""
+    """Start with the files that take longest, so that no process is left with one at the end; give slow tests time."""
+    items.sort(key=lambda item: LONGEST.index(unit) if (unit := unit_of(item.nodeid)) in LONGEST else len(LONGEST))
     for item in items:
-        group = ONE_PROCESS if item.path.is_relative_to(ONE_PROCESS) else item.path
-        item.add_marker(pytest.mark.xdist_group(group.relative_to(ROOT).as_posix()))
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(3600))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file, or of the page, in one process. (xdist's own groups do nothing on pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def unit_of(nodeid: str) -> str:
+    """The file of a test, or the folder whose files share a server."""
+    return ONE_PROCESS if nodeid.startswith(ONE_PROCESS) else nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")
