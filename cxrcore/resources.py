@@ -1,7 +1,10 @@
-"""Where the files that ship with the project lie: in an installed wheel, or in a checkout."""
+"""What the project takes from its surroundings: the files that ship with it, and the system's memory."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,3 +33,17 @@ def load_template(package: str, name: str, **filters: Any) -> Template:
     )
     environment.filters |= filters
     return environment.get_template(name)
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep the memory that large tensors free, for the next step's; returns whether it will.
+
+    By default glibc gives every large tensor back to the system and takes it again, so that a training step on a CPU
+    spends much of its time in page faults. What is kept counts as the process's memory until it ends.
+    ``CXR_ALLOCATOR=system`` leaves the defaults; other C libraries are left alone.
+    """
+    if os.environ.get("CXR_ALLOCATOR") == "system" or platform.libc_ver()[0] != "glibc":
+        return False
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))  # -1: never trimmed

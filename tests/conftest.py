@@ -178,6 +178,7 @@ TOY = (
     "optimizer.epochs=2",
     "optimizer.batch_size=8",
     "optimizer.ema=0.5",
+    "optimizer.precision=fp32",
     "preprocessing.height=32",
     "preprocessing.width=32",
     "data.val_fraction=0.2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 import cxrcore
@@ -12,6 +13,7 @@ from cxrcore.evaluation.evaluate import evaluate
 from cxrcore.evaluation.record import as_table
 from cxrcore.models.distributed import join_processes
 from cxrcore.models.golden import self_test
+from cxrcore.resources import keep_freed_memory
 
 
 def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Path) -> dict:
@@ -19,6 +21,8 @@ def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Pa
     first = join_processes().is_main_process
     say = tqdm.write if first else lambda text: None
     model = cxrcore.load(reference)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     check = self_test(model)
     if check.passed is False:
         raise CxrError(f"{model.name} does not compute here what it computed when it was made: {check.why}")

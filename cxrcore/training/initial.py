@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from cxrcore.bundle.weights import WEIGHTS
 from cxrcore.errors import CxrError, InvalidRecipe
 from cxrcore.models.opening import find_bundle
 from cxrcore.training.config import ModelConfig
-from cxrcore.training.imagenet import grey_stem, imagenet_weights
+from cxrcore.training.imagenet import fit_stem, imagenet_weights
 
 SCRATCH = "random (trained from scratch)"
-MIN_SHARED = 0.5  # of the trunk's values; fewer means that the weights are of another architecture
+MIN_SHARED = 0.95  # of the trunk's values, and of the file's; fewer: the weights are of another architecture
 
 
 @dataclass(frozen=True)
@@ -39,43 +39,55 @@ def start_from(network: Any, model: ModelConfig, config: BundleConfig) -> Initia
         return InitialWeights(SCRATCH)
     if model.weights in ("imagenet", "pretrained"):
         weights = imagenet_weights(model.architecture)
-        stem = network.pretrained_cfg["first_conv"]
-        _copy_trunk(network, grey_stem(weights.tensors, stem, config.preprocessing.channels))
-        return InitialWeights(f"{weights.source}; the head is new", weights.license)
-    path = Path(model.weights)
-    if path.suffix == ".safetensors":
-        name = path.name
+        tensors, initial = weights.tensors, InitialWeights(weights.source, weights.license)
     else:
-        try:
-            folder = find_bundle(model.weights)
-        except CxrError as error:
-            raise InvalidRecipe(
-                f"model.weights names {Path(model.weights).name!r}, which cannot be opened ({error}); train or fetch "
-                "it first, or use scratch, imagenet or a .safetensors file"
-            ) from None
-        path, name = folder / WEIGHTS, f"{read_config(folder).name}@{weights_digest(folder)}"
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError):
-        raise InvalidRecipe(f"model.weights: {path.name} is missing or no safetensors file") from None
-    share = _copy_trunk(network, tensors)
+        tensors, initial = _read(model.weights)
+    share = _copy_trunk(network, tensors, config.preprocessing.channels)
     if share < MIN_SHARED:
         raise InvalidRecipe(
-            f"model.weights: {name} shares {share:.0%} of its values with {model.architecture}; "
+            f"model.weights: {initial.name} shares {share:.0%} of its values with {model.architecture}; "
             "take weights of the same architecture"
         )
-    return InitialWeights(f"{name} ({share:.0%} of the trunk's values; the head is new)")
+    return replace(initial, name=f"{initial.name} ({share:.0%} of the trunk's values; the head is new)")
 
 
-def _copy_trunk(network: Any, tensors: dict[str, torch.Tensor]) -> float:
-    """Copy tensors of equal name and shape, but for the head; returns the share of the trunk's values copied."""
+def _read(reference: str) -> tuple[dict[str, torch.Tensor], InitialWeights]:
+    """The tensors of a safetensors file or of a bundle, and what they are called. Raises InvalidRecipe."""
+    path = Path(reference)
+    if path.suffix == ".safetensors":
+        initial = InitialWeights(path.name)
+    else:
+        try:
+            folder = find_bundle(reference)
+        except CxrError as error:
+            raise InvalidRecipe(
+                f"model.weights names {path.name!r}, which cannot be opened ({error}); train or fetch it first, or use "
+                "scratch, imagenet or a .safetensors file"
+            ) from None
+        config = read_config(folder)
+        license_id = str(config.provenance.get("license", ""))
+        path, initial = folder / WEIGHTS, InitialWeights(f"{config.name}@{weights_digest(folder)}", license_id)
+    try:
+        return load_file(path), initial
+    except (OSError, SafetensorError):
+        raise InvalidRecipe(f"model.weights: {path.name} is missing or no safetensors file") from None
+
+
+def _copy_trunk(network: Any, tensors: dict[str, torch.Tensor], channels: int) -> float:
+    """Copy tensors of equal name and shape, but for the head; returns the share that was copied.
+
+    It is the smaller of two: of the values that the network's trunk has, and of those that ``tensors`` has for a trunk.
+    """
+    tensors = fit_stem(tensors, str(network.pretrained_cfg.get("first_conv")), channels)
     head = {id(parameter) for parameter in network.get_classifier().parameters()}
     own: dict[str, torch.Tensor] = network.state_dict(keep_vars=True)
-    trunk = {name: tensor for name, tensor in own.items() if id(tensor) not in head and tensor.is_floating_point()}
+    heads = {name for name, tensor in own.items() if id(tensor) in head}
+    trunk = {name: tensor for name, tensor in own.items() if name not in heads and tensor.is_floating_point()}
+    given = sum(t.numel() for name, t in tensors.items() if name not in heads and t.is_floating_point())
     copied = 0
     with torch.no_grad():
         for name, tensor in trunk.items():
             if name in tensors and tensors[name].shape == tensor.shape:
                 tensor.copy_(tensors[name])
                 copied += tensor.numel()
-    return copied / max(1, sum(tensor.numel() for tensor in trunk.values()))
+    return copied / max(1, given, sum(tensor.numel() for tensor in trunk.values()))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.distributed import broadcast
 from torch.nn import functional
@@ -29,7 +30,15 @@ from cxrcore.training.batches import Batch, batches_of
 from cxrcore.training.checkpoint import BEST, CHECKPOINT, load_checkpoint, load_tensors, save_checkpoint, save_tensors
 from cxrcore.training.config import Recipe
 from cxrcore.training.losses import make_loss
-from cxrcore.training.precision import autocast, scaler_for, training_dtype
+from cxrcore.training.precision import (
+    NAMES,
+    autocast,
+    faster_dtype,
+    is_measured,
+    name_of,
+    scaler_for,
+    training_dtype,
+)
 from cxrcore.training.prefetch import Prefetcher
 from cxrcore.training.progress import Progress
 from cxrcore.training.reporters import Reporter
@@ -87,6 +96,7 @@ class Trainer:
         self.average = average_of(self.network, options.ema) if options.ema else None
         self.scored = self.network if self.average is None else self.average.module  # validated, and returned
         self.dtype = training_dtype(options.precision, self.device)
+        self.undecided = is_measured(options.precision, self.device)  # the first run measures, a resumed one does not
         self.scaler = scaler_for(self.dtype, self.device)
         self.loss_of = make_loss(recipe.loss, recipe.loss_name, train.table.targets, self.device)
         self.steps = math.ceil(len(train) / options.batch_size)  # in an epoch
@@ -108,11 +118,14 @@ class Trainer:
             self.scaler.load_state_dict(facts["scaler"])
         self.epoch, self.step, self.losses = facts["epoch"], facts["step"], facts["losses"]
         self.progress = Progress(facts["metrics"], self.progress.smaller_is_better)
+        self.dtype, self.undecided = NAMES[facts["precision"]], False
 
     def run(self) -> Any:
         """Run the remaining epochs; returns the network with the weights that ``keep.weights`` names."""
         epochs, keep = self.recipe.optimizer.epochs, self.recipe.keep
         self.reporter.start(self.recipe, len(self.train), self.epoch)
+        if self.undecided:
+            self._decide_precision()
         while self.epoch < epochs and not self.progress.stalled(keep.patience):
             self._run_epoch()
         self.reporter.close(stopped_early=self.epoch < epochs, best_epoch=self.progress.best_epoch)
@@ -121,6 +134,18 @@ class Trainer:
         if keep.weights == "best" and (self.folder / BEST).exists():
             load_tensors(self.folder / BEST, {"network": self.scored})
         return self.scored
+
+    def _decide_precision(self) -> None:
+        """Measure the network's own steps in fp32 and bf16 and take the faster; all processes take the first's."""
+        share = self.recipe.optimizer.batch_size // (self.recipe.optimizer.accumulate * self.processes)
+        films = unpack_on(torch.from_numpy(self.train.pixels[self.train.rows[:share]]), self.device)
+        inputs = self.recipe.preprocessing.normalise(films).contiguous(memory_format=torch.channels_last)
+        train_mode(self.network)
+        self.dtype, seconds = faster_dtype(self.network, inputs)
+        if self.processes > 1:
+            (self.dtype,) = broadcast_object_list([self.dtype])
+        times = ", ".join(f"{len(inputs) / value:.1f} films/s in {name}" for name, value in seconds.items())
+        self.reporter.note(f"precision: {name_of(self.dtype)} ({times}; optimizer.precision=fp32 or bf16 fixes it)")
 
     def _run_epoch(self) -> None:
         first_step, started = self.step, time.perf_counter()
@@ -258,6 +283,7 @@ class Trainer:
                 "metrics": self.progress.values,
                 "recipe": self.recipe.to_dict(),
                 "scaler": self.scaler.state_dict(),
+                "precision": name_of(self.dtype),
             }
             save_checkpoint(self.folder / CHECKPOINT, self.modules, self.optimizer, facts)
 

@@ -35,6 +35,9 @@ class Reporter:
     def start(self, recipe: Recipe, films: int, epoch: int) -> None:
         """Before the first step; ``epoch`` is the first to be run, from 0."""
 
+    def note(self, text: str) -> None:
+        """One line of what the run decided by itself."""
+
     def epoch_started(self, epoch: int, first_step: int) -> None:
         """``epoch`` counts from 0; ``first_step`` is above 0 when a run resumes within it."""
 
@@ -66,6 +69,10 @@ class ConsoleReporter(Reporter):
         path = self.folder / HISTORY
         lines = path.read_text("utf-8").splitlines()[:epoch] if path.exists() else []
         write_text(path, "".join(line + "\n" for line in lines))
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        tqdm.write(text)
 
     def epoch_started(self, epoch: int, first_step: int) -> None:
         """Open the epoch's progress bar."""

@@ -43,6 +43,7 @@ from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
 from cxrcore.models.golden import write_golden
 from cxrcore.publishing.model_card import write_model_card
+from cxrcore.resources import keep_freed_memory
 from cxrcore.storage import write_text
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import Recipe, read_recipe
@@ -64,6 +65,8 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     before the first step, TrainingStopped after it.
     """
     accelerator = join_processes()
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     first = accelerator.is_main_process
     log: Log = tqdm.write if first else _ignore
     training = out / "training"

@@ -47,3 +47,24 @@ def test_wrong_names_and_files(tmp_path):
         open_recipe(str(tmp_path / "broken.yaml"))
     with pytest.raises(InvalidRecipe, match="needs 'name'"):
         Recipe.from_dict({"seed": 1})
+
+
+def test_the_split_has_the_recipes_seed_or_its_own():
+    assert open_recipe("pneumonia-resnet18", ["seed=3"]).split_seed == 3
+    assert open_recipe("pneumonia-resnet18", ["seed=3", "data.split_seed=0"]).split_seed == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (["data.split_seed=-2"], "data.split_seed -1 or more"),
+        (["model.operating_point=best"], r"model\.operating_point"),
+        (["model.operating_point=specificity=2"], r"model\.operating_point"),
+        (["optimizer.small_epochs=-1"], "small_epochs must be 0 or more"),
+        (["optimizer.small_epochs=2", "optimizer.small_side=160", "preprocessing.height=160"], "small_side"),
+        (["optimizer.small_epochs=2", "optimizer.small_side=16"], "small_side at least 32"),
+    ],
+)
+def test_impossible_splits_thresholds_and_sizes_are_refused(settings, problem):
+    with pytest.raises(InvalidRecipe, match=problem):
+        open_recipe("pneumonia-resnet18", settings)

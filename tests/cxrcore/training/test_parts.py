@@ -1,5 +1,7 @@
 """The trainer's small parts: schedules against torch's, progress, unfreezing, heads, batches fetched ahead."""
 
+import copy
+import itertools
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +12,11 @@ import timm
 import torch
 
 from cxrcore.errors import InvalidRecipe
-from cxrcore.training import prefetch
+from cxrcore.training import precision, prefetch
 from cxrcore.training.averaging import average_of
 from cxrcore.training.config import ModelConfig, OptimizerConfig
 from cxrcore.training.heads import fold_training_head, put_training_head
-from cxrcore.training.precision import training_dtype
+from cxrcore.training.precision import faster_dtype, is_measured, training_dtype
 from cxrcore.training.prefetch import Prefetcher
 from cxrcore.training.progress import Progress
 from cxrcore.training.schedules import one_cycle, rate
@@ -132,6 +134,38 @@ def test_fp16_without_a_gpu_is_refused():
     with pytest.raises(InvalidRecipe, match="needs a GPU"):
         training_dtype("fp16", torch.device("cpu"))
     assert training_dtype("bf16", torch.device("cpu")) is torch.bfloat16
+
+
+def test_precision_auto_takes_the_faster_type_and_leaves_the_network_as_it_was(monkeypatch):
+    """A clock by which a step in bfloat16 takes twice as long, then half as long, as one in float32."""
+    network: Any = timm.create_model("test_resnet", in_chans=1, num_classes=2).train()
+    films, before = torch.rand(4, 1, 32, 32), copy.deepcopy(network.state_dict())
+    for costs, expected in (((1, 2), torch.float32), ((2, 1), torch.bfloat16)):
+        now = itertools.accumulate(itertools.chain([0], itertools.cycle([costs[0], 0, costs[1], 0])))
+        monkeypatch.setattr(precision, "time", SimpleNamespace(perf_counter=now.__next__))
+        state = torch.get_rng_state()
+        dtype, seconds = faster_dtype(network, films)
+        assert dtype is expected
+        assert seconds == dict(zip(("fp32", "bf16"), costs, strict=True))
+        assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "units", "variable", "measured"),
+    [
+        ("auto", "cpu", True, "", True),
+        ("auto", "cpu", False, "", False),  # emulated bfloat16 is never faster
+        ("auto", "cpu", True, "float32", False),
+        ("auto", "cuda", True, "", False),
+        ("fp32", "cpu", True, "", False),
+    ],
+)
+def test_precision_is_measured_only_where_both_types_may_win(asked, device, units, variable, measured, monkeypatch):
+    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: units)
+    monkeypatch.setenv("CXR_DTYPE", variable)
+    assert is_measured(asked, torch.device(device)) is measured
 
 
 def test_the_next_batch_is_made_while_this_one_is_computed(monkeypatch):

