@@ -118,12 +118,19 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="The dataset's folder.")],
     split: Annotated[str, typer.Option(help="test, val or train; all: every film, for films it has not learned from.")],
     out: Annotated[Path, typer.Option(help="Gets predictions.parquet, metrics.json and curves.json.")],
+    folder: Annotated[
+        list[str] | None, typer.Option(help="nih: read these folders of films as one set; else the fullest.")
+    ] = None,
+    negatives: Annotated[
+        Literal["normal", "all"],
+        typer.Option(help="For another label set: films without the finding are the normal ones, or all others."),
+    ] = "normal",
 ) -> None:
-    """Score a model on a dataset's split, from its weights."""
+    """Score a model on a dataset's split, from its weights; of another label set, on the findings both share."""
     require_training("evaluate")
     from train.evaluate import evaluate_model
 
-    evaluate_model(model, dataset, data, split, out)
+    evaluate_model(model, dataset, data, split, out, folder or (), negatives == "all")
 
 
 _LABELS = "A label file: NIH's Data_Entry CSV, or one column a finding; plain or gzipped."

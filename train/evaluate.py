@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +17,15 @@ from cxrcore.models.golden import self_test
 from cxrcore.resources import keep_freed_memory
 
 
-def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Path) -> dict:
+def evaluate_model(
+    reference: str,
+    dataset: str,
+    data: Path,
+    split: str,
+    out: Path,
+    folders: Sequence[str] = (),
+    all_negatives: bool = False,
+) -> dict:
     """Write the scores into ``out``, print them, and return them. Raises CxrError."""
     first = join_processes().is_main_process
     say = tqdm.write if first else lambda text: None
@@ -31,7 +40,7 @@ def evaluate_model(reference: str, dataset: str, data: Path, split: str, out: Pa
     except OSError:
         raise CxrError(f"cannot write into {out.name!r}; choose another --out") from None
     bar = (lambda films: tqdm(films, unit="film", desc="reading", disable=None, leave=False)) if first else iter
-    metrics = evaluate(model, dataset, data, split, out, progress=bar, log=say)
+    metrics = evaluate(model, dataset, data, split, out, bar, say, folders, all_negatives)
     say(as_table(metrics))
     say(f"scores written to {out}")
     return metrics.to_dict()

@@ -1,7 +1,8 @@
 """A folder a class, as image tools expect: ``normal/*.png``, or ``train/normal/*.png`` with val and test beside it.
 
-Nothing here says who a patient is: each film is its own, and byte-identical films are one. Class folders are found by
-their usual names in any case (``NORMAL``, ``healthy``, ``TB``); those of other classes are left out, with a note.
+Names as Kermany's and NIH's tell who the patient is; else each film is its own. Byte-identical films are one. Class
+folders are found by their usual names in any case (``NORMAL``, ``healthy``, ``TB``); those of other classes are left
+out, with a note.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cxrcore.datasets.files import digests_of_suspects, find_films, first_ten, merge_copies, subfolders
+from cxrcore.datasets.kermany import patient_of
 from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
@@ -27,6 +29,7 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+_NIH_NAME = re.compile(r"(\d{8})_\d{3}")
 _ALIASES = {  # beside a finding's own name; letters and digits only, lower case
     "Normal": ("healthy", "nofinding", "nofindings", "negative"),
     "Pneumonia": ("lungpneumonia",),
@@ -79,11 +82,21 @@ def read_folders(folder: Path, labels: LabelSet = TB3) -> FilmTable:
         labels=labels,
         paths=tuple(paths),
         images=tuple(images),
-        patient_ids=tuple(merge_copies(images, digests)),
+        patient_ids=tuple(
+            merge_copies([_patient(path, image) for path, image in zip(paths, images, strict=True)], digests)
+        ),
         targets=np.eye(len(labels), dtype=np.float32)[[labels.index(name) for name in classes]],
         splits=tuple(splits),
         notes=tuple(notes),
     )
+
+
+def _patient(path: Path, image: str) -> str:
+    """The patient in names such as ``person7_virus_2.jpeg`` and ``00000013_005.png``; the film itself in others."""
+    if match := _NIH_NAME.fullmatch(path.stem):
+        return match[1]
+    named = patient_of(path)
+    return image if named == path.stem else named
 
 
 def guess_labels(folder: Path) -> LabelSet | None:

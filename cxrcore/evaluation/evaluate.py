@@ -15,12 +15,13 @@ import yaml
 from accelerate import Accelerator
 
 from cxrcore.datasets.cache import DecodedFilms, open_films
-from cxrcore.datasets.registry import read_dataset
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.evaluation.record import Metrics
+from cxrcore.evaluation.shared_findings import read_for
+from cxrcore.evaluation.split_origins import OFFICIAL, OTHER, OWN, UNKNOWN
 from cxrcore.evaluation.summary import curves, summarise
 from cxrcore.models.base import Model
 from cxrcore.models.classifier import Classifier
@@ -29,6 +30,7 @@ from cxrcore.predictions.record import Predictions
 from cxrcore.storage import write_json
 
 ALL = "all"  # the split that holds every film
+_ANYONES = ("folders", "csv")  # layouts that any films may have: the name does not tell which films they are
 
 
 def evaluate(
@@ -39,16 +41,20 @@ def evaluate(
     out: Path,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     log: Callable[[str], None] = lambda text: None,
+    folders: Sequence[str] = (),
+    all_negatives: bool = False,
 ) -> Metrics:
     """Score ``model`` on a split of a known dataset; ``out`` gets predictions.parquet, metrics.json and curves.json.
 
     ``split``: ``test`` is the source's official list where there is one. Otherwise, and for ``train`` and ``val``, the
     patients are those that the model's recipe held out, checked against the stored hash of its split. ``all`` is every
-    film, for films that the model was not trained on. Returns the metrics. Raises InvalidDataset where the split is
-    unknown. Under ``torchrun`` or ``accelerate launch`` the processes share the films.
+    film, for films that the model was not trained on. ``folders``: as for ``read_dataset``; those of the model's recipe
+    where it was trained on this dataset. A model of another label set is scored on the findings that both share, see
+    ``shared_findings``. Returns the metrics. Raises InvalidDataset where the split is unknown. Under ``torchrun`` or
+    ``accelerate launch`` the processes share the films.
     """
     accelerator = join_processes()
-    table = read_dataset(dataset, data, model.labels)
+    table = read_for(model.labels, dataset, data, folders or _recipe_folders(model, dataset), all_negatives)
     for note in table.notes:
         log(note)
     known = _split_before_decoding(model, table, split)
@@ -94,7 +100,7 @@ def score_split(
     """Predict films, write predictions, metrics and curves into ``out``, and return the metrics.
 
     ``sizes``: the films at the size of each network of the model (several for an ensemble only). ``origin``:
-    ``official`` or ``own``, shown with every score.
+    a key of ``split_origins``, shown with every score.
     """
     table = sizes[0].table
     members = members_of(model)
@@ -151,11 +157,13 @@ def splits_of(model: Model, table: FilmTable, split: str, listed: FilmTable | No
     if split not in (*SPLITS, ALL):
         raise InvalidDataset(f"no split {split!r}; choose one of: {', '.join((*SPLITS, ALL))}")
     if split == ALL:
-        return np.full(len(table), ALL), "own"
+        return np.full(len(table), ALL), _origin_of_all(model, table.name)
     members = members_of(model)
     trained = [member.config.provenance for member in members if member.config.provenance.get("dataset") == table.name]
     if split == "test" and "test" in table.splits and all(facts.get("split_origin") != "own" for facts in trained):
-        return np.array([name or "" for name in table.splits]), "official"
+        where = np.array([name or "" for name in table.splits])
+        surely = table.name not in _ANYONES or _held_out_by(model, table, listed or table)
+        return where, OFFICIAL.key if surely else UNKNOWN.key
     if len(trained) < len(members):
         raise InvalidDataset(
             f"{table.name} has no official {split} list, and {model.name} was not trained on it; use --split all"
@@ -165,7 +173,37 @@ def splits_of(model: Model, table: FilmTable, split: str, listed: FilmTable | No
         raise InvalidDataset(
             f"the members of {model.name} were trained on different patients; none are held out by all"
         )
-    return carved[0], "official" if split in table.splits else "own"
+    return carved[0], OFFICIAL.key if split in table.splits else OWN.key
+
+
+def _origin_of_all(model: Model, dataset: str) -> str:
+    """Whether training may have held these films: another dataset's it did not, where both are known by name."""
+    facts = [member.config.provenance for member in members_of(model)]
+    trained = {str(fact.get("dataset") or "") for fact in facts}
+    started = [str(fact.get("initial_weights") or "") for fact in facts]
+    plain = all(name.startswith("random") or "imagenet" in name.lower() for name in started)  # not another bundle's
+    vague = {"", "composed", dataset, *_ANYONES}
+    return OTHER.key if plain and not trained & vague and dataset not in ("composed", *_ANYONES) else UNKNOWN.key
+
+
+def _held_out_by(model: Model, table: FilmTable, listed: FilmTable) -> bool:
+    """Whether every network of the model was trained on exactly these films, but for those of the test list."""
+    try:
+        return all((_carve_again(member, table, listed, "test") != "").any() for member in members_of(model))
+    except InvalidDataset:
+        return False
+
+
+def _recipe_folders(model: Model, dataset: str) -> list[str]:
+    """The folders that the model's recipe names, where it was trained on this dataset."""
+    for member in members_of(model):
+        if member.config.provenance.get("dataset") == dataset and member.folder:
+            try:
+                recipe: Any = yaml.safe_load((member.folder / "recipe.yaml").read_text("utf-8"))
+                return [str(name) for name in recipe["data"].get("folders", ())]
+            except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+                return []
+    return []
 
 
 def _carve_again(model: Classifier, table: FilmTable, listed: FilmTable, split: str) -> np.ndarray:

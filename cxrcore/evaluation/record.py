@@ -264,11 +264,14 @@ def as_table(metrics: Metrics) -> str:
         f"{metrics.n} films of {metrics.n_patients} patients",
         f"{'':{width}}  with  without  AUROC (95 %)          sensitivity  specificity",
     ]
-    for name, scores in metrics.findings.items():
+    labelled = {name: scores for name, scores in metrics.findings.items() if scores.n_pos + scores.n_neg}
+    for name, scores in labelled.items():
         rates = "".join(f"{_SHORT.number(rate):>13}" for rate in (scores.sensitivity, scores.specificity))
         area = _TERMINAL.estimate(scores.auroc)
         lines.append(f"{name:{width}}  {scores.n_pos:4}  {scores.n_neg:7}  {area:20}{rates}")
     lines.append(f"{'mean':{width}}  {'':4}  {'':7}  {_TERMINAL.estimate(metrics.macro.auroc)}")
+    if unlabelled := [name for name in metrics.findings if name not in labelled]:
+        lines.append(f"no labels for {', '.join(unlabelled)}")
     if metrics.accuracy is not None:
         lines.append(f"accuracy {metrics.accuracy:.3f}")
     return "\n".join(lines)

@@ -33,6 +33,12 @@ RANDOM = SplitOrigin(
     "films drawn at random",
     "Films drawn at random: scores are usually higher than on an official list, so never compare the two.",
 )
+OTHER = SplitOrigin(
+    "other",
+    "another dataset than the model was trained on",
+    "patients of another dataset",
+    "Films of another collection than the model's training films: how well it does elsewhere.",
+)
 UNKNOWN = SplitOrigin(
     "unknown",
     "unknown whether the model saw these patients",
@@ -40,7 +46,7 @@ UNKNOWN = SplitOrigin(
     "Nothing records how these films were chosen, or whether the model was trained on them: read every score as an "
     "upper bound.",
 )
-SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, OWN, RANDOM, UNKNOWN)}
+SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, OWN, RANDOM, OTHER, UNKNOWN)}
 
 
 def split_origin_of(key: str | None) -> SplitOrigin:

@@ -36,7 +36,7 @@ class Predictions:
     patient_ids: np.ndarray  # (N,) str
     split: np.ndarray  # (N,) str: train, val, test
     labels: LabelSet
-    targets: np.ndarray  # (N, C) float32: 0, 1, or NaN for unknown; multiclass: one-hot or unknown throughout
+    targets: np.ndarray  # (N, C) float32: 0, 1, or NaN for unknown; multiclass: one-hot, or 0 and unknown
     probabilities: np.ndarray  # (N, C) float32 or float64 in [0, 1], calibrated; multiclass rows sum to 1
     logits: np.ndarray | None = None  # (N, C) float32 or float64, uncalibrated
     metadata: dict[str, np.ndarray] = field(default_factory=dict)  # column -> (N,)
@@ -211,10 +211,11 @@ class Predictions:
             )
         if self.labels.kind is not Kind.MULTICLASS:
             return
-        one_known = ~unknown.any(axis=1) & (np.nansum(self.targets, axis=1) == 1)
+        present = np.nansum(self.targets, axis=1)
+        one_or_open = np.where(unknown.any(axis=1), present == 0, present == 1)
         for valid, rule in (
             (sums_to_one(self.probabilities), "probabilities of exclusive classes sum to 1, and {} row(s) do not"),
-            (unknown.all(axis=1) | one_known, "each film has exactly one class or none known, and {} row(s) differ"),
+            (one_or_open, "each film has exactly one class or none known, and {} row(s) differ"),
         ):
             if not valid.all():
                 row = int(np.argmin(valid)) + 1

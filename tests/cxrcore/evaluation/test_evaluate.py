@@ -16,7 +16,7 @@ import cxrcore
 from cxrcore.datasets import read_dataset
 from cxrcore.errors import InvalidDataset
 from cxrcore.evaluation.evaluate import evaluate, split_digest
-from cxrcore.findings import NIH14, PNEUMONIA2
+from cxrcore.findings import NIH14, PNEUMONIA2, TB3, Finding, Kind, LabelSet
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.ensemble import make_ensemble
 from tests.conftest import TOY
@@ -182,9 +182,58 @@ def test_an_official_list_is_kept_and_badged(make_bundle, nih_like, tmp_path):
     metrics = evaluate(model, "nih", nih_like, "test", tmp_path / "test").to_dict()
     assert (metrics["split_origin"], metrics["n"], metrics["n_patients"]) == ("official", 6, 2)
     assert set(Predictions.read(tmp_path / "test/predictions.parquet").patient_ids) == {"0", "1"}
-    assert evaluate(model, "nih", nih_like, "all", tmp_path / "all").split_origin == "own"
+    assert evaluate(model, "nih", nih_like, "all", tmp_path / "all").split_origin == "unknown"  # it does not say
     with pytest.raises(InvalidDataset, match="no official val list"):
         evaluate(model, "nih", nih_like, "val", tmp_path / "val")
+
+
+def test_a_model_of_another_label_set_is_scored_on_what_it_shares(
+    toy_run, make_bundle, nih_like, kermany_like, tmp_path
+):
+    films = shutil.copytree(nih_like, tmp_path / "nih")
+    rows = (films / "Data_Entry_2017.csv").read_text().replace("Atelectasis", "No Finding").splitlines()
+    for row, finding in ((2, "Pneumonia|Effusion"), (4, "Pneumonia"), (6, "No Finding"), (8, "Mass")):
+        rows[row] = ",".join([rows[row].split(",")[0], finding, *rows[row].split(",")[2:]])
+    (films / "Data_Entry_2017.csv").write_text("\n".join(rows) + "\n")
+    labels = [row.split(",")[1] for row in rows[1:]]
+    pneumonia = cxrcore.load(toy_run)
+    said: list[str] = []
+    metrics = evaluate(pneumonia, "nih", films, "all", tmp_path / "a", log=said.append)
+    shared = metrics.findings["Pneumonia"]
+    assert (shared.n_pos, shared.n_neg) == (2, labels.count("No Finding"))
+    assert metrics.origin.label == "another dataset than the model was trained on"
+    assert "The films are labelled nih15; scored is what pneumonia2 shares: Normal, Pneumonia." in said
+    assert f"{10 - labels.count('No Finding')} of 12 films have none of these, or several, and are left out." in said
+    official = evaluate(pneumonia, "nih", films, "test", tmp_path / "t")
+    assert (official.split_origin, official.n) == ("official", 6)
+    everyone = evaluate(pneumonia, "nih", films, "all", tmp_path / "b", all_negatives=True).findings["Pneumonia"]
+    assert (everyone.n_pos, everyone.n_neg) == (2, 10)
+
+    fourteen = cxrcore.load(make_bundle("resnet10t", NIH14, size=32))
+    back = evaluate(fourteen, "kermany", kermany_like, "all", tmp_path / "c")
+    assert (back.findings["Pneumonia"].n_pos, back.findings["Pneumonia"].n_neg) == (
+        sum("PNEUMONIA" in path.parts for path in kermany_like.rglob("*.jpeg")),
+        sum("NORMAL" in path.parts for path in kermany_like.rglob("*.jpeg")),
+    )
+    assert back.findings["Mass"].auroc.why
+    assert back.macro.auroc_findings == ["Pneumonia"]
+    three = cxrcore.load(make_bundle("resnet10t", TB3, size=32))
+    alarms = evaluate(three, "nih", films, "all", tmp_path / "d").findings
+    assert (alarms["Tuberculosis"].n_pos, alarms["Tuberculosis"].n_neg) == (0, 2 + labels.count("No Finding"))
+    other = LabelSet("stent", Kind.MULTILABEL, (Finding("Stent", ""),))
+    with pytest.raises(InvalidDataset, match="kermany has no labels 'stent'"):
+        evaluate(cxrcore.load(make_bundle("resnet10t", other, size=32)), "kermany", kermany_like, "all", tmp_path / "e")
+
+
+def test_films_of_anyone_s_folders_may_have_been_seen(toy_run, kermany_like, tmp_path):
+    films = tmp_path / "films"
+    for name, kind in (("normal", "NORMAL"), ("pneumonia", "PNEUMONIA")):
+        shutil.copytree(kermany_like / "chest_xray" / "train" / kind, films / name)
+    metrics = evaluate(cxrcore.load(toy_run), "folders", films, "all", tmp_path / "out")
+    assert metrics.origin.label == "unknown whether the model saw these patients"
+    own = read_dataset("kermany", kermany_like, PNEUMONIA2)
+    train = {patient for patient, path in zip(own.patient_ids, own.paths, strict=True) if "train" in path.parts}
+    assert metrics.n_patients == len(train)  # told by the names
 
 
 def test_a_model_that_learned_from_the_official_test_list_is_held_to_its_own_split(make_bundle, nih_like, tmp_path):
