@@ -53,7 +53,7 @@ from cxrcore.models.base import Model
 from cxrcore.predictions.record import PREDICTIONS, Predictions
 from cxrcore.text import NumberFormat
 from cxrcore.training.config import Recipe
-from cxrcore.training.imagenet import grey_stem, imagenet_weights
+from cxrcore.training.imagenet import fit_stem, imagenet_weights
 from train.recipes import open_recipe
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, the inverse of the penalty on standardised columns
@@ -85,7 +85,7 @@ def imagenet_features(films: DecodedFilms) -> np.ndarray:
     """Pooled features of the ImageNet network, float32 (N, 1280). Raises InvalidRecipe where it has no weights."""
     network: Any = timm.create_model(ARCHITECTURE, in_chans=1)
     stem = network.pretrained_cfg["first_conv"]
-    network.load_state_dict(grey_stem(imagenet_weights(ARCHITECTURE).tensors, stem, 1), strict=True)
+    network.load_state_dict(fit_stem(imagenet_weights(ARCHITECTURE).tensors, stem, 1), strict=True)
     network = network.eval().to(memory_format=torch.channels_last)
     bar = tqdm(total=len(films), unit="film", desc="ImageNet features", disable=None, leave=False)
 

@@ -39,13 +39,14 @@ from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import CxrError, InvalidDataset
 from cxrcore.evaluation.evaluate import members_of, splits_of
 from cxrcore.evaluation.forward import logits_and_maps
+from cxrcore.evaluation.shared_findings import in_findings_of
 from cxrcore.evaluation.subgroups import groups_of
 from cxrcore.findings import Kind, LabelSet, label_set
 from cxrcore.metrics.arrays import group_codes, sums_by_patient
 from cxrcore.metrics.bootstrap import percentile_interval, resampled_sums
 from cxrcore.metrics.discrimination import auroc, macro_auroc
 from cxrcore.metrics.intervals import Estimate
-from cxrcore.metrics.operating_points import decide
+from cxrcore.metrics.operating_points import decide, disease_of
 from cxrcore.metrics.rates import BY_PATIENT, share
 from cxrcore.models.base import Model
 from cxrcore.text import NumberFormat
@@ -129,24 +130,18 @@ def probabilities_of(model: Model, table: FilmTable) -> tuple[FilmTable, np.ndar
 def truth(labels: LabelSet, table: FilmTable, absent: tuple[str, ...]) -> np.ndarray:
     """Which findings of ``labels`` the films have, float (N, C): 1, 0, or NaN where their set does not say.
 
-    A film that its set calls normal has no disease, any of several pneumonias is pneumonia.
+    Beside what both label sets share, a film that its set calls normal has no disease.
     """
-    known = {name: table.targets[:, k] for k, name in enumerate(table.labels)}
-    normal = known[table.labels.normal] if table.labels.normal else np.full(len(table), np.nan)
-    kinds = [column for name, column in known.items() if name.endswith(" pneumonia")]
-    if kinds:
-        known["Pneumonia"] = np.max(kinds, axis=0)
-    columns = []
-    for name in labels:
-        if name == labels.normal:
-            columns.append(normal)
-        elif name in known:
-            columns.append(known[name])
-        elif name in absent:
-            columns.append(np.zeros(len(table)))
-        else:
-            columns.append(np.where(normal == 1, 0.0, np.nan))
-    return np.column_stack(columns)
+    targets = np.full((len(table), len(labels)), np.nan)
+    shared = in_findings_of(labels, table, all_negatives=labels.binary and disease_of(labels) in table.labels)
+    if shared is not None:
+        place = {image: row for row, image in enumerate(table.images)}
+        targets[[place[image] for image in shared.images]] = shared.targets
+    healthy = table.targets[:, table.labels.index(table.labels.normal)] == 1 if table.labels.normal else False
+    for k, name in enumerate(labels):
+        if name != labels.normal:
+            targets[np.isnan(targets[:, k]) & (healthy | np.array(name in absent)), k] = 0
+    return targets
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,11 +40,13 @@ def columns(*findings: str, labels: LabelSet) -> list[float]:
 
 
 def test_a_normal_film_has_no_finding_of_a_model_and_others_are_unknown():
-    films = table(NIH15, [columns("No Finding", labels=NIH15), columns("Pneumonia", labels=NIH15)])
-    normal, pneumonia = truth(TB3, films, absent=("Tuberculosis",))
+    films = table(NIH15, [columns(name, labels=NIH15) for name in ("No Finding", "Pneumonia", "Mass")])
+    normal, pneumonia, mass = truth(TB3, films, absent=("Tuberculosis",))
     assert normal.tolist() == [1, 0, 0]
     assert pneumonia.tolist() == [0, 1, 0]
-    assert truth(TB3, films, absent=())[:, 2].tolist() == pytest.approx([0, np.nan], nan_ok=True)
+    assert mass.tolist() == pytest.approx([np.nan, np.nan, 0], nan_ok=True)
+    assert np.isnan(truth(TB3, films, absent=())[2]).all()
+    assert truth(PNEUMONIA2, films, absent=())[:, 1].tolist() == [0, 1, 0]
 
 
 def test_bacterial_and_viral_are_pneumonia_and_nothing_else_of_fourteen_is_known():
