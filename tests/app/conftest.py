@@ -114,21 +114,26 @@ def open_page(browser_context: Callable[[int, bool], Any], server: Server) -> It
     pages = []
 
     def visit(width: int = 1280, dark: bool = False) -> Visit:
-        page = browser_context(width, dark).new_page()
-        pages.append(page)
-        seen = Visit(page, server)
-        page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: seen.console.append(f"uncaught: {error}"))
-        page.on("request", lambda request: seen.requests.append(request.url))
-        page.goto(server.url)
-        page.wait_for_selector(".cxr .about dl", timeout=60_000)
-        return seen
+        opened = visit_of(browser_context(width, dark), server)
+        pages.append(opened.page)
+        return opened
 
     yield visit
     for page in pages:
         page.evaluate("localStorage.clear(); sessionStorage.clear()")
         page.context.clear_cookies()
         page.close()
+
+
+def visit_of(context: Any, server: Server) -> Visit:
+    page = context.new_page()
+    seen = Visit(page, server)
+    page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: seen.console.append(f"uncaught: {error}"))
+    page.on("request", lambda request: seen.requests.append(request.url))
+    page.goto(server.url)
+    page.wait_for_selector(".cxr .about dl", timeout=60_000)
+    return seen
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,34 @@ from PIL import Image
 import cxrcore
 from cxrcore.explain.overlay import colours
 from cxrcore.models.classifier import Classifier
-from tests.app.visit import NEVER, Visit
+from tests.app.conftest import visit_of
+from tests.app.visit import NEVER, Server, Visit
 from tests.films import encoded
 
 pytestmark = pytest.mark.browser
 VISIBLE, ANOTHER, MIXED = "Infiltration", "Emphysema", "Nodule"  # what these random weights see, and see against
 
 
+@pytest.fixture(scope="module")
+def page_for_all(browser: Any, server: Server, film_path: Path) -> Iterator[Visit]:
+    """The page with one film analysed, for tests that leave it as it is but for the finding."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    visit = visit_of(context, server)
+    visit.analyse(film_path)
+    yield visit
+    context.close()
+
+
 @pytest.fixture
-def shown(visit: Visit, film_path: Path) -> Visit:
-    """The page with one film analysed."""
+def shown(page_for_all: Visit) -> Visit:
+    page_for_all.page.evaluate("window.scrollTo(0, 0)")
+    page_for_all.page.uncheck("[data-part=against]")
+    return page_for_all
+
+
+@pytest.fixture
+def own(visit: Visit, film_path: Path) -> Visit:
+    """The same, for a test that leaves it otherwise."""
     visit.analyse(film_path)
     return visit
 
@@ -108,8 +127,8 @@ def test_evidence_against_is_drawn_in_blue_only_on_request(shown: Visit) -> None
     assert (drawn[added][:, 2] >= drawn[added][:, 0]).all()
 
 
-def test_views_and_opacity(shown: Visit) -> None:
-    page = shown.page
+def test_views_and_opacity(own: Visit) -> None:
+    page = own.page
     page.click('label:has-text("Side by side")')
     assert page.locator(".plain img").is_visible()
     page.click('label:has-text("Slider")')
@@ -119,11 +138,11 @@ def test_views_and_opacity(shown: Visit) -> None:
     assert page.locator("[data-part=canvas]").evaluate("canvas => getComputedStyle(canvas).opacity") == "0.3"
 
 
-def test_findings_are_chosen_with_the_keyboard(shown: Visit) -> None:
-    shown.page.locator(".finding input").first.focus()
-    first = shown.page.locator(".finding.chosen").get_attribute("data-finding")
-    shown.page.keyboard.press("ArrowDown")
-    assert shown.page.locator(".finding.chosen").get_attribute("data-finding") != first
+def test_findings_are_chosen_with_the_keyboard(own: Visit) -> None:
+    own.page.locator(".finding input").first.focus()
+    first = own.page.locator(".finding.chosen").get_attribute("data-finding")
+    own.page.keyboard.press("ArrowDown")
+    assert own.page.locator(".finding.chosen").get_attribute("data-finding") != first
 
 
 @pytest.mark.parametrize("way", ["paste", "drop"])
@@ -163,13 +182,13 @@ def test_numbers_and_overlay_can_be_taken_home(shown: Visit, film_path: Path, mo
     assert Image.open(download.value.path()).size == (film.width, film.height)
 
 
-def test_another_film_replaces_the_first(shown: Visit) -> None:
-    before = shown.probabilities()
-    shown.page.click("[data-part=again]")
-    shown.wait("empty")
+def test_another_film_replaces_the_first(own: Visit) -> None:
+    before = own.probabilities()
+    own.page.click("[data-part=again]")
+    own.wait("empty")
     noise = np.random.default_rng(1).integers(0, 255, (300, 300), np.uint8)
-    shown.analyse({"name": "noise.png", "mimeType": "image/png", "buffer": encoded(noise, "PNG")})
-    assert shown.probabilities() != before
+    own.analyse({"name": "noise.png", "mimeType": "image/png", "buffer": encoded(noise, "PNG")})
+    assert own.probabilities() != before
 
 
 def test_the_caution_stays_in_sight(shown: Visit) -> None:
@@ -179,10 +198,10 @@ def test_the_caution_stays_in_sight(shown: Visit) -> None:
     assert "Never for diagnosis" in shown.page.inner_text(".caution")
 
 
-def test_nothing_is_said_to_the_console_or_to_any_other_machine(shown: Visit) -> None:
-    shown.choose(VISIBLE)
-    assert shown.console == []
-    assert shown.hosts == {"127.0.0.1"}
+def test_nothing_is_said_to_the_console_or_to_any_other_machine(own: Visit) -> None:
+    own.choose(VISIBLE)
+    assert own.console == []
+    assert own.hosts == {"127.0.0.1"}
 
 
 def test_uploads_are_gone_once_the_answer_is_there(shown: Visit) -> None:
@@ -199,16 +218,16 @@ def test_nothing_sticks_out_sideways(open_page: Callable[..., Visit], film_path:
     assert (sum(int(part) for part in paper[4:-1].split(",")) < 384) == dark
 
 
-def test_the_embedded_two_class_model_can_be_picked_for_the_same_film(shown: Visit, film_path: Path) -> None:
+def test_the_embedded_two_class_model_can_be_picked_for_the_same_film(own: Visit, film_path: Path) -> None:
     name = "pneumonia-resnet18"
     if name not in cxrcore.embedded_models():
         pytest.skip(f"{name} is not embedded here")
     prediction = cxrcore.load(name).predict(cxrcore.read_radiograph(film_path))
-    shown.page.select_option("[data-part=model]", name)
-    shown.page.wait_for_selector('.finding[data-finding="Normal"]', timeout=60_000)
-    assert shown.probabilities() == pytest.approx(prediction.probabilities, abs=0.00101)
+    own.page.select_option("[data-part=model]", name)
+    own.page.wait_for_selector('.finding[data-finding="Normal"]', timeout=60_000)
+    assert own.probabilities() == pytest.approx(prediction.probabilities, abs=0.00101)
     side = "above" if prediction.positive["Pneumonia"] else "below"
-    assert f"Pneumonia is {side} the alarm threshold" == shown.page.inner_text("[data-part=summary]")
-    verdict = shown.page.inner_text('.finding[data-finding="Pneumonia"] .verdict')
+    assert f"Pneumonia is {side} the alarm threshold" == own.page.inner_text("[data-part=summary]")
+    verdict = own.page.inner_text('.finding[data-finding="Pneumonia"] .verdict')
     assert verdict.startswith(f"{side} this model's alarm threshold of ")
-    assert "It learned from films of children of one to five years" in shown.page.inner_text("[data-part=how-to-read]")
+    assert "It learned from films of children of one to five years" in own.page.inner_text("[data-part=how-to-read]")

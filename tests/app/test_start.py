@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+import app
 import cxrcore
 from cxrcore.serving.catalog import open_catalog
 from tests.app.visit import ROOT, Server, command, free_port
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, cwd=ROOT)
+@pytest.fixture
+def one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """``one_line(*arguments)``: what a start that fails says."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    def start(*arguments: str) -> str:
+        assert app.main(list(arguments)) == 2
+        message = capsys.readouterr().err
+        assert "Traceback" not in message
+        lines = [line for line in message.splitlines() if line.strip() and " INFO " not in line]
+        assert len(lines) == 1
+        return lines[0]
+
+    return start
 
 
-def one_line(process: subprocess.CompletedProcess[str]) -> str:
+def test_the_status_of_a_failed_start_is_2() -> None:
+    process = subprocess.run(command("--model", "no-such-model"), capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert process.returncode == 2
-    assert "Traceback" not in process.stderr
-    lines = [line for line in process.stderr.splitlines() if line.strip() and " INFO " not in line]
-    assert len(lines) == 1
-    return lines[0]
+    assert "no-such-model" in process.stderr
 
 
 def test_the_page_answers(server: Server) -> None:
     assert server.seconds_to_answer < 60  # 8 on an idle core; tests share theirs
 
 
-def test_a_wrong_model_name(tmp_path: Path) -> None:
-    line = one_line(run("--model", "no-such-model"))
-    assert "no-such-model" in line
+def test_a_wrong_model_name(one_line: Callable[..., str]) -> None:
+    assert "no-such-model" in one_line("--model", "no-such-model")
 
 
-def test_corrupt_weights(bundle: Path, tmp_path: Path) -> None:
+def test_corrupt_weights(one_line: Callable[..., str], bundle: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "config.json").write_bytes((bundle / "config.json").read_bytes())
     (broken / "model.safetensors").write_bytes((bundle / "model.safetensors").read_bytes()[:1000])
-    assert "damaged" in one_line(run("--model", str(broken), "--port", str(free_port())))
+    assert "damaged" in one_line("--model", str(broken), "--port", str(free_port()))
 
 
-def test_a_taken_port(bundle: Path) -> None:
+def test_a_taken_port(one_line: Callable[..., str], bundle: Path) -> None:
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", 0))
         squatter.listen()
         port = squatter.getsockname()[1]
-        assert str(port) in one_line(run("--model", str(bundle), "--port", str(port)))
+        assert str(port) in one_line("--model", str(bundle), "--port", str(port))
 
 
 def test_the_listing_is_the_librarys() -> None:
