@@ -37,7 +37,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "app.py", description="Serve the chest X-ray classifier as a web page. " + DISCLAIMER, epilog=HUB
     )
     parser.add_argument(
-        "--model", default=env("CXR_MODEL"), help="embedded name, folder or user/repo[@revision] [CXR_MODEL]"
+        "--model",
+        default=env("CXR_MODEL"),
+        help="task of an embedded model (nih14 by default), folder or user/repo[@revision] [CXR_MODEL]",
     )
     parser.add_argument("--host", default=env("CXR_HOST", here), help="address to listen on [CXR_HOST]")
     parser.add_argument("--port", default=env("CXR_PORT", "7860"), type=int, help="default 7860 [CXR_PORT]")

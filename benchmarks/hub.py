@@ -27,11 +27,10 @@ from statistics import median
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
-from benchmarks.measuring import ROOT, Seconds, middle, print_header, print_row, timed
+from benchmarks.measuring import Seconds, middle, print_header, print_row, timed
 from tests.hub import TOKEN, Hub
 
 REPO, ROUNDS, OPENINGS = "tester/model", 9, 16
-SCORES = ROOT / "assets" / "models" / "nih14-densenet121" / "evaluation"
 
 
 def make_bundle(folder: Path) -> None:
@@ -42,12 +41,13 @@ def make_bundle(folder: Path) -> None:
     from cxrcore.bundle.folder import write_bundle
     from cxrcore.films.preprocessing import Preprocessing
     from cxrcore.findings import NIH14
+    from cxrcore.models.opening import find_bundle
     from cxrcore.publishing.model_card import write_model_card
 
     torch.manual_seed(0)
     config = BundleConfig("resnet50", "resnet50", NIH14, Preprocessing(224, 224, 1))
     write_bundle(folder, config.build_network(), config)
-    shutil.copytree(SCORES, folder / "evaluation")
+    shutil.copytree(find_bundle("nih14") / "evaluation", folder / "evaluation")
     write_model_card(folder, config)
 
 

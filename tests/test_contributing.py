@@ -79,7 +79,7 @@ def test_a_page_of_ones_own() -> None:
     from dashboard.sources.opening import open_source
 
     page = AppTest.from_string(example("Add a page", "python"), default_timeout=60)
-    page.session_state[parts.SOURCE] = open_source("phantom-resnet10t")
+    page.session_state[parts.SOURCE] = open_source("phantom")
     page.run()
     assert not page.exception
     assert len(page.markdown) == 5

@@ -1,6 +1,7 @@
 """The models that ship: they open, say what they were measured to be, and answer alike however a film is stored."""
 
 import json
+import shutil
 from functools import cache
 
 import numpy as np
@@ -9,17 +10,19 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import cxrcore
-from cxrcore.bundle.folder import EMBEDDED
+from cxrcore.bundle.folder import EMBEDDED, TASKS, embedded_models, read_config
 from cxrcore.datasets.boxes import read_boxes
 from cxrcore.datasets.phantoms import phantom_film
+from cxrcore.errors import BundleNotFound
 from cxrcore.models.golden import self_test
+from cxrcore.models.opening import find_bundle
 from cxrcore.phantom import draw_phantom
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.deidentify import ids_are_public
 from tests.films import dataset, encoded, written
 from train.cli import main
 
-MODELS = sorted(path.parent.name for path in EMBEDDED.glob("*/config.json"))
+MODELS = embedded_models()
 SHIPPED = {
     "config.json",
     "model.safetensors",
@@ -46,20 +49,37 @@ def films(request) -> list[np.ndarray]:
     return [np.array(Image.open(path).convert("L")) for path in paths[:8]]
 
 
-def test_there_are_models():
-    assert "pneumonia-resnet18" in MODELS
+def test_every_folder_is_the_one_model_of_its_task():
+    folders = sorted(path.parent.name for path in EMBEDDED.glob("*/config.json"))
+    assert [task for task in TASKS if task in MODELS] == MODELS
+    assert MODELS[0] == "nih14"
+    assert sorted(folder.partition("-")[0] for folder in folders) == sorted(MODELS)
+    assert {read_config(EMBEDDED / folder).name for folder in folders} == set(folders)
+
+
+@pytest.mark.parametrize("name", ["pneumonia-resnet18", "nih14-densenet121", "pneumonia3-efficientnet-b0"])
+def test_a_full_name_is_answered_with_the_task(name):
+    task = name.partition("-")[0]
+    with pytest.raises(BundleNotFound, match=f"{name}': embedded models are opened by task: use '{task}'"):
+        cxrcore.load(name)
+
+
+def test_a_folder_here_opens_though_it_is_called_as_an_embedded_model_was(tmp_path, monkeypatch):
+    shutil.copytree(find_bundle("phantom"), tmp_path / "pneumonia-resnet18")
+    monkeypatch.chdir(tmp_path)
+    assert cxrcore.load("pneumonia-resnet18").labels == load("phantom").labels
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_shipped_bundle_is_whole_small_and_holds_no_film(name):
-    files = [path for path in (EMBEDDED / name).rglob("*") if path.is_file()]
+    files = [path for path in find_bundle(name).rglob("*") if path.is_file()]
     model = load(name)
     assert {path.name for path in files} <= SHIPPED | PER_FILM
     for table in (path for path in files if path.name == "predictions.parquet"):
         scores = json.loads(table.with_name("metrics.json").read_text())
         assert ids_are_public(scores["dataset"], Predictions.read(table).images)
     assert sum(path.stat().st_size for path in files) < 30e6
-    assert model.name == name
+    assert model.name == find_bundle(name).name
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -69,8 +89,8 @@ def test_a_shipped_bundle_answers_as_when_it_was_made(name):
 
 
 def test_the_teaching_models_predictions_are_of_films_that_can_be_drawn_again():
-    model = load("phantom-resnet10t")
-    folder = EMBEDDED / "phantom-resnet10t/evaluation/phantom-test"
+    model = load("phantom")
+    folder = find_bundle("phantom") / "evaluation/phantom-test"
     table = Predictions.read(folder / "predictions.parquet")
     boxes = {(box.image, box.finding) for box in read_boxes(folder)}
     for row in range(6):
@@ -84,7 +104,7 @@ def test_the_teaching_models_predictions_are_of_films_that_can_be_drawn_again():
 @pytest.mark.parametrize("name", MODELS)
 def test_the_card_says_what_was_measured(name):
     model = load(name)
-    card = (EMBEDDED / name / "README.md").read_text()
+    card = (find_bundle(name) / "README.md").read_text()
     tests = [metrics for metrics in model.info["metrics"] if metrics["split"] == "test"]
     assert tests
     for metrics in tests:
@@ -124,9 +144,9 @@ def test_16_bits_and_8_bits_of_one_film_agree(name, in_both_depths):
 @pytest.mark.parametrize(
     ("name", "dataset"),
     [
-        ("pneumonia-resnet18", "kermany"),
-        pytest.param("pneumonia3-efficientnet-b0", "kermany", marks=pytest.mark.slow),
-        pytest.param("nih14-densenet121", "nih", marks=pytest.mark.slow),
+        ("pneumonia", "kermany"),
+        pytest.param("pneumonia3", "kermany", marks=pytest.mark.slow),
+        pytest.param("nih14", "nih", marks=pytest.mark.slow),
     ],
 )
 def test_scores_are_remeasured_from_the_weights(name, dataset, data_dir, tmp_path, capsys):
@@ -138,7 +158,7 @@ def test_scores_are_remeasured_from_the_weights(name, dataset, data_dir, tmp_pat
         pytest.skip(f"no {dataset} films in CXR_DATA_DIR")
     where = ["--dataset", dataset, "--data", str(folder), "--split", "test", "--out", str(tmp_path)]
     assert main(["evaluate", name, *where]) == 0
-    stored = json.loads((EMBEDDED / name / f"evaluation/{dataset}-test/metrics.json").read_text())
+    stored = json.loads((find_bundle(name) / f"evaluation/{dataset}-test/metrics.json").read_text())
     again = json.loads((tmp_path / "metrics.json").read_text())
     table = Predictions.read(tmp_path / "predictions.parquet")
     assert (again["n"], again["n_patients"], again["split_origin"]) == (

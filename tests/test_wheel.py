@@ -106,7 +106,7 @@ def test_the_command_line_works_in_an_empty_folder(cxr: Any, bin_folder: Path, e
     assert models == list(cxrcore.embedded_models())
     assert "phantom-resnet10t" in cxr("recipes").stdout
     assert "Usage" in cxr("fit", "--help").stdout
-    for verb in (["bench"], ["deploy", "user/space", "--model", "phantom-resnet10t"]):
+    for verb in (["bench"], ["deploy", "user/space", "--model", "phantom"]):
         done = cxr(*verb)
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
@@ -138,9 +138,9 @@ def running(command: list[str], folder: Path, environment: dict[str, str]) -> It
 
 @pytest.mark.slow
 def test_predict_answers_as_the_checkout_does(cxr: Any) -> None:
-    done = cxr("predict", "phantom-resnet10t", str(ROOT / EXAMPLE), "--json")
+    done = cxr("predict", "phantom", str(ROOT / EXAMPLE), "--json")
     assert done.returncode == 0, done.stderr
-    here = cxrcore.load("phantom-resnet10t").predict(cxrcore.read_radiograph(ROOT / EXAMPLE))
+    here = cxrcore.load("phantom").predict(cxrcore.read_radiograph(ROOT / EXAMPLE))
     assert json.loads(done.stdout)["probabilities"] == pytest.approx(here.probabilities, abs=1e-3)
 
 
@@ -152,13 +152,13 @@ def test_the_app_and_the_dashboard_start(
         ("app", "#viewer [data-part=choose]"),
         ("dashboard", "[data-testid=stMetricValue]"),
     ):
-        command = [str(bin_folder / "cxr"), screen, "--model", "phantom-resnet10t"]
+        command = [str(bin_folder / "cxr"), screen, "--model", "phantom"]
         with running(command, tmp_path, environment) as url:
             page = browser.new_page()
             problems: list[str] = []
             page.on("pageerror", lambda error, problems=problems: problems.append(str(error)))
             page.goto(url)
             page.locator(element).first.wait_for(timeout=60_000)
-            page.wait_for_function("document.body.innerText.includes('phantom-resnet10t')", timeout=60_000)
+            page.wait_for_function("document.body.innerText.includes('phantom')", timeout=60_000)
             page.close()
             assert not problems

@@ -1,6 +1,6 @@
 """``cxr``: predict, fit, evaluate and the rest from a terminal.
 
-    cxr predict pneumonia-resnet18 film.png --json
+    cxr predict pneumonia film.png --json
     cxr recipes
     cxr data get phantom --out films
     cxr fit phantom-resnet10t --data films --out runs/mine
@@ -41,9 +41,20 @@ def _options(
     pass
 
 
+def _tasks(incomplete: str) -> list[str]:
+    """Completes the embedded models; where none fits, the shell completes folders."""
+    from cxrcore.bundle.folder import embedded_models
+
+    return [task for task in embedded_models() if task.startswith(incomplete)]
+
+
+_WHICH = "An embedded model's task, a bundle's folder or user/repo[@revision]"
+_Model = Annotated[str, typer.Argument(help=f"{_WHICH}.", autocompletion=_tasks)]
+
+
 @cli.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="An embedded model's name, a bundle's folder or user/repo[@revision].")],
+    model: _Model,
     paths: Annotated[list[str], typer.Argument(help="Films: PNG, JPEG, TIFF, BMP, WebP, DICOM; folders are searched.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     heatmaps: Annotated[Path | None, typer.Option(help="Write every finding's overlay there, as PNG.")] = None,
@@ -113,7 +124,7 @@ def fit(
 
 @cli.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="An embedded model's name or a bundle's folder.")],
+    model: _Model,
     dataset: Annotated[str, typer.Option(help="kermany, nih, folders, csv or phantom.")],
     data: Annotated[Path, typer.Option(help="The dataset's folder.")],
     split: Annotated[str, typer.Option(help="test, val or train; all: every film, for films it has not learned from.")],
@@ -185,7 +196,7 @@ def report(
 
 @cli.command()
 def ensemble(
-    models: Annotated[list[str], typer.Argument(help="Embedded names or bundles' folders, two or more.")],
+    models: Annotated[list[str], typer.Argument(help="Embedded models' tasks or bundles' folders, two or more.")],
     out: Annotated[Path, typer.Option(help="The ensemble's folder.")],
 ) -> None:
     """Put several models into one folder whose probabilities and maps are their average."""
@@ -196,7 +207,7 @@ def ensemble(
 
 @cli.command("push")
 def push_bundle(
-    bundle: Annotated[str, typer.Argument(help="An embedded model's name or a bundle's folder.")],
+    bundle: _Model,
     repo: Annotated[str, typer.Argument(metavar="USER/REPO", help="Where on the Hugging Face Hub.")],
     private: Annotated[bool, typer.Option("--private", help="A new repository is for you alone.")] = False,
     revision: Annotated[str | None, typer.Option(help="A branch; made where need be.")] = None,
@@ -222,7 +233,7 @@ def pull(
 @cli.command("deploy")
 def deploy_space(
     space: Annotated[str, typer.Argument(metavar="USER/SPACE", help="Where on the Hugging Face Hub.")],
-    model: Annotated[str, typer.Option(help="user/repo[@revision], an embedded model's name or a bundle's folder.")],
+    model: Annotated[str, typer.Option(help="user/repo[@revision], an embedded model's task or a bundle's folder.")],
     kind: Annotated[Literal["app", "dashboard"], typer.Option(help="Which screen.")] = "app",
     dry_run: Annotated[Path | None, typer.Option(metavar="DIR", help="Only write the Space's folder there.")] = None,
     other: Annotated[
@@ -246,9 +257,7 @@ _HOST = "Address to listen on [CXR_HOST]."
 
 @cli.command("app")
 def serve_app(
-    model: Annotated[
-        str | None, typer.Option(help="Embedded name, folder or user/repo[@revision] [CXR_MODEL].")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help=f"{_WHICH} [CXR_MODEL].", autocompletion=_tasks)] = None,
     host: Annotated[str | None, typer.Option(help=_HOST)] = None,
     port: Annotated[int | None, typer.Option(help="7860 unless given [CXR_PORT].")] = None,
 ) -> None:
@@ -261,7 +270,7 @@ def serve_app(
 @cli.command("dashboard")
 def serve_dashboard(
     model: Annotated[
-        str | None, typer.Option(help="A model as for the app, or a predictions table [CXR_MODEL].")
+        str | None, typer.Option(help="As for the app, or a predictions table [CXR_MODEL].", autocompletion=_tasks)
     ] = None,
     host: Annotated[str | None, typer.Option(help=_HOST)] = None,
     port: Annotated[int | None, typer.Option(help="8501 unless given [CXR_PORT].")] = None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cxrcore.bundle.folder import CONFIG, EMBEDDED
+from cxrcore.bundle.folder import embedded_models, embedded_name
 from cxrcore.errors import CxrError
 from cxrcore.evaluation.score import score_file
 from cxrcore.evaluation.thresholds import read_thresholds
@@ -30,7 +30,8 @@ def report(
     if out.is_dir():
         raise CxrError(f"--out names an HTML file, and {out.name!r} is a folder")
     path = Path(subject)
-    if path.is_dir() or subject.startswith("xrv:") or (EMBEDDED / subject / CONFIG).is_file():
+    embedded = not path.is_file() and embedded_name(subject) in embedded_models()
+    if path.is_dir() or subject.startswith("xrv:") or embedded:
         if any(option is not None for option in (labels, thresholds, tune_fraction, split)):
             raise CxrError("a bundle's scores are already measured; --labels and thresholds are for predictions tables")
         page = render(evaluations_of(subject), remarks_of(subject))

@@ -27,14 +27,30 @@ CONFIG = "config.json"
 GOLDEN = "evaluation/golden.json"  # outputs on phantoms, for ``cxrcore.models.golden``
 PICTURES = ("evaluation/*/roc.png", "evaluation/*/reliability.png")  # of the card, drawn from the scores
 MEMBERS = "members"  # the folder of an ensemble's members, each a bundle
-FIRST = "pneumonia-resnet18"  # the default model of the screens
-EMBEDDED = ASSETS / "models"
+EMBEDDED = ASSETS / "models"  # one folder a task, <task>-<architecture>
+TASKS = ("nih14", "pneumonia", "pneumonia3", "tb3", "phantom")  # the first is the default model of the screens
 
 
 def embedded_models() -> list[str]:
-    """Names of the bundles that ship with the project: the default one, then the others, sorted."""
-    names = sorted(path.parent.name for path in EMBEDDED.glob(f"*/{CONFIG}"))
-    return sorted(names, key=lambda name: name != FIRST)
+    """Names that open the bundles that ship with the project: their tasks, in the order of ``TASKS``."""
+    names = {embedded_name(folder.parent.name) for folder in EMBEDDED.glob(f"*/{CONFIG}")}
+    return [task for task in TASKS if task in names] + sorted(names.difference(TASKS))
+
+
+def embedded_folder(name: str) -> Path | None:
+    """The folder of an embedded model, by its name in ``embedded_models``; None where there is none."""
+    folders = sorted(path.parent for path in EMBEDDED.glob(f"*/{CONFIG}"))
+    return next((folder for folder in folders if embedded_name(folder.name) == name), None)
+
+
+def embedded_name(bundle: str) -> str:
+    """The name that opens an embedded bundle: its task, or its whole name where that begins with no task.
+
+    >>> embedded_name("nih14-densenet121"), embedded_name("my-model")
+    ('nih14', 'my-model')
+    """
+    task = bundle.partition("-")[0]
+    return task if task in TASKS else bundle
 
 
 def read_config(folder: Path) -> BundleConfig:

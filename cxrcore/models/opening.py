@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from cxrcore.bundle.folder import (
     CONFIG,
-    EMBEDDED,
+    embedded_folder,
     embedded_models,
+    embedded_name,
     is_ensemble,
     member_folders,
     read_config,
@@ -34,13 +35,13 @@ def load(
     token: Token = None,
     limit_bytes: int | None = None,
 ) -> Model:
-    """Open a model by embedded name, folder or ``user/repo[@revision]``: a ``Classifier``, or an ``Ensemble``.
+    """Open a model by task (embedded), folder or ``user/repo[@revision]``: a ``Classifier``, or an ``Ensemble``.
 
     A model in the Hub's cache opens offline. ``token``: the Hub's; ``False`` reads only public repositories.
     ``limit_bytes``: refuse larger downloads. ``dtype``: of convolutions, default by the hardware (``default_dtype``).
     Raises BundleNotFound, listing the names there are, HubError, or InvalidBundle naming what does not fit.
 
-    >>> load("pneumonia-resnet18").predict(film).probabilities
+    >>> load("pneumonia").predict(film).probabilities
     {'Normal': 0.106, 'Pneumonia': 0.894}
     """
     from cxrcore.models.ensemble import Ensemble
@@ -60,15 +61,15 @@ def _open(folder: Path, device: str | None, dtype: torch.dtype | None) -> Classi
 
 
 def find_bundle(reference: str | os.PathLike[str], token: Token = None, limit_bytes: int | None = None) -> Path:
-    """The folder of an embedded name, a path, or ``user/repo[@revision]`` on the Hub, downloaded if necessary.
+    """The folder of an embedded model's task, a path, or ``user/repo[@revision]`` on the Hub, downloaded if necessary.
 
     Local folders come first; a reference whose first part is a local folder is never looked up on the Hub.
     ``xrv:<weights>`` is one of torchxrayvision's. ``token`` and ``limit_bytes`` as in ``load``. Raises BundleNotFound
     with the names there are, or what ``hub.pull.open_reference`` or ``torchxrayvision.open_xrv`` raises.
     """
     text = os.fspath(reference)
-    for folder in (EMBEDDED / text, Path(text)):
-        if text and (folder / CONFIG).is_file():
+    for folder in (embedded_folder(text), Path(text)):
+        if text and folder and (folder / CONFIG).is_file():
             return folder
     if text.startswith("xrv:"):
         from cxrcore.models.torchxrayvision import open_xrv
@@ -79,6 +80,12 @@ def find_bundle(reference: str | os.PathLike[str], token: Token = None, limit_by
         from cxrcore.hub.pull import open_reference
 
         return open_reference(on_hub, token, limit_bytes)
-    names = ", ".join(embedded_models()) or "none yet"
-    what = "that folder has no config.json" if Path(text).is_dir() else "there is no such model or folder"
-    raise BundleNotFound(f"cannot open model {Path(text).name!r}: {what}; embedded models: {names}")
+    names = embedded_models()
+    if Path(text).is_dir():
+        why = "that folder has no config.json"
+    elif (task := embedded_name(text)) in names:
+        raise BundleNotFound(f"cannot open model {text!r}: embedded models are opened by task: use {task!r}")
+    else:
+        why = "there is no such model or folder"
+    listed = ", ".join(names) or "none yet"
+    raise BundleNotFound(f"cannot open model {Path(text).name!r}: {why}; embedded models: {listed}")

@@ -19,7 +19,14 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from cxrcore.bundle.folder import EMBEDDED, is_bundle_file, is_ensemble, read_config, read_ensemble
+from cxrcore.bundle.folder import (
+    embedded_models,
+    embedded_name,
+    is_bundle_file,
+    is_ensemble,
+    read_config,
+    read_ensemble,
+)
 from cxrcore.bundle.reference import Reference, parse_reference
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import CxrError, HubError
@@ -63,7 +70,7 @@ class SpacePlan:
     @property
     def model(self) -> str:
         """Reference that the screen opens: user/repo@commit, or the name of the bundle inside the Space."""
-        return str(self.reference) if self.reference else _name(self.bundle)
+        return str(self.reference) if self.reference else embedded_name(_name(self.bundle))
 
     @property
     def deployed(self) -> DeploymentConfig:
@@ -146,7 +153,7 @@ def _check_arguments(space: str, kind: str, other: str | None, hardware: str | N
 
 def _on_hub(model: str) -> Reference | None:
     """The repository, unless an embedded bundle or a local folder has that name."""
-    here = (EMBEDDED / model).is_dir() or Path(model.split("/")[0]).exists()
+    here = model in embedded_models() or Path(model.split("/")[0]).exists()
     return None if here else parse_reference(model)
 
 
@@ -183,7 +190,7 @@ def write_space(plan: SpacePlan, out: Path) -> None:
             out / "Dockerfile", with_arguments(dockerfile, SCREEN="dashboard", LOCK="requirements.txt", XSRF="false")
         )
     if plan.reference is None:
-        _copy_bundle(plan.bundle, out / "assets" / "models" / plan.model)
+        _copy_bundle(plan.bundle, out / "assets" / "models" / _name(plan.bundle))
     _write(out / FILE, plan.deployed.to_json())
     _write(out / "README.md", _readme(plan, lock))
 

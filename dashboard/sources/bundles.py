@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cxrcore.bundle.config import BundleConfig
-from cxrcore.bundle.folder import CONFIG, is_ensemble, read_config, read_ensemble
+from cxrcore.bundle.folder import CONFIG, EMBEDDED, embedded_name, is_ensemble, read_config, read_ensemble
 from cxrcore.bundle.reference import origin
 from cxrcore.datasets.boxes import BOXES, read_boxes
 from cxrcore.datasets.files import first_ten
@@ -26,8 +26,8 @@ PREDICTIONS, CURVES = "predictions.parquet", "curves.json"
 
 
 def name_of(path: Path) -> str:
-    """The name of a folder or table for a reader: user/repo@commit of a model on the Hub."""
-    return origin(path) or path.name
+    """The name for a reader: user/repo@commit on the Hub, an embedded model's task, else the folder's or table's."""
+    return origin(path) or (embedded_name(path.name) if path.parent == EMBEDDED else path.name)
 
 
 def scored_folders(path: Path) -> list[Path]:

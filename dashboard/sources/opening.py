@@ -6,8 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from cxrcore.bundle.folder import EMBEDDED, embedded_models
+from cxrcore.bundle.folder import embedded_models, embedded_name
 from cxrcore.errors import BundleNotFound, InvalidBundle, InvalidPredictions
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.predictions.record import Predictions
 from cxrcore.serving.notices import read_notices
@@ -19,7 +20,7 @@ from dashboard.sources.tables import MOST_TABLES, splits_of, table_source
 
 def embedded_titles() -> dict[str, str]:
     """Titles of the embedded models for a menu, by name."""
-    return {name: read_notices(EMBEDDED / name).title(name) for name in embedded_models()}
+    return {name: read_notices(find_bundle(name)).title(name) for name in embedded_models()}
 
 
 def evaluations(reference: str, labels: str | None = None) -> list[str]:
@@ -63,14 +64,14 @@ def _table(reference: str, labels: str | None, stamp: str) -> Predictions:
 
 
 def _path_of(reference: str) -> Path:
-    """The folder of an embedded name or of a model on the Hub, or a path. Raises BundleNotFound or HubError."""
-    if reference in embedded_models():
-        return EMBEDDED / reference
+    """The folder of an embedded model or of one on the Hub, or a path. Raises BundleNotFound or HubError."""
+    embedded, path = embedded_models(), Path(reference).expanduser()
+    if reference in embedded or (not path.exists() and embedded_name(reference) in embedded):
+        return find_bundle(reference)
     if hub.reference_of(reference) is not None:
         return hub.find(reference)[1]
-    path = Path(reference).expanduser()
     if not reference or not path.exists():
-        names = ", ".join(embedded_models())
+        names = ", ".join(embedded)
         raise BundleNotFound(f"there is no model, folder or table {path.name!r}; embedded models: {names}")
     return path
 

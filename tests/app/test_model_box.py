@@ -16,10 +16,10 @@ from gradio_client.exceptions import AppError
 
 import app
 import cxrcore
-from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import HubError
 from cxrcore.findings import PNEUMONIA3
 from cxrcore.hub.client import cache_folder
+from cxrcore.resources import ASSETS
 from cxrcore.serving import hub_catalog
 from cxrcore.serving.catalog import Catalog, open_catalog
 from cxrcore.serving.hub_catalog import HubCatalog
@@ -123,11 +123,11 @@ def test_a_model_opens_by_its_name_on_the_hub_for_the_film_that_is_there(
     ask_for(visit, REPO)
     name = f"{REPO}@{first[:12]}"
     opened(visit, name)
-    expected = cxrcore.load(EMBEDDED / "phantom-resnet10t").predict(cxrcore.read_radiograph(film_path))
+    expected = cxrcore.load("phantom").predict(cxrcore.read_radiograph(film_path))
     assert visit.probabilities() == pytest.approx(expected.probabilities, abs=0.00101)
     assert visit.probabilities().keys() != before.keys()
     assert film_path.name in visit.page.inner_text("[data-part=facts]")
-    assert "phantom-resnet10t" in visit.page.inner_text("[data-part=about]")
+    assert "phantom" in visit.page.inner_text("[data-part=about]")
     macro = json.loads(hub.files(REPO, revision=first)[METRICS])["macro"]["auroc"]["value"]
     assert f"{macro:.3f}" in visit.page.inner_text("[data-part=headline]")
     assert visit.page.input_value("[data-part=model]") == name
@@ -141,7 +141,7 @@ def test_the_endpoint_takes_a_name_on_the_hub(server: Server, first: str, film_p
     client = Client(server.url, verbose=False)
     report = client.predict(film=handle_file(str(film_path)), model=f"{REPO}@{first}", api_name="/analyse")
     client.close()
-    expected = cxrcore.load(EMBEDDED / "phantom-resnet10t").predict(cxrcore.read_radiograph(film_path))
+    expected = cxrcore.load("phantom").predict(cxrcore.read_radiograph(film_path))
     assert report["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
     assert f"({REPO}@{first[:12]})" in report["model"]
 
@@ -260,7 +260,7 @@ def test_a_moved_branch_is_offered_and_swapped_only_for_who_takes_it(
 
 
 def test_public_films_are_fetched_on_a_click_and_named_with_their_licence(visit: Visit, hub: Hub, three: Path) -> None:
-    film = EMBEDDED.parent / "examples" / "effusion.png"
+    film = ASSETS / "examples" / "effusion.png"
     entries = [{"file": name, "title": name[:-4], "licence": "CC0"} for name in ("film.png", "broken.png")]
     index = json.dumps(entries).encode()
     hub.add(FILMS, {"examples.json": index, "film.png": film, "broken.png": b"no film"}, kind="datasets")

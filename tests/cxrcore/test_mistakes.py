@@ -44,8 +44,13 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], type[errors.CxrError], str]]
     "model not found": (
         lambda tmp: cxrcore.load(tmp / "no"),
         errors.BundleNotFound,
-        "cannot open model 'no': there is no such model or folder; embedded models: "
-        "pneumonia-resnet18, nih14-densenet121, phantom-resnet10t, pneumonia3-efficientnet-b0",
+        "cannot open model 'no': there is no such model or folder; "
+        f"embedded models: {', '.join(cxrcore.embedded_models())}",
+    ),
+    "model by its old name": (
+        lambda tmp: cxrcore.load("phantom-resnet10t"),
+        errors.BundleNotFound,
+        "cannot open model 'phantom-resnet10t': embedded models are opened by task: use 'phantom'",
     ),
     "config not JSON": (
         lambda tmp: cxrcore.load(bundle(tmp, "{")),

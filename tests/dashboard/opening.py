@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
+from cxrcore.models.opening import find_bundle
+
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = ROOT / "assets" / "models"
-PHANTOM, PNEUMONIA = "phantom-resnet10t", "pneumonia-resnet18"
+PHANTOM, PNEUMONIA = "phantom", "pneumonia"
 
 
 def open_page(page: str, **link: str) -> AppTest:
@@ -66,4 +67,4 @@ def link(at: AppTest, key: str) -> str | None:
 
 def stored(model: str, evaluation: str) -> dict[str, Any]:
     """A bundle's metrics.json."""
-    return json.loads((MODELS / model / "evaluation" / evaluation / "metrics.json").read_text("utf-8"))
+    return json.loads((find_bundle(model) / "evaluation" / evaluation / "metrics.json").read_text("utf-8"))

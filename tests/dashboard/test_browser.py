@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
-from tests.dashboard.opening import MODELS, PHANTOM, ROOT, stored
+from tests.dashboard.opening import PHANTOM, ROOT, stored
 
 pytestmark = pytest.mark.browser
 HARMLESS = "Failed to load resource: the server responded with a status of 404"  # two probes of Streamlit's own
@@ -102,7 +103,7 @@ def test_the_slider_moves_numbers_point_and_address(page: Any, address: str) -> 
     page.keyboard.press("End")
     page.wait_for_function("() => new URLSearchParams(location.search).get('threshold') !== null")
     settle(page)
-    films = Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-test" / "predictions.parquet")
+    films = Predictions.read(find_bundle(PHANTOM) / "evaluation" / "phantom-test" / "predictions.parquet")
     column = films.labels.index(FINDING)
     threshold = float(page.evaluate("() => new URLSearchParams(location.search).get('threshold')"))
     calls = films.probabilities[:, column] >= threshold

@@ -15,8 +15,9 @@ from streamlit import config
 
 from cxrcore.evaluation.compare import SameFilms
 from cxrcore.evaluation.subgroups import Gap
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
-from tests.dashboard.opening import MODELS, PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
+from tests.dashboard.opening import PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
 
 
 def table(**columns: object) -> bytes:
@@ -123,12 +124,12 @@ def test_a_model_that_is_not_there_gets_a_sentence() -> None:
 
 
 def test_a_folder_on_disk_opens_like_an_embedded_model() -> None:
-    at = open_page("overview", model=str(MODELS / PHANTOM))
+    at = open_page("overview", model=str(find_bundle(PHANTOM)))
     assert "305 films" in words(at)
 
 
 def test_an_evaluation_folder_alone_opens(tmp_path: Path) -> None:
-    source = MODELS / PNEUMONIA / "evaluation" / "kermany-test"
+    source = find_bundle(PNEUMONIA) / "evaluation" / "kermany-test"
     for name in ("metrics.json", "curves.json"):
         (tmp_path / name).write_bytes((source / name).read_bytes())
     at = open_page("threshold", model=str(tmp_path))
@@ -136,7 +137,7 @@ def test_an_evaluation_folder_alone_opens(tmp_path: Path) -> None:
 
 
 def test_scores_that_are_not_of_the_films_beside_them_are_noticed(tmp_path: Path) -> None:
-    own, other = (MODELS / PHANTOM / "evaluation" / f"phantom-{split}" for split in ("test", "val"))
+    own, other = (find_bundle(PHANTOM) / "evaluation" / f"phantom-{split}" for split in ("test", "val"))
     (tmp_path / "predictions.parquet").write_bytes((own / "predictions.parquet").read_bytes())
     for name in ("metrics.json", "curves.json"):
         (tmp_path / name).write_bytes((other / name).read_bytes())
@@ -167,7 +168,7 @@ def holders_of(film: str) -> set[str]:
 
 
 def test_nothing_of_an_upload_outlives_its_visit() -> None:
-    own = Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-test" / "predictions.parquet")
+    own = Predictions.read(find_bundle(PHANTOM) / "evaluation" / "phantom-test" / "predictions.parquet")
     images = own.images.astype(object)
     images[:1] = "one-visitors-own-film.png"
     content: Any = io.BytesIO()
@@ -188,7 +189,7 @@ def test_nothing_of_an_upload_outlives_its_visit() -> None:
 
 def test_strangers_cannot_name_folders_of_a_public_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXR_HOST", "0.0.0.0")
-    at = open_page("overview", model=str(MODELS / PHANTOM))
+    at = open_page("overview", model=str(find_bundle(PHANTOM)))
     assert "A folder or table on this computer" not in at.selectbox(key="kind").options
     assert f"no model {PHANTOM!r} here" in at.warning[0].value
     assert at.metric  # an embedded one instead

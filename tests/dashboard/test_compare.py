@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.metrics.comparison import compare_auroc
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.predictions.record import Predictions
 from tests.dashboard.opening import charts, open_page, words
 
-TABLE = EMBEDDED / "phantom-resnet10t" / "evaluation" / "phantom-test" / "predictions.parquet"
+TABLE = find_bundle("phantom") / "evaluation" / "phantom-test" / "predictions.parquet"
 
 
 def blurred(films: Predictions, path: Path, amount: float = 0.15) -> Path:
@@ -31,10 +31,10 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_paired_differences_on_the_films_that_both_saw(other: Path) -> None:
-    app = open_page("compare", model="phantom-resnet10t", other_model=str(other), finding="Nodule")
+    app = open_page("compare", model="phantom", other_model=str(other), finding="Nodule")
     said = words(app)
     assert "280 films of 280 patients are in both" in said
-    assert "25 that only phantom-resnet10t has" in said
+    assert "25 that only phantom has" in said
     first, second = Predictions.read(TABLE).rows(np.arange(280)), Predictions.read(other)
     expected = compare_auroc(first.targets[:, 2], first.probabilities[:, 2], second.probabilities[:, 2])
     row = app.dataframe[0].value.set_index("finding").loc["Nodule"]
@@ -44,7 +44,7 @@ def test_paired_differences_on_the_films_that_both_saw(other: Path) -> None:
 
 
 def test_the_films_furthest_apart_come_first(other: Path) -> None:
-    app = open_page("compare", model="phantom-resnet10t", other_model=str(other), finding="Nodule")
+    app = open_page("compare", model="phantom", other_model=str(other), finding="Nodule")
     first, second = Predictions.read(TABLE).rows(np.arange(280)), Predictions.read(other)
     apart = np.abs(first.probabilities[:, 2] - second.probabilities[:, 2])
     listed = app.dataframe[1].value
@@ -54,36 +54,36 @@ def test_the_films_furthest_apart_come_first(other: Path) -> None:
     assert not app.exception
     best = app.dataframe[1].value.iloc[0]
     truth = 1.0 if best["truth"] == "with it" else 0.0
-    assert abs(best["noisy.parquet"] - truth) < abs(best["phantom-resnet10t"] - truth)
+    assert abs(best["noisy.parquet"] - truth) < abs(best["phantom"] - truth)
 
 
 def test_both_curves_are_drawn(other: Path) -> None:
-    app = open_page("compare", model="phantom-resnet10t", other_model=str(other), finding="Effusion")
+    app = open_page("compare", model="phantom", other_model=str(other), finding="Effusion")
     names = [trace.get("name") or "" for trace in charts(app)[1]["data"]]
-    assert any(name.startswith("phantom-resnet10t (0.9") for name in names)
+    assert any(name.startswith("phantom (0.9") for name in names)
     assert any(name.startswith("noisy.parquet (0.9") for name in names)
 
 
 def test_the_same_results_twice_are_no_comparison() -> None:
-    said = words(open_page("compare", model="phantom-resnet10t", other_model=str(TABLE)))
+    said = words(open_page("compare", model="phantom", other_model=str(TABLE)))
     assert "same results twice" in said or "in both" in said
 
 
 def test_other_findings_are_refused_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "hernia.csv"
     path.write_text("image,prob_Hernia,target_Hernia\nphantom-000019.png,0.2,0\nphantom-000026.png,0.7,1\n")
-    app = open_page("compare", model="phantom-resnet10t", other_model=str(path))
+    app = open_page("compare", model="phantom", other_model=str(path))
     assert "different findings" in words(app)
 
 
 def test_other_films_are_refused_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "elsewhere.csv"
     path.write_text("image,prob_Nodule,target_Nodule\na.png,0.2,0\nb.png,0.7,1\n")
-    assert "o film is in both" in words(open_page("compare", model="phantom-resnet10t", other_model=str(path)))
+    assert "o film is in both" in words(open_page("compare", model="phantom", other_model=str(path)))
 
 
 def test_a_bundle_without_films_says_how_to_get_them() -> None:
-    assert "cxr evaluate pneumonia-resnet18" in words(open_page("compare", model="pneumonia-resnet18"))
+    assert "cxr evaluate pneumonia" in words(open_page("compare", model="pneumonia"))
 
 
 @pytest.mark.data

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import InvalidDataset
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from dashboard.sources.film_table import Choice, as_frame, filters_of, outcomes_of, pick_films, safe_csv
 from dashboard.sources.pictures import Pictures
 from tests.dashboard.opening import open_page, words
 
-PHANTOM = EMBEDDED / "phantom-resnet10t" / "evaluation" / "phantom-test" / "predictions.parquet"
+PHANTOM = find_bundle("phantom") / "evaluation" / "phantom-test" / "predictions.parquet"
 NOTHING: dict[str, str] = {}
 
 
@@ -41,7 +41,7 @@ def torch_loaded() -> None:
     """Importing torch may take longer than a page may, on a busy machine."""
     import cxrcore
 
-    cxrcore.load("phantom-resnet10t")
+    cxrcore.load("phantom")
 
 
 def test_outcomes_count_as_a_confusion_matrix(films: Predictions, outcomes: np.ndarray) -> None:
@@ -118,7 +118,7 @@ def test_pictures_are_found_by_name_below_the_folder(tmp_path: Path) -> None:
 
 
 def test_the_page_lists_opens_and_keeps_a_note() -> None:
-    app = open_page("films", model="phantom-resnet10t", finding="Effusion")
+    app = open_page("films", model="phantom", finding="Effusion")
     assert "305 of 305 films" in words(app)
     assert "the model's own threshold" in words(app)
     assert len(app.get("image")) == 1
@@ -139,13 +139,13 @@ def test_the_page_lists_opens_and_keeps_a_note() -> None:
 
 
 def test_the_link_says_the_threshold() -> None:
-    app = open_page("films", model="phantom-resnet10t", finding="Effusion", threshold="0.9")
+    app = open_page("films", model="phantom", finding="Effusion", threshold="0.9")
     assert "Called positive at 0.9 or above" in words(app)
 
 
 @pytest.mark.usefixtures("torch_loaded")
 def test_a_heatmap_on_request() -> None:
-    app = open_page("films", model="phantom-resnet10t", finding="Effusion")
+    app = open_page("films", model="phantom", finding="Effusion")
     app.button_group(key="film-layer").set_value("Heatmap").run()
     assert not app.exception
     assert "mean positive contribution" in words(app)
@@ -175,6 +175,6 @@ def _sexes(table: Path, labels: Path) -> np.ndarray:
 def _threshold() -> float:
     from cxrcore.bundle.folder import read_config
 
-    points = read_config(EMBEDDED / "phantom-resnet10t").operating_points
+    points = read_config(find_bundle("phantom")).operating_points
     assert points is not None
     return float(points.thresholds[1])

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.datasets.boxes import Box, read_boxes, write_boxes
 from cxrcore.explain.heatmap import Heatmap
 from cxrcore.films.preprocessing import Preprocessing
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from dashboard.heatmaps import study_maps
 from dashboard.sources.pictures import Pictures
 from tests.dashboard.opening import charts, open_page, words
 
-PHANTOM = EMBEDDED / "phantom-resnet10t"
+PHANTOM = find_bundle("phantom")
 FILMS = 24
 
 
@@ -43,7 +43,7 @@ def torch_loaded() -> None:
     """Importing torch may take longer than a page may, on a busy machine."""
     import cxrcore
 
-    cxrcore.load("phantom-resnet10t")
+    cxrcore.load("phantom")
 
 
 @dataclass
@@ -136,7 +136,7 @@ def test_a_table_has_no_network() -> None:
 
 
 def test_films_have_to_be_given_for_a_model_of_real_ones() -> None:
-    assert "This page needs films" in words(open_page("localisation", model="pneumonia-resnet18"))
+    assert "This page needs films" in words(open_page("localisation", model="pneumonia"))
 
 
 @pytest.mark.data
@@ -148,7 +148,7 @@ def test_real_boxes_from_the_folder_of_films(data_dir: Path, tmp_path: Path) -> 
     for name in marked[:11]:
         (tmp_path / name).symlink_to(paths[name])
     (tmp_path / listing.name).symlink_to(listing)
-    app = open_page("localisation", model="pneumonia-resnet18")
+    app = open_page("localisation", model="pneumonia")
     app.text_input(key="films-folder-typed").input(str(tmp_path)).run()
     assert not app.exception
     app.button(key="place-compute").click().run()

@@ -10,10 +10,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from dashboard.__main__ import parse
 from dashboard.sources import hub as models_on_hub
-from tests.dashboard.opening import MODELS, PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
+from tests.dashboard.opening import PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
 from tests.dashboard.test_compare import TABLE, blurred
 from tests.hub import Hub
 from tests.hub.fixtures import REPO, contents, unreachable
@@ -176,7 +177,7 @@ def test_a_public_server_opens_its_own_private_model_for_everybody(hub: Hub, rea
 
 
 def test_a_public_server_shows_the_folder_it_was_started_with_and_no_path(monkeypatch, tmp_path: Path) -> None:
-    shutil.copytree(MODELS / PNEUMONIA, tmp_path / "mine")
+    shutil.copytree(find_bundle(PNEUMONIA), tmp_path / "mine")
     monkeypatch.setenv("CXR_HOST", "0.0.0.0")
     monkeypatch.setenv("CXR_MODEL", str(tmp_path / "mine"))
     at = open_page("films")
@@ -201,7 +202,7 @@ def test_two_models_on_the_hub_are_compared(hub: Hub, ready: Path, tmp_path: Pat
 
 def test_the_app_is_linked_where_the_deployment_names_it(monkeypatch, tmp_path: Path) -> None:
     told = tmp_path / "told.json"
-    told.write_text('{"model": "pneumonia-resnet18", "app": "https://example.org/app"}')
+    told.write_text('{"model": "pneumonia", "app": "https://example.org/app"}')
     monkeypatch.setenv("CXR_DEPLOYED", str(told))
     monkeypatch.delenv("CXR_MODEL", raising=False)
     at = open_page("overview")

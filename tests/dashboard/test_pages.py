@@ -14,10 +14,10 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
 from cxrcore.bundle.folder import embedded_models
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from dashboard.sources.opening import open_source
 from tests.dashboard.opening import (
-    MODELS,
     PHANTOM,
     PNEUMONIA,
     ROOT,
@@ -37,7 +37,7 @@ FINDING = "Effusion"
 
 @pytest.fixture(scope="module")
 def films() -> Predictions:
-    return Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-test" / "predictions.parquet")
+    return Predictions.read(find_bundle(PHANTOM) / "evaluation" / "phantom-test" / "predictions.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_overview_draws_the_training_history() -> None:
     losses = next(
         chart for chart in drawn if [trace.get("name") for trace in chart["data"]] == ["training", "validation"]
     )
-    epochs = (MODELS / PHANTOM / "training" / "history.jsonl").read_text("utf-8").splitlines()
+    epochs = (find_bundle(PHANTOM) / "training" / "history.jsonl").read_text("utf-8").splitlines()
     assert all(len(trace["x"]) == len(epochs) for trace in losses["data"])
 
 
@@ -148,7 +148,7 @@ def test_a_preset_is_chosen_on_validation_films() -> None:
     checked(at.selectbox(key="rule-family").set_value("sensitivity").run())
     assert link(at, "rule") == "sensitivity=0.95"
     assert "308 validation films" in words(at)
-    own = Predictions.read(MODELS / PHANTOM / "evaluation" / "phantom-val" / "predictions.parquet")
+    own = Predictions.read(find_bundle(PHANTOM) / "evaluation" / "phantom-val" / "predictions.parquet")
     column = own.labels.index(FINDING)
     calls = own.probabilities[:, column] >= at.slider[0].value
     assert calls[own.targets[:, column] == 1].mean() >= 0.95

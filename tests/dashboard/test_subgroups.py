@@ -10,12 +10,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from streamlit.testing.v1 import AppTest
 
-from cxrcore.bundle.folder import EMBEDDED
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.predictions.record import Predictions
 from tests.dashboard.opening import charts, open_page, words
 
-PHANTOM = EMBEDDED / "phantom-resnet10t" / "evaluation" / "phantom-test" / "predictions.parquet"
+PHANTOM = find_bundle("phantom") / "evaluation" / "phantom-test" / "predictions.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +82,13 @@ def test_every_finding_at_once(table: Path) -> None:
 
 
 def test_nobody_is_told_apart_among_phantoms() -> None:
-    app = open_page("subgroups", model="phantom-resnet10t")
+    app = open_page("subgroups", model="phantom")
     assert "so no groups can be compared" in words(app)
     assert not charts(app)
 
 
 def test_a_bundle_without_films_says_how_to_get_them() -> None:
-    assert "cxr evaluate pneumonia-resnet18" in words(open_page("subgroups", model="pneumonia-resnet18"))
+    assert "cxr evaluate pneumonia" in words(open_page("subgroups", model="pneumonia"))
 
 
 @pytest.mark.data

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
-from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.films.radiograph import Radiograph
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.push import prepare_push
 from tests.hub import Hub
 
 REPO = "tester/film"
-PHANTOM = EMBEDDED / "phantom-resnet10t"
+PHANTOM = find_bundle("phantom")
 
 
 def quiet(text: str) -> None:

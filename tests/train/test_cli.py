@@ -186,8 +186,8 @@ def test_models_are_listed_with_their_label_sets(capsys):
     models = {model["name"]: model for model in map(json.loads, out.splitlines())}
     assert code == 0
     assert list(models)[: len(cxrcore.embedded_models())] == list(cxrcore.embedded_models())
-    assert models["pneumonia-resnet18"]["findings"] == ["Normal", "Pneumonia"]
-    assert models["phantom-resnet10t"]["labels"] == "phantom5"
+    assert models["pneumonia"]["findings"] == ["Normal", "Pneumonia"]
+    assert models["phantom"]["labels"] == "phantom5"
     code, out, _ = run(capsys, "models")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == list(models)
@@ -213,11 +213,11 @@ def test_the_screens_get_model_host_and_port(capsys, monkeypatch):
     monkeypatch.setattr(dashboard.__main__, "main", lambda arguments: served.append(dict(os.environ)))
     for name in ("CXR_MODEL", "CXR_HOST", "CXR_PORT"):
         monkeypatch.setenv(name, "unset")
-    options = ("--model", "phantom-resnet10t", "--port", "7000")
+    options = ("--model", "phantom", "--port", "7000")
     assert run(capsys, "app", *options)[0] == 0
     assert run(capsys, "dashboard", *options)[0] == 0
     assert served[0] == list(options)
-    assert [served[1][name] for name in ("CXR_MODEL", "CXR_HOST", "CXR_PORT")] == ["phantom-resnet10t", "unset", "7000"]
+    assert [served[1][name] for name in ("CXR_MODEL", "CXR_HOST", "CXR_PORT")] == ["phantom", "unset", "7000"]
 
 
 @pytest.mark.parametrize("verb", ["fit", "evaluate"])
@@ -225,7 +225,7 @@ def test_training_without_its_packages_names_the_extra(verb, capsys, monkeypatch
     monkeypatch.setattr("train.terminal.find_spec", lambda package: None)
     options = {
         "fit": ["phantom-resnet10t"],
-        "evaluate": ["phantom-resnet10t", "--dataset", "phantom", "--split", "test"],
+        "evaluate": ["phantom", "--dataset", "phantom", "--split", "test"],
     }
     code, out, err = run(capsys, verb, *options[verb], "--data", tmp_path, "--out", tmp_path / "out")
     assert (code, out) == (2, "")

@@ -10,7 +10,7 @@ from cxrcore.serving.deployment import DeploymentConfig
 from tests.hub import TOKEN, Hub
 from train.cli import main
 
-MODEL = "phantom-resnet10t"
+MODEL = "phantom"
 
 
 def test_a_dry_run_writes_the_folder_and_asks_nobody(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

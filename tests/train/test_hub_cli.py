@@ -41,13 +41,14 @@ def run(
 SESSION = """
 import json
 from pathlib import Path
+from cxrcore.models.opening import find_bundle
 from train.pull import pull
 from train.push import push, push_after_fit, refuse_unpushable
 from cxrcore.errors import CxrError
 
 refuse_unpushable("tester/film")
-first = push("phantom-resnet10t", "tester/film", tag="v1")
-again = push_after_fit(Path("assets/models/phantom-resnet10t"), "tester/film")
+first = push("phantom", "tester/film", tag="v1")
+again = push_after_fit(find_bundle("phantom"), "tester/film")
 assert again.unchanged and again.revision == first.revision
 pull("tester/film@v1")
 try:
@@ -82,7 +83,7 @@ def test_push_and_pull_say_what_they_do_and_draw_no_bars_into_pipes(shared_hub: 
     assert any(line.startswith("sending model.safetensors (9.") for line in said)
     assert f"pushed to {shared_hub.url}/{REPO} at {sha}" in said
     assert f"{REPO} holds this bundle already, at {sha}" in said
-    assert f"phantom-resnet10t opens offline as {REPO}@{sha}" in said
+    assert f"{PHANTOM.name} opens offline as {REPO}@{sha}" in said
     assert said[-2].startswith("there is no model tester/absent on the Hub")
     assert session.stderr == ""
     assert TOKEN not in session.stdout
@@ -122,10 +123,10 @@ FIT = ("fit", "phantom-resnet10t", "--data", "no-such-folder", "--out", "run", "
 @pytest.mark.parametrize(
     ("arguments", "happens", "said"),
     [
-        (("push", "phantom-resnet10t", REPO), no_token, "there is no Hugging Face token: set HF_TOKEN"),
-        (("push", "phantom-resnet10t", REPO), wrong_token, "the Hub refuses the token"),
-        (("push", "phantom-resnet10t", REPO), down, "the Hub cannot do this for tester/film just now (503)"),
-        (("push", "phantom-resnet10t", "film"), nothing, "'film': that is no model on the Hub; write user/repo"),
+        (("push", "phantom", REPO), no_token, "there is no Hugging Face token: set HF_TOKEN"),
+        (("push", "phantom", REPO), wrong_token, "the Hub refuses the token"),
+        (("push", "phantom", REPO), down, "the Hub cannot do this for tester/film just now (503)"),
+        (("push", "phantom", "film"), nothing, "'film': that is no model on the Hub; write user/repo"),
         (("push", "no-such-model", REPO), nothing, "cannot open model 'no-such-model'"),
         (("push",), nothing, "Missing argument"),
         (("pull", "tester/absent"), nothing, "there is no model tester/absent on the Hub, or it is private"),
@@ -153,13 +154,13 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(
 
 
 def test_push_and_pull_end_with_0(hub: Hub, capfd, tmp_path: Path) -> None:
-    assert main(["push", "phantom-resnet10t", REPO, "--tag", "v1", "--private"]) == 0
+    assert main(["push", "phantom", REPO, "--tag", "v1", "--private"]) == 0
     assert main(["pull", f"{REPO}@v1", "--out", str(tmp_path / "mine")]) == 0
     told = capfd.readouterr()
     assert told.err == ""
     assert TOKEN not in told.out
     assert hub.repos["models", REPO].private
-    assert cxrcore.load(tmp_path / "mine").name == "phantom-resnet10t"
+    assert cxrcore.load(tmp_path / "mine").name == PHANTOM.name
 
 
 OPENED = """

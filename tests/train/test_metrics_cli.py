@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import CxrError, InvalidBundle, InvalidPredictions
 from cxrcore.evaluation import score as scoring
 from cxrcore.findings import NIH14
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.text import NumberFormat
 from train.compare import compare
@@ -140,14 +140,14 @@ def test_thresholds_of_a_model_and_one_threshold_of_two_classes(tmp_path):
     p, sick = rng.random(60).round(3), rng.random(60) < 0.5
     frame = pd.DataFrame({"image": range(60), "prob_Normal": 1 - p, "prob_Pneumonia": p})
     frame.assign(target_Normal=(~sick).astype(int), target_Pneumonia=sick.astype(int)).to_csv(tmp_path / "t.csv")
-    metrics = measure(tmp_path / "t.csv", tmp_path / "m.json", thresholds="pneumonia-resnet18")
+    metrics = measure(tmp_path / "t.csv", tmp_path / "m.json", thresholds="pneumonia")
     assert metrics["findings"]["Pneumonia"]["threshold"] == pytest.approx(0.8027, abs=1e-3)
-    assert metrics["operating_points"] == {"rule": "youden, of pneumonia-resnet18", "fitted_on": "val"}
+    assert metrics["operating_points"] == {"rule": "youden, of pneumonia", "fitted_on": "val"}
     (tmp_path / "one.json").write_text('{"Pneumonia": 0.3}')
     metrics = measure(tmp_path / "t.csv", tmp_path / "m.json", thresholds=str(tmp_path / "one.json"))
     assert metrics["findings"]["Normal"]["threshold"] == pytest.approx(0.7)
     assert np.array(metrics["confusion"]).sum() == 60
-    config = json.loads((EMBEDDED / "pneumonia-resnet18" / "config.json").read_text())
+    config = json.loads((find_bundle("pneumonia") / "config.json").read_text())
     config["cxrcore"]["operating_points"] = None
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "config.json").write_text(json.dumps(config))

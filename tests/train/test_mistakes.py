@@ -1,7 +1,8 @@
 """Mistakes on the command line, and the message of each.
 
 ``mistakes.json`` records the messages word for word, so that a change of words is deliberate: whoever changes one
-changes it there too. ``{tmp}`` stands for the folder of the fixture.
+changes it there too. ``{tmp}`` stands for the folder of the fixture, ``{embedded}`` for the names of the embedded
+models, ``{pneumonia}`` and ``{phantom}`` for those bundles' own names.
 """
 
 import json
@@ -11,9 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxrcore.bundle.folder import embedded_models, read_config
+from cxrcore.models.opening import find_bundle
 from train.cli import main
 
 MISTAKES = json.loads((Path(__file__).parent / "mistakes.json").read_text(encoding="utf-8"))
+NAMES = {"embedded": ", ".join(embedded_models())}
+NAMES |= {task: read_config(find_bundle(task)).name for task in ("pneumonia", "phantom")}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,10 @@ def test_a_mistake_is_one_sentence_and_leaves_no_file(mistake, folder, capsys):
     before = files(folder)
     code = main(mistake["command"].format(tmp=folder).split())
     output, message = (text.replace(str(folder), "{tmp}").rstrip("\n") for text in capsys.readouterr())
-    assert (code, message, output) == (mistake["code"], mistake["message"], mistake.get("output", ""))
+    expected = mistake["message"]
+    for placeholder, name in NAMES.items():
+        expected = expected.replace(f"{{{placeholder}}}", name)
+    assert (code, message, output) == (mistake["code"], expected, mistake.get("output", ""))
     assert files(folder) == before
 
 

@@ -10,9 +10,7 @@ import pytest
 from cxrcore.datasets.kermany import read_kermany
 from cxrcore.datasets.splits import check_leakage, split_by_patient, torn_patients
 from cxrcore.errors import InvalidDataset
-from tests.conftest import ROOT
-
-EMBEDDED = ROOT / "assets" / "models"
+from cxrcore.models.opening import find_bundle
 
 
 @pytest.fixture
@@ -90,7 +88,7 @@ def test_a_film_left_open_follows_its_patient_into_train_or_val_and_leaks_beside
 
 def test_exclusive_classes_keep_the_split_that_shipped_models_were_scored_on(kermany_dir):
     """The held-out patients of the embedded model, by the hash it was published with."""
-    config = json.loads((EMBEDDED / "pneumonia-resnet18" / "config.json").read_text())["cxrcore"]["provenance"]
+    config = json.loads((find_bundle("pneumonia") / "config.json").read_text())["cxrcore"]["provenance"]
     table = read_kermany(kermany_dir)
     if len(table) != sum(config["films"].values()):
         pytest.skip("other films than the model was trained on")

@@ -17,14 +17,15 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 from PIL.PngImagePlugin import PngImageFile
 
-from cxrcore.bundle.folder import EMBEDDED
+from cxrcore.bundle.folder import embedded_models
 from cxrcore.evaluation.record import Metrics
 from cxrcore.metrics.intervals import wilson_limits
+from cxrcore.models.opening import find_bundle
 from cxrcore.publishing import card_figures
 from cxrcore.publishing.model_card import illustrate
 from cxrcore.reporting.figures import save_png
 
-PHANTOM = EMBEDDED / "phantom-resnet10t"
+PHANTOM = find_bundle("phantom")
 SIDE, LEFT, TOP = 250 * 2, 40 * 2, 50 * 2  # of a lone panel, in the picture's dots
 SCORES = {
     "n": 200,
@@ -121,10 +122,10 @@ def test_neither_a_callers_style_nor_other_threads_change_a_picture() -> None:
 
 
 def test_every_shipped_models_pictures_are_light_sharp_and_the_same_each_time(tmp_path: Path) -> None:
-    for model in ("nih14-densenet121", "phantom-resnet10t", "pneumonia3-efficientnet-b0"):
+    for model in embedded_models():
         drawn = {}
         for turn in "ab":
-            shutil.copytree(EMBEDDED / model, tmp_path / turn / model, ignore=shutil.ignore_patterns("*.safetensors"))
+            shutil.copytree(find_bundle(model), tmp_path / turn / model, ignore=shutil.ignore_patterns("*.safetensors"))
             paths = card_figures.draw_figures(tmp_path / turn / model)
             drawn[turn] = [(tmp_path / turn / model / path).read_bytes() for path in paths]
             assert [Path(path).name for path in paths] == ["roc.png", "reliability.png"]

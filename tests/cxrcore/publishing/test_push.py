@@ -13,10 +13,11 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from cxrcore.bundle.folder import EMBEDDED, embedded_models, read_config, read_metrics
+from cxrcore.bundle.folder import embedded_models, read_config, read_metrics
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
 from cxrcore.evaluation.summary import summarise
 from cxrcore.hub.pull import pull_bundle
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.commit import check_push
 from cxrcore.publishing.push import prepare_push, push_bundle
@@ -29,7 +30,7 @@ def test_a_push_is_one_commit_and_the_same_bundle_makes_no_other(hub: Hub, ready
     pushed = push_bundle(PHANTOM, REPO, tag="v1", say=said.append)
     assert hub.files(REPO) == contents(ready)
     repo = hub.repos["models", REPO]
-    assert [commit.title for commit in repo.history("main")] == ["Bundle phantom-resnet10t", "initial commit"]
+    assert [commit.title for commit in repo.history("main")] == [f"Bundle {PHANTOM.name}", "initial commit"]
     assert repo.tags == {"v1": pushed.revision}
     assert pushed.url == f"{hub.url}/{REPO}/tree/{pushed.revision}"
     for path in contents(ready):
@@ -186,9 +187,9 @@ def test_the_card_carries_every_measured_score_with_its_interval(ready: Path) ->
 
 @pytest.mark.parametrize("name", embedded_models())
 def test_the_cards_that_ship_hold_the_scores_that_were_measured(name: str) -> None:
-    card = ModelCard((EMBEDDED / name / "README.md").read_text("utf-8"))
+    card = ModelCard((find_bundle(name) / "README.md").read_text("utf-8"))
     found = {(result.dataset_name, result.metric_name): result for result in card.data.get("eval_results")}
-    tests = [metrics for metrics in read_metrics(EMBEDDED / name) if metrics["split"] == "test"]
+    tests = [metrics for metrics in read_metrics(find_bundle(name)) if metrics["split"] == "test"]
     kinds = {"Sensitivity": "sensitivity", "Specificity": "specificity"}
     expected = 0
     for metrics in tests:

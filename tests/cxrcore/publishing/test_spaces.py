@@ -26,7 +26,7 @@ SPACE, OTHER = "tester/film", "tester/film-dashboard"
 LOCKS = ROOT / "assets" / "deploy"
 
 
-def planned(kind="app", model="phantom-resnet10t", space=None, **more):
+def planned(kind="app", model="phantom", space=None, **more):
     return plan_space(space or (SPACE if kind == "app" else OTHER), model, kind, say=quiet, **more)
 
 
@@ -50,7 +50,7 @@ def listed(folder: Path) -> set[str]:
 
 def test_the_apps_space_holds_the_app_and_nothing_else(tmp_path: Path) -> None:
     files = listed(written(tmp_path / "space"))
-    bundle = {f"assets/models/phantom-resnet10t/{path}" for path in listed(PHANTOM)}
+    bundle = {f"assets/models/{PHANTOM.name}/{path}" for path in listed(PHANTOM)}
     rest = files - bundle
     assert bundle <= files
     assert {path.split("/")[0] for path in rest} == {
@@ -89,7 +89,7 @@ def test_the_dashboards_space_is_a_container(tmp_path: Path) -> None:
     assert (folder / "requirements.txt").read_bytes() == (LOCKS / "dashboard.txt").read_bytes()
     assert "app.py" not in listed(folder)
     told = DeploymentConfig.from_json((folder / "deployed.json").read_text())
-    assert told == DeploymentConfig("phantom-resnet10t", app=f"https://huggingface.co/spaces/{SPACE}")
+    assert told == DeploymentConfig("phantom", app=f"https://huggingface.co/spaces/{SPACE}")
 
 
 def test_a_model_on_the_hub_is_pinned_and_preloaded(hub: Hub, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_deployment_is_one_commit_and_the_same_again_makes_no_other(hub: Hub, 
     first = deploy_space(planned(), say=said.append)
     repo = hub.repos["spaces", SPACE]
     assert hub.files(SPACE, "spaces") == contents(written(tmp_path / "space"))
-    assert [commit.title for commit in repo.history("main")] == ["Show phantom-resnet10t", "initial commit"]
+    assert [commit.title for commit in repo.history("main")] == ["Show phantom", "initial commit"]
     assert (repo.sdk, repo.private, repo.secrets) == ("gradio", False, {})
     assert first.url == f"{hub.url}/spaces/{SPACE}"
     assert first.revision == repo.branches["main"]
@@ -238,7 +238,7 @@ def test_another_model_is_an_update_and_takes_the_old_ones_files_away(hub: Hub) 
     assert not [path for path in files if path.startswith("assets/models/")]
     assert DeploymentConfig.from_json(files["deployed.json"].decode()).model == f"{REPO}@{sha}"
     assert len(hub.repos["spaces", SPACE].commits) == 3
-    assert "removing assets/models/phantom-resnet10t/config.json, which is no part of it" in said
+    assert f"removing assets/models/{PHANTOM.name}/config.json, which is no part of it" in said
     assert any(line.startswith("sending 2 files (0.0 MB)") for line in said)
 
 
@@ -247,7 +247,7 @@ def test_the_second_screen_links_to_the_first_and_the_first_to_it(hub: Hub) -> N
         return DeploymentConfig.from_json(hub.files(space, "spaces")["deployed.json"].decode())
 
     deploy_space(planned(), say=quiet)
-    assert told(SPACE) == DeploymentConfig("phantom-resnet10t")
+    assert told(SPACE) == DeploymentConfig("phantom")
     said: list[str] = []
     deploy_space(planned("dashboard"), say=said.append)
     assert hub.repos["spaces", OTHER].sdk == "docker"

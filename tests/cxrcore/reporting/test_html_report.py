@@ -9,10 +9,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from cxrcore.bundle.folder import EMBEDDED
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle
 from cxrcore.evaluation.score import score_table
 from cxrcore.findings import NIH14
+from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from cxrcore.reporting.html_report import evaluations_of, from_scored, render
 from train.report import report
@@ -124,12 +124,12 @@ def test_a_histogram_and_groups_need_the_films(films, page):
 
 
 def test_a_bundle_that_ships_has_its_report(tmp_path):
-    path = report("pneumonia-resnet18", tmp_path / "deep" / "report.html")
+    path = report("pneumonia", tmp_path / "deep" / "report.html")
     page = path.read_text("utf-8")
     assert page.index("split test") < page.index("split val")
     assert "own split" in page
     assert "Confusion matrix (which class is taken for which?)" in page
-    assert len(evaluations_of("pneumonia-resnet18")) == 2
+    assert len(evaluations_of("pneumonia")) == 2
 
 
 def test_a_table_has_its_report(films, tmp_path):
@@ -141,7 +141,7 @@ def test_a_table_has_its_report(films, tmp_path):
 def test_what_cannot_be_reported_is_said_in_a_sentence(tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
-    shutil.copy(EMBEDDED / "pneumonia-resnet18" / "config.json", bare)
+    shutil.copy(find_bundle("pneumonia") / "config.json", bare)
     with pytest.raises(InvalidBundle, match="carries no scores to report"):
         report(str(bare), tmp_path / "r.html")
     with pytest.raises(BundleNotFound, match=r"has no config.json"):
@@ -149,9 +149,9 @@ def test_what_cannot_be_reported_is_said_in_a_sentence(tmp_path):
     with pytest.raises(CxrError, match="neither a model nor a predictions table"):
         report("nothing", tmp_path / "r.html")
     with pytest.raises(CxrError, match="names an HTML file"):
-        report("pneumonia-resnet18", tmp_path)
+        report("pneumonia", tmp_path)
     with pytest.raises(CxrError, match="already measured"):
-        report("pneumonia-resnet18", tmp_path / "r.html", split="val")
+        report("pneumonia", tmp_path / "r.html", split="val")
 
 
 @pytest.mark.browser
