@@ -48,9 +48,9 @@ def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
         folder = find_bundle(reference)
         given = None if is_ensemble(folder) else read_config(folder).operating_points
         if given is None:
-            raise InvalidBundle(f"model {folder.name!r} has no thresholds to give")
+            raise InvalidBundle(f"model {path.name!r} has no thresholds to give")
         thresholds, fitted_on = given.to_dict()["thresholds"], given.fitted_on
-        rule = f"{given.rule}, of {folder.name}"
+        rule = f"{given.rule}, of {path.name}"
     if not set(thresholds) & set(labels):
         raise InvalidPredictions(
             f"{path.name} has thresholds for {', '.join(thresholds)}, and the table is of {', '.join(labels)}"
