@@ -46,6 +46,8 @@ def show_notices(source: Source, whole: bool = True) -> None:
         return
     if notices.synthetic:
         st.warning("This model learned from synthetic films only.")
+    if notices.population and whole:
+        st.caption(escape(notices.population))
     if notices.note:
         shorten = not whole and notices.first_sentence != notices.note
         st.warning(escape(notices.first_sentence) + " More on the first page." if shorten else escape(notices.note))

@@ -53,4 +53,5 @@ def describe_models() -> Iterator[dict[str, Any]]:
             "findings": list(config.labels),
             "architecture": getattr(config, "architecture", "ensemble"),
             "notices": read_notices(folder).short,
+            "population": read_notices(folder).population,
         }

@@ -67,6 +67,7 @@ export class Models {
   read(name) {
     const { page } = this;
     this.status("");
+    page.chosenBefore = null;
     page.part("model").value = name;
     const title = page.part("model").selectedOptions[0].textContent;
     if (page.token) page.enter("reading", "Reading the film with " + title);

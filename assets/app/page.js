@@ -20,6 +20,7 @@ export class Page {
     this.token = null; // of the film in the server's memory
     this.about = null; // the model's facts
     this.result = null;
+    this.chosenBefore = null; // the visitor's model, while another reads a drawn film
     this.finding = null; // the chosen one
     this.method = "gradcam";
     this.maps = {}; // method -> finding -> map
@@ -56,7 +57,21 @@ export class Page {
   read(film, words) {
     this.letGo();
     this.film = film;
+    this.chooseModel();
     this.enter("reading", words);
+  }
+
+  // A drawn film goes to a model that learned from drawn films; the next real film to the model chosen before.
+  chooseModel() {
+    const menu = this.part("model");
+    const drawn = this.start.models.filter(({ synthetic }) => synthetic).map(({ name }) => name);
+    if (this.film.synthetic && drawn.length && !drawn.includes(menu.value) && !this.about?.synthetic) {
+      this.chosenBefore = menu.value;
+      menu.value = drawn[0];
+    } else if (!this.film.synthetic && this.chosenBefore) {
+      menu.value = this.chosenBefore;
+      this.chosenBefore = null;
+    }
   }
 
   letGo() {

@@ -1,7 +1,7 @@
 // The result of a film: a bar for every finding, and the map of the chosen one.
 
 import { make } from "./dom.js";
-import { filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
+import { byAlarm, drawnFilm, filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
 
 export class Result {
   constructor(page, heatmap, models) {
@@ -26,11 +26,12 @@ export class Result {
     page.part("stage").style.setProperty("--ratio", report.film.width / report.film.height);
     page.part("summary").textContent = summary(about, report);
     page.part("how-to-read").textContent = howToRead(about, report);
-    page.notice("synthetic-model", about.synthetic && page.start.synthetic);
+    page.notice("synthetic-film", page.film.synthetic && drawnFilm(about, page.chosenBefore));
+    page.notice("synthetic-model", about.synthetic && !page.film.synthetic && page.start.synthetic);
     page.notice("warning", about.caution, "This model’s own warning:");
     page.part("method").value = "gradcam";
     this.showFacts();
-    const order = [...about.findings].sort((a, b) => report.probabilities[b.name] - report.probabilities[a.name]);
+    const order = byAlarm(about, report);
     page.part("findings").classList.toggle("few", !isLong(about));
     page.part("findings").replaceChildren(...order.map((entry) => this.row(entry)));
     this.models.show(about);

@@ -30,6 +30,21 @@ export function sentence(words) {
   return begun + (/[.!?]?$/.exec(begun)[0] || !begun ? "" : ".");
 }
 
+/** Of several findings those above their threshold first, the likeliest first among them; of classes the likeliest. */
+export function byAlarm(about, { positive, probabilities }) {
+  const alarm = ({ name }) => Number(about.kind === "multilabel" && positive[name] === true);
+  const rank = (a, b) => alarm(b) - alarm(a) || probabilities[b.name] - probabilities[a.name];
+  return [...about.findings].sort(rank);
+}
+
+/** Above the answer to a drawn film. `before`: the model that the visitor had chosen, where another reads the film. */
+export function drawnFilm(about, before) {
+  const drawn = "This film is drawn by a program and shows nobody. ";
+  if (!about.synthetic) return drawn + "What a model that learned from people’s films says of it means nothing.";
+  const next = before ? ` A film of your own goes to ${before} again.` : "";
+  return `${drawn}${about.name}, which learned from such drawings, reads it.${next}`;
+}
+
 /** Whether a finding is above its threshold, beside its bar. Of two classes, only the disease has a verdict. */
 export function verdict(about, report, name) {
   const { positive, thresholds } = report;
@@ -121,9 +136,7 @@ export function ticks(map, most, against) {
 
 /** What the bars mean, and for whom. */
 export function howToRead(about, report) {
-  const who = about.synthetic ? "" : about.who.slice(0, 160);
-  const others = "It has seen no other patients, and its percentages are not valid for them.";
-  return howBarsRead(about, report) + (who && ` It learned from films of ${who}. ${others}`);
+  return [howBarsRead(about, report), about.population].filter(Boolean).join(" ");
 }
 
 function howBarsRead(about, { positive, thresholds }) {

@@ -186,7 +186,7 @@ def _body(config: BundleConfig, evaluations: Sequence[Metrics]) -> str:
         facts=config.provenance,
         calibrated=_calibrated(config.calibration),
         points=points,
-        rule=points and RULES.get(points.rule, points.rule),
+        rule=points and _rule(points.rule),
         winner_takes_all=len(labels) > 2 and labels.kind is Kind.MULTICLASS,
         thresholds=_thresholds(labels.names, points),
         evaluations=evaluations,
@@ -203,6 +203,13 @@ def _body(config: BundleConfig, evaluations: Sequence[Metrics]) -> str:
 
 def _cell(scores: FindingMetrics, measure: str) -> str:
     return _NUMBER.estimate(dict(zip(("value", "low", "high"), _measured(scores, measure), strict=True)))
+
+
+def _rule(rule: str) -> str:
+    """An operating point's rule in words; ``cost=5`` and rules of others as they are."""
+    name, _, value = rule.partition("=")
+    other = {"specificity": "sensitivity", "sensitivity": "specificity"}.get(name)
+    return f"the greatest {other} with a {name} of at least {value}" if other and value else RULES.get(rule, rule)
 
 
 def _calibrated(calibration: Calibration) -> str:

@@ -12,7 +12,7 @@ from cxrcore.errors import BundleNotFound, CxrError
 from cxrcore.hub.client import Token
 from cxrcore.models.opening import find_bundle
 from cxrcore.serving.hub_catalog import HubCatalog, load_on_one_thread
-from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL, Notices, provenance_note, read_notices
+from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL, Notices, provenance_note, provenance_who, read_notices
 
 if TYPE_CHECKING:
     from cxrcore.films.radiograph import Radiograph
@@ -25,6 +25,7 @@ class MenuEntry(TypedDict):
     name: str
     title: str  # the name with its notices
     hub: bool  # from the Hugging Face Hub, beside the models always offered
+    synthetic: bool  # learned from drawn films
 
 
 class Catalog:
@@ -53,10 +54,11 @@ class Catalog:
 
     def _entry(self, name: str, reference: str | Path) -> MenuEntry:
         try:
-            title = read_notices(find_bundle(str(reference))).title(name)
+            notices = read_notices(find_bundle(str(reference)))
         except CxrError:
-            title = name  # opening the model reports the error
-        return {"name": name, "title": title, "hub": name not in self._references}
+            notices = Notices("", synthetic=False)  # opening the model reports the error
+        hub = name not in self._references
+        return {"name": name, "title": notices.title(name), "hub": hub, "synthetic": notices.synthetic}
 
     def __getitem__(self, name: str) -> Model:
         """The model. Raises CxrError where the name is not offered or the bundle cannot be trusted."""
@@ -115,7 +117,7 @@ def model_facts(name: str, model: Model) -> dict[str, Any]:
     notices = (
         read_notices(model.folder)
         if model.folder
-        else Notices("", bool(provenance.get("synthetic")), provenance_note(provenance))
+        else Notices("", bool(provenance.get("synthetic")), provenance_note(provenance), provenance_who(provenance))
     )
     network = "{architecture}, {input_size[0]} × {input_size[1]} pixels"
     members = [f"{member['name']} ({network.format(**member)})" for member in info["members"]]
@@ -126,7 +128,7 @@ def model_facts(name: str, model: Model) -> dict[str, Any]:
         "Network": None if members else network.format(**info),
         "Cost": notices.cost[:1].upper() + notices.cost[1:],
         "Films": source.get("title", provenance.get("dataset")),
-        "Of": source.get("who"),
+        "Of": notices.who,
         "Split": _split_text(_as_dict(provenance.get("films")), _as_dict(provenance.get("patients"))),
         "Start": provenance.get("initial_weights"),
         "Trained": provenance.get("trained_on"),
@@ -136,7 +138,7 @@ def model_facts(name: str, model: Model) -> dict[str, Any]:
         "name": name,
         "hub": info["hub"],
         "synthetic": notices.synthetic,
-        "who": str(source.get("who") or ""),
+        "population": notices.population,
         "note": notices.note,
         "caution": notices.first_sentence,
         "members": len(members),

@@ -26,6 +26,7 @@ class Notices:
     cost: str  # relative to one forward pass of one network; empty for just that
     synthetic: bool  # the model, or a member, learned from drawn films
     note: str = ""  # the warning of its maker, or of its members' makers, in whole sentences; empty without one
+    who: str = ""  # whose films it learned from; empty where that is unknown or nobody's
 
     @property
     def short(self) -> str:
@@ -36,6 +37,14 @@ class Notices:
         """The name with its notices, for a menu, e.g. ``pair (synthetic films only; with a warning)``."""
         notices = [words for words in (self.short, "with a warning" * bool(self.note)) if words]
         return f"{name} ({'; '.join(notices)})" if notices else name
+
+    @property
+    def population(self) -> str:
+        """For whom the model's numbers hold, in two short sentences; empty where its films are unknown or drawn."""
+        if not self.who or self.synthetic:
+            return ""
+        others = "It has seen no other patients, and its percentages are not valid for them."
+        return f"It learned from films of {self.who[:200]}. {others}"
 
     @property
     def first_sentence(self) -> str:
@@ -50,6 +59,13 @@ def provenance_note(provenance: Mapping[str, object]) -> str:
     return " ".join(note.split()) if isinstance(note, str) else ""
 
 
+def provenance_who(provenance: Mapping[str, object]) -> str:
+    """Whose films a bundle learned from, as its provenance says; empty where it does not."""
+    source = provenance.get("source")
+    who = source.get("who") if isinstance(source, dict) else None
+    return " ".join(who.split()) if isinstance(who, str) else ""
+
+
 def read_notices(folder: Path) -> Notices:
     """The notices of a bundle or an ensemble. Raises InvalidBundle for a config that cannot be trusted."""
     several = is_ensemble(folder)
@@ -60,9 +76,10 @@ def read_notices(folder: Path) -> Notices:
     notes = [provenance_note(read_ensemble(folder).provenance)] if several else []
     notes += [provenance_note(config.provenance) for config in configs]
     note = " ".join(dict.fromkeys(note for note in notes if note))
+    who = "; ".join(dict.fromkeys(filter(None, (provenance_who(config.provenance) for config in configs))))
     if passes == 1:
-        return Notices("", synthetic, note)
+        return Notices("", synthetic, note, who)
     what = f"{len(configs)} members" if several else "looks twice, mirrored"
     if several and passes > len(configs):
         what += ", some of which look twice, mirrored" if passes < 2 * len(configs) else " that look twice, mirrored"
-    return Notices(f"{what}: about {_TIMES.get(passes, f'{passes} times')} the time", synthetic, note)
+    return Notices(f"{what}: about {_TIMES.get(passes, f'{passes} times')} the time", synthetic, note, who)

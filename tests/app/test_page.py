@@ -15,6 +15,7 @@ from PIL import Image
 import cxrcore
 from cxrcore.explain.overlay import colours
 from cxrcore.models.classifier import Classifier
+from cxrcore.resources import ASSETS
 from tests.app.conftest import visit_of
 from tests.app.visit import NEVER, Server, Visit
 from tests.films import encoded
@@ -159,12 +160,26 @@ def test_a_film_can_be_pasted_or_dropped(visit: Visit, film_path: Path, way: str
     visit.wait("result")
 
 
-def test_an_example_is_one_click_away_and_called_synthetic(visit: Visit) -> None:
+def test_a_drawn_film_is_read_by_a_model_of_drawn_films_and_the_next_film_by_ones_own(
+    visit: Visit, film_path: Path, bundle: Path
+) -> None:
+    own = visit.page.input_value("[data-part=model]")
+    assert own == bundle.name
     assert visit.page.locator(".example").count() >= 3
     assert visit.page.locator(".example .badge").first.inner_text() == "synthetic"
     visit.page.locator(".example").first.click()
     visit.wait("result")
     assert "synthetic" in visit.page.inner_text("[data-part=facts]")
+    assert visit.page.input_value("[data-part=model]") == "phantom"
+    assert "drawn by a program" in visit.page.inner_text("[data-part=synthetic-film]")
+    assert not visit.page.locator("[data-part=synthetic-model]").is_visible()
+    film = cxrcore.read_radiograph(ASSETS / "examples" / "normal.png")
+    assert visit.probabilities() == pytest.approx(cxrcore.load("phantom").predict(film).probabilities, abs=0.00101)
+    visit.page.click("[data-part=again]")
+    visit.analyse(film_path)
+    assert visit.page.input_value("[data-part=model]") == own
+    assert not visit.page.locator("[data-part=synthetic-film]").is_visible()
+    assert len(visit.probabilities()) == 14
 
 
 def test_numbers_and_overlay_can_be_taken_home(shown: Visit, film_path: Path, model: Classifier) -> None:

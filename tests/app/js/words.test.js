@@ -108,7 +108,7 @@ test("how to read names the patients that the model learned from, unless they we
   const text = words.howToRead(chest, known);
   assert.match(text, /The mark is its alarm threshold, where one is known\./);
   assert.ok(text.includes(who));
-  assert.ok(!words.howToRead({ ...chest, synthetic: true }, known).includes("It learned"));
+  assert.ok(!words.howToRead({ ...chest, population: "" }, known).includes("It learned"));
   const without = report({ Pneumonia: [0.7, null, null] });
   assert.match(words.howToRead(pneumonia, without), /it calls nothing positive\. /);
   assert.match(words.howToRead(three, known), /The longest one wins/);
@@ -119,4 +119,19 @@ test("the facts of a film", () => {
   const facts = "a.png · 1024 × 900 · PNG, 12 of 16 bit used · answered in 123 ms";
   assert.equal(words.filmFacts({ film }, 0.1234, "a.png"), facts);
   assert.match(words.filmFacts({ film: { ...film, bits: 16 } }, 1, ""), /^1024 × 900 · PNG, 16 bit · /);
+});
+
+test("of several findings those above their threshold come first, however rare they are", () => {
+  const known = report({ Effusion: [0.4, false, 0.5], Nodule: [0.1, true, 0.05], Hernia: [0.02, true, 0.01] });
+  const about = { ...chest, findings: chest.findings.filter(({ name }) => name in known.probabilities) };
+  assert.deepEqual(words.byAlarm(about, known).map(({ name }) => name), ["Nodule", "Hernia", "Effusion"]);
+  const two = report({ Normal: [0.3, true, 0.2], Pneumonia: [0.7, false, 0.8] });
+  assert.deepEqual(words.byAlarm(pneumonia, two).map(({ name }) => name), ["Pneumonia", "Normal"]);
+});
+
+test("a drawn film is said to be drawn, and which model reads it", () => {
+  const drawings = { ...chest, name: "phantom", synthetic: true };
+  assert.match(words.drawnFilm(chest, null), /drawn by a program and shows nobody.*means nothing/);
+  assert.match(words.drawnFilm(drawings, "nih14"), /phantom, which learned from such drawings.*nih14 again/);
+  assert.ok(!words.drawnFilm(drawings, null).includes("again"));
 });
