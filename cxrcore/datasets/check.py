@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cxrcore.datasets import csv_table
+from cxrcore.datasets.duplicates import difference_hash, near_pairs
 from cxrcore.datasets.files import first_ten, merge_copies
 from cxrcore.datasets.registry import detect_dataset, read_dataset, refuse_unknown, usual_labels
 from cxrcore.datasets.splits import SPLITS, torn_patients
@@ -54,6 +55,7 @@ class Report:
     unlabelled: tuple[str, ...]  # files that no label lists
     corrupt: dict[str, str]  # film -> why it cannot be read
     copies: tuple[tuple[str, ...], ...]  # groups of byte-identical films
+    near_copies: tuple[tuple[str, str], ...]  # pairs of near-duplicate films of two patients, other than copies
     leaking: tuple[str, ...]  # patients in more than one split, byte-identical films counted as one patient
     notes: tuple[str, ...]
 
@@ -93,6 +95,9 @@ class Report:
         if self.copies:
             shown = [" = ".join(group) for group in self.copies]
             lines.append(f"films with byte-identical copies: {len(shown):,} ({first_ten(shown)})")
+        if self.near_copies:
+            shown = [" ~ ".join(pair) for pair in self.near_copies]
+            lines.append(f"near-duplicate films of different patients, to look at: {len(shown):,} ({first_ten(shown)})")
         lines += self.notes
         verdict = "Nothing stands in the way of training." if self.sound else "Mend this before training."
         return "\n".join([*lines, verdict])
@@ -123,21 +128,26 @@ def check_dataset(
     corrupt: dict[str, str] = {}
     films: dict[bytes, list[str]] = defaultdict(list)
     digests: list[bytes | None] = []
+    hashes: list[np.ndarray] = []
     with ThreadPoolExecutor() as pool:
-        for image, (digest, why) in zip(table.images, progress(pool.map(_read, table.paths)), strict=True):
+        for image, (digest, bits, why) in zip(table.images, progress(pool.map(_read, table.paths)), strict=True):
             digests.append(digest)
+            hashes.append(bits)
             if why:
                 corrupt[image] = why
             elif digest:
                 films[digest].append(image)
     report = _count(table)
+    patients = merge_copies(table.patient_ids, digests)
+    near = [] if name == "phantom" else near_pairs(np.stack(hashes)).tolist()  # drawn films resemble each other
     return replace(
         report,
         missing=missing,
         unlabelled=unlabelled,
         corrupt=corrupt,
         copies=tuple(tuple(group) for group in films.values() if len(group) > 1),
-        leaking=tuple(torn_patients(merge_copies(table.patient_ids, digests), table.splits)),
+        near_copies=tuple((table.images[a], table.images[b]) for a, b in near if patients[a] != patients[b]),
+        leaking=tuple(torn_patients(patients, table.splits)),
     )
 
 
@@ -163,19 +173,21 @@ def _count(table: FilmTable) -> Report:
         unlabelled=(),
         corrupt={},
         copies=(),
+        near_copies=(),
         leaking=(),
         notes=table.notes,
     )
 
 
-def _read(path: Path) -> tuple[bytes | None, str]:
-    """A film's hash and an empty text, or None and why it cannot be read."""
+def _read(path: Path) -> tuple[bytes | None, np.ndarray, str]:
+    """A film's SHA-256, its difference hash and an empty text; or None, zeros and why it cannot be read."""
+    nothing = np.zeros(4, dtype=np.uint64)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        read_radiograph(data, name=path.name)
+        bits = difference_hash(read_radiograph(data, name=path.name).pixels)
     except UnreadableImage as error:
-        return None, str(error)
+        return None, nothing, str(error)
     except OSError:
-        return None, "The file cannot be opened."
-    return hashlib.sha256(data).digest(), ""
+        return None, nothing, "The file cannot be opened."
+    return hashlib.sha256(data).digest(), bits, ""

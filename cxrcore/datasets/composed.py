@@ -14,11 +14,13 @@ not (``absent``): then the others are unknown, and it is learned from and scored
 
 Every film keeps its ``source``: its part's own where it has that column, else the part's folder. Films, patients and
 official test lists are those of the parts. A part without such a list gives a fixed tenth of its patients to the test,
-the same whatever the seed, so that models of different seeds are scored on the same films.
+the same whatever the seed, so that models of different seeds are scored on the same films. Near-duplicate films of two
+patients (``duplicates``), within a part or between parts, make them one patient, who is in the test if either was.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -28,7 +30,8 @@ import numpy as np
 import yaml
 
 from cxrcore.datasets import csv_table, folders, kermany, nih, tb
-from cxrcore.datasets.files import first_ten, read_text
+from cxrcore.datasets.duplicates import hash_files, near_pairs
+from cxrcore.datasets.files import first_ten, merge_patients, read_text
 from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.sources import notes_on_sources
 from cxrcore.datasets.splits import carve, limited, strata_of
@@ -105,7 +108,7 @@ def read_composed(folder: Path, labels: LabelSet = TB3) -> FilmTable:
     absent = [part.folder for part in composition.parts if part not in there]
     notes = [f"{part.folder}: {note}" for part, table in zip(there, tables, strict=True) for note in table.notes]
     notes += [f"Parts that are not here: {', '.join(absent)}."] if absent else []
-    return FilmTable(
+    whole = FilmTable(
         name="composed",
         labels=labels,
         paths=tuple(path for table in tables for path in table.paths),
@@ -115,6 +118,26 @@ def read_composed(folder: Path, labels: LabelSet = TB3) -> FilmTable:
         splits=tuple(split for table in tables for split in table.splits),
         metadata=metadata,
         notes=(*notes, *notes_on_sources(metadata["source"], targets, labels)),
+    )
+    return _without_duplicates_between_splits(whole)
+
+
+def _without_duplicates_between_splits(table: FilmTable) -> FilmTable:
+    """Patients who share a near-duplicate film become one, all in the test where one of them is."""
+    pairs = near_pairs(hash_files(table.paths))
+    twins = [(a, b) for a, b in pairs.tolist() if table.patient_ids[a] != table.patient_ids[b]]
+    if not twins:
+        return table
+    patients = merge_patients(table.patient_ids, twins)
+    tested = {patient for patient, split in zip(patients, table.splits, strict=True) if split == "test"}
+    sources = table.metadata["source"]
+    count = Counter(" and ".join(sorted({sources[a], sources[b]})) for a, b in twins)
+    told = ", ".join(f"{number:,} in {where}" for where, number in count.most_common())
+    return replace(
+        table,
+        patient_ids=tuple(patients),
+        splits=tuple("test" if patient in tested else None for patient in patients),
+        notes=(*table.notes, f"Pairs of near-duplicate films, whose patients count as one: {told}."),
     )
 
 

@@ -74,6 +74,15 @@ def digests_of_suspects(paths: Sequence[Path]) -> list[bytes | None]:
 
 def merge_copies(patient_ids: Sequence[str], digests: Iterable[bytes | None]) -> list[str]:
     """Patients who share a byte-identical film become one, under the name met first; digest None: no copy known."""
+    first: dict[bytes, int] = {}
+    return merge_patients(
+        patient_ids,
+        [(first.setdefault(digest, row), row) for row, digest in enumerate(digests) if digest is not None],
+    )
+
+
+def merge_patients(patient_ids: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[str]:
+    """The patients of each pair of films (rows) become one, under the name of the pair's first."""
     parent = {patient: patient for patient in patient_ids}
 
     def root(patient: str) -> str:
@@ -81,10 +90,8 @@ def merge_copies(patient_ids: Sequence[str], digests: Iterable[bytes | None]) ->
             patient = parent[patient]
         return patient
 
-    owner: dict[bytes, str] = {}
-    for digest, patient in zip(digests, patient_ids, strict=True):
-        if digest is not None:
-            parent[root(patient)] = root(owner.setdefault(digest, patient))
+    for one, other in pairs:
+        parent[root(patient_ids[other])] = root(patient_ids[one])
     return [root(patient) for patient in patient_ids]
 
 

@@ -121,7 +121,16 @@ def write_csv(path: Path, header: tuple, rows: list) -> None:
         csv.writer(file).writerows([header, *rows])
 
 
-FILMS = {"kermany": kermany, "nih": nih, "folders": folders, "phantom": phantom, "csv": tables}
+def composed(root: Path, real: Path | None) -> None:
+    """Its parts: tuberculosis films of two sources, children, NIH."""
+    for k, name in enumerate(("Normal", "Tuberculosis")):
+        for n in range(FEW):
+            draw(root / "tb" / name / f"{name.lower()}-{10 * n + 1}.png", 500 * k + n)
+    kermany(root / "kermany", real)
+    nih(root / "nih-256", real)
+
+
+FILMS = {"composed": composed, "kermany": kermany, "nih": nih, "folders": folders, "phantom": phantom, "csv": tables}
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +219,7 @@ def test_a_recipe_runs_from_films_to_answers(name, films, trained, capsys):
         (dataset, "val"),
         (dataset, "test"),
     }
-    official = dataset == "nih" and open_recipe(name).data.official_split
+    official = dataset in ("nih", "composed") and open_recipe(name).data.official_split
     assert provenance(bundle)["split_origin"] == ("official" if official else "own")
 
 

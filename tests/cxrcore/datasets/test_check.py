@@ -111,4 +111,4 @@ def test_the_verb(table, cli):
     done = cli("check", table / "nowhere")
     assert isinstance(done.exception, InvalidDataset)
     assert "no folder 'nowhere'" in str(done.exception)
-    assert "there are: kermany, nih" in str(cli("check", table, "--dataset", "nhi").exception)
+    assert "there are: composed, kermany, nih" in str(cli("check", table, "--dataset", "nhi").exception)

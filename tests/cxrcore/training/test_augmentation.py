@@ -25,6 +25,7 @@ STRENGTHS = {
     "blur_sigma": 0.01,
     "sharpen": 0.5,
     "noise": 0.03,
+    "frame_swap": 0.5,
     "collimation": 0.5,
     "erase": 0.5,
 }
@@ -116,3 +117,11 @@ def test_impossible_strengths_are_refused(value: float) -> None:
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(N, 1, H, W\)"):
         Augmentation(gamma=0.5)(torch.rand(shape), seeded())
+
+
+def test_a_swapped_frame_is_that_of_another_film_and_the_middle_stays() -> None:
+    films = torch.arange(1, 9).float().view(-1, 1, 1, 1).expand(-1, 1, 40, 48) / 10
+    changed = Augmentation(frame_swap=1.0)(films, seeded())
+    assert torch.equal(changed[:, :, 6:34, 8:40], films[:, :, 6:34, 8:40])
+    assert not torch.equal(changed, films)
+    assert set(changed.unique().tolist()) <= set(films.unique().tolist())

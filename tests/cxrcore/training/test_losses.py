@@ -114,3 +114,17 @@ def test_weights_leave_no_shift_behind(kind):
     undo_weights(net, label_weights(config, name, targets), kind)
     assert before > 0.3
     assert share(net) == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_film_of_which_only_an_absent_class_is_known_learns_not_that():
+    """Oracle: -log(1 - p) of torch's softmax, and its gradient by autograd."""
+    targets = np.full((4, 3), np.nan, np.float32)
+    targets[:, 2] = 0
+    logits = LOGITS[:4].clone().requires_grad_()
+    loss = make_loss(LossConfig(class_weights=True, label_smoothing=0.1), "cross_entropy", targets, CPU)
+    ours = loss(logits, torch.from_numpy(targets)).sum()
+    theirs = -torch.log(1 - logits.softmax(1)[:, 2]).sum()
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
+    gradients = (torch.autograd.grad(value, logits)[0] for value in (ours, theirs))
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=0)
+    assert labels_counted(targets, "cross_entropy") == 4
