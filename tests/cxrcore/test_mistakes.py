@@ -8,8 +8,8 @@ import pytest
 
 import cxrcore
 from cxrcore import errors
-from cxrcore.datasets import read_dataset
-from cxrcore.findings import NIH14, PNEUMONIA2, Finding, Kind, LabelSet, label_set
+from cxrcore.datasets import DATASETS, read_dataset
+from cxrcore.findings import LABEL_SETS, NIH14, PNEUMONIA2, Finding, Kind, LabelSet, label_set
 from cxrcore.predictions.record import Predictions
 
 
@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], type[errors.CxrError], str]]
     "unknown label set": (
         lambda tmp: label_set("nih"),
         errors.LabelMismatch,
-        "no label set 'nih'; there are: nih14, nih15, pneumonia2, pneumonia3, tb3, phantom5",
+        f"no label set 'nih'; there are: {', '.join(LABEL_SETS)}",
     ),
     "unknown finding": (
         lambda tmp: PNEUMONIA2.index("pneumonia"),
@@ -85,7 +85,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], type[errors.CxrError], str]]
     "unknown dataset": (
         lambda tmp: read_dataset("chexpert", tmp, NIH14),
         errors.InvalidDataset,
-        "no dataset 'chexpert'; there are: kermany, nih, folders, csv, phantom",
+        f"no dataset 'chexpert'; there are: {', '.join(DATASETS)}",
     ),
 }
 

@@ -84,7 +84,7 @@ def test_heatmaps_are_written_for_every_finding_and_never_overwrite(toy_run, fil
         (["fit", "pneumonia-resnet18", "--data", "{tmp}", "--out", "{tmp}/y"], "expected chest_xray/train"),
         (
             ["fit", "pneumonia-resnet18", "--data", "{tmp}", "--out", "{tmp}/y", "--set", "data.dataset=kermani"],
-            "no dataset 'kermani'; there are: kermany",
+            "no dataset 'kermani'; there are: composed, kermany",
         ),
         (
             ["fit", "pneumonia-resnet18", "--data", "{tmp}", "--out", "{tmp}/y", "--set", "data.labels=nih14"],

@@ -1,11 +1,12 @@
 """Mistakes on the command line, and the message of each.
 
 ``mistakes.json`` records the messages word for word, so that a change of words is deliberate: whoever changes one
-changes it there too. ``{tmp}`` stands for the folder of the fixture, ``{embedded}`` for the names of the embedded
-models, ``{pneumonia}`` and ``{phantom}`` for those bundles' own names.
+changes it there too. ``{tmp}`` stands for the folder of the fixture, ``{embedded}``, ``{recipes}``, ``{datasets}``,
+``{labels}`` and ``{optimizer}`` for the names there are, ``{pneumonia}`` and ``{phantom}`` for those bundles'.
 """
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,21 @@ import pytest
 from PIL import Image
 
 from cxrcore.bundle.folder import embedded_models, read_config
+from cxrcore.datasets import DATASETS
+from cxrcore.findings import LABEL_SETS
 from cxrcore.models.opening import find_bundle
+from cxrcore.training.config import OptimizerConfig
 from train.cli import main
+from train.recipes import RECIPES
 
 MISTAKES = json.loads((Path(__file__).parent / "mistakes.json").read_text(encoding="utf-8"))
-NAMES = {"embedded": ", ".join(embedded_models())}
+NAMES = {
+    "embedded": ", ".join(embedded_models()),
+    "recipes": ", ".join(RECIPES),
+    "datasets": ", ".join(DATASETS),
+    "labels": ", ".join(LABEL_SETS),
+    "optimizer": ", ".join(sorted(field.name for field in fields(OptimizerConfig))),
+}
 NAMES |= {task: read_config(find_bundle(task)).name for task in ("pneumonia", "phantom")}
 
 
