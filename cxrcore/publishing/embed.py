@@ -55,9 +55,10 @@ def _is_synthetic(folder: Path) -> bool:
 def _embed_table(scores: Path, keep_all: bool) -> None:
     """Make the table beside ``scores`` small, or remove it where its films are not held out."""
     table = scores.with_name(PREDICTIONS)
+    if not keep_all:
+        scores.with_name(BOXES).unlink(missing_ok=True)  # experts' boxes stay with their source
     if read_metrics(scores).split in ("train", "val") and not keep_all:
-        for path in (table, scores.with_name(BOXES)):
-            path.unlink(missing_ok=True)
+        table.unlink(missing_ok=True)
     elif table.is_file():
         films = Predictions.read(table)
         logits = None if films.logits is None else films.logits.astype(np.float16).astype(np.float32)

@@ -31,7 +31,7 @@ def test_a_run_on_public_films_ships_its_test_films_alone(tmp_path: Path, capsys
     assert {path for path in files if path.startswith("evaluation/")} == {
         "evaluation/golden.json",
         *(f"evaluation/phantom-{name}" for name in ("val/metrics.json", "val/curves.json")),
-        *(f"evaluation/phantom-test/{name}" for name in ("metrics.json", "curves.json", "boxes.csv")),
+        *(f"evaluation/phantom-test/{name}" for name in ("metrics.json", "curves.json")),
         TABLE,
     }
     assert files >= {"README.md", "config.json", "model.safetensors", "recipe.yaml", "training/history.jsonl"}
