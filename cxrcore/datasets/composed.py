@@ -126,18 +126,17 @@ def _without_duplicates_between_splits(table: FilmTable) -> FilmTable:
     """Patients who share a near-duplicate film become one, all in the test where one of them is."""
     pairs = near_pairs(hash_files(table.paths))
     twins = [(a, b) for a, b in pairs.tolist() if table.patient_ids[a] != table.patient_ids[b]]
-    if not twins:
-        return table
     patients = merge_patients(table.patient_ids, twins)
     tested = {patient for patient, split in zip(patients, table.splits, strict=True) if split == "test"}
     sources = table.metadata["source"]
     count = Counter(" and ".join(sorted({sources[a], sources[b]})) for a, b in twins)
     told = ", ".join(f"{number:,} in {where}" for where, number in count.most_common())
+    notes = (f"Pairs of near-duplicate films, whose patients count as one: {told}.",) if twins else ()
     return replace(
         table,
         patient_ids=tuple(patients),
         splits=tuple("test" if patient in tested else None for patient in patients),
-        notes=(*table.notes, f"Pairs of near-duplicate films, whose patients count as one: {told}."),
+        notes=(*table.notes, *notes),
     )
 
 
