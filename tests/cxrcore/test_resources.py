@@ -48,7 +48,7 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise(setting: str
     done = subprocess.run([sys.executable, "-c", COUNT_FAULTS], env=environment, capture_output=True, text=True)
     said, faults = done.stdout.split()
     assert said == str(kept), done.stderr
-    assert (int(faults) < 10_000) is kept
+    assert (int(faults) < 60_000) is kept  # of 97,656 pages; a system short of memory may take some back
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ SMALL = (
     "optimizer.epochs=1",
     "optimizer.small_epochs=0",
     "optimizer.batch_size=16",
+    "optimizer.small_epochs=0",
     "preprocessing.height=32",
     "preprocessing.width=32",
     "data.val_fraction=0.2",
