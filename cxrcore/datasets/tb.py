@@ -51,7 +51,7 @@ def read_tb(folder: Path, labels: LabelSet = TB2) -> FilmTable:
         labels=labels,
         paths=paths,
         images=images,
-        patient_ids=tuple(_block(source, n) for source, n in zip(sources, numbers, strict=True)),
+        patient_ids=tuple(f"{source}-{(n - 1) // BLOCK}" for source, n in zip(sources, numbers, strict=True)),
         targets=targets,
         splits=(None,) * len(rows),
         metadata={"source": sources, "number": numbers},
@@ -60,11 +60,6 @@ def read_tb(folder: Path, labels: LabelSet = TB2) -> FilmTable:
             *notes_on_sources(sources, targets, labels),
         ),
     )
-
-
-def _block(source: str, number: int) -> str:
-    first = (number - 1) // BLOCK * BLOCK + 1
-    return f"{source} {first}-{first + BLOCK - 1}"
 
 
 def _listed(folder: Path) -> list[Row]:
