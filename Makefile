@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROCESSES := -n logical --maxprocesses 4 --dist loadscope # conftest.py says which tests stay together
 
 .DEFAULT_GOAL := help
-.PHONY: help install app dashboard test test-slow test-js test-all bench generalise lint docs release-check clean
+.PHONY: help install app dashboard test test-slow test-js test-all bench generalise lint figures docs release-check clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -54,6 +54,9 @@ generalise: $(VENV)/.ready-dev ## every embedded model on every film set in CXR_
 
 lint: $(VENV)/.ready-dev ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+figures: $(VENV)/.ready-dev ## README's table and the cards of the embedded models, from their stored scores
+	@$(BIN)/python -m benchmarks.embedded
 
 docs: $(VENV)/.ready-dev ## the documentation site, into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "The site is in build/site; open build/site/index.html"

@@ -1,6 +1,7 @@
 """The models that ship: they open, say what they were measured to be, and answer alike however a film is stored."""
 
 import json
+import re
 import shutil
 from functools import cache
 
@@ -10,6 +11,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import cxrcore
+from benchmarks.embedded import SECTION, embedded_table
+from benchmarks.measuring import ROOT, read_section
 from cxrcore.bundle.folder import EMBEDDED, TASKS, embedded_models, read_config
 from cxrcore.datasets.boxes import read_boxes
 from cxrcore.datasets.phantoms import phantom_film
@@ -112,6 +115,19 @@ def test_the_card_says_what_was_measured(name):
         for finding in model.labels:
             area = metrics["findings"][finding]["auroc"]
             assert f"{area['value']:.3f} ({area['low']:.3f}-{area['high']:.3f})" in card
+
+
+def test_the_readmes_figures_are_the_cards():
+    """``make figures`` writes both from the stored scores."""
+    table = read_section(ROOT / "README.md", SECTION).strip()
+    assert table == embedded_table().strip()
+    for name in MODELS:
+        row, card = table.split(f"[`{name}`]")[1].split("\n")[0], (find_bundle(name) / "README.md").read_text()
+        printed = re.findall(r"(?<!\d)(\.\d{3}) \((\.\d{3})-(\.\d{3})\)", row)
+        assert printed
+        if "mean" not in row:  # which the card does not print
+            assert all(f"0{value} (0{low}-0{high})" in card for value, low, high in printed)
+        assert f'cxrcore.load("{name}")' in card
 
 
 @pytest.mark.parametrize("name", MODELS)

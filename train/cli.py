@@ -198,11 +198,15 @@ def report(
 def ensemble(
     models: Annotated[list[str], typer.Argument(help="Embedded models' tasks or bundles' folders, two or more.")],
     out: Annotated[Path, typer.Option(help="The ensemble's folder.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The members' dataset; its validation films are read, for evidence levels."),
+    ] = None,
 ) -> None:
-    """Put several models into one folder whose probabilities and maps are their average."""
+    """Put several models into one folder that answers with their average; members of one split decide together."""
     from train.ensemble import make_ensemble
 
-    typer.echo(make_ensemble(models, out))
+    typer.echo(make_ensemble(models, out, data))
 
 
 @cli.command("push")

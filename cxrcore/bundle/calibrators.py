@@ -106,6 +106,13 @@ def to_probabilities(logits: np.ndarray, kind: Kind) -> np.ndarray:
     return sigmoid(logits) if kind is Kind.MULTILABEL else softmax(logits)
 
 
+def from_probabilities(probabilities: np.ndarray, kind: Kind) -> np.ndarray:
+    """Logits that ``to_probabilities`` turns into these (N, C), float64; 0 and 1 count as 1e-6 away from themselves."""
+    shares = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-6, 1 - 1e-6)
+    logits: np.ndarray = np.log(shares) - (np.log1p(-shares) if kind is Kind.MULTILABEL else 0)
+    return logits
+
+
 def fit_calibration(kind: Kind, targets: np.ndarray, logits: np.ndarray) -> Calibration:
     """Platt scaling per finding for a multilabel head, one temperature for a multiclass one; both arrays (N, C)."""
     return fit_platt(targets, logits) if kind is Kind.MULTILABEL else fit_temperature(targets, logits)

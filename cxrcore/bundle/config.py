@@ -127,12 +127,7 @@ class BundleConfig:
                 f"this bundle asks for test-time augmentation {self.test_time_augmentation!r}; "
                 f"there is {', '.join(get_args(TestTimeAugmentation))}"
             )
-        points = self.operating_points
-        if points is not None and tuple(points.findings) != self.labels.names:
-            raise InvalidBundle("this bundle's operating points are not for its own findings, in their order")
-        strangers = set(self.evidence_levels) - set(self.labels)
-        if strangers:
-            raise InvalidBundle(f"this bundle has evidence levels for unknown findings: {', '.join(sorted(strangers))}")
+        _check_findings(self)
 
     def build_network(self, drop_rate: float = 0.0) -> nn.Module:
         """The architecture with random weights, and dropout before its head while it trains.
@@ -158,14 +153,18 @@ class BundleConfig:
 class EnsembleConfig:
     """The config of a folder of several bundles; everything else stands in each member's own config.
 
-    There are no thresholds: the members' thresholds were not fitted to the mean of their probabilities, and no
-    validation film is sure to be new to every member.
+    Calibration, thresholds and evidence levels are of the members' mean, from films that all members validated on.
+    Where there are no such films, ``why`` says so: the members' own thresholds were not fitted to their mean.
     """
 
     name: str
     labels: LabelSet  # of every member, in this order
     members: tuple[str, ...]  # names of folders in ``members/``
     provenance: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Identity)  # of the mean's log-odds (``from_probabilities``)
+    operating_points: OperatingPoints | None = None  # None: three or more classes (the winner), or never fitted
+    evidence_levels: dict[str, float | None] = field(default_factory=dict)  # logits, per finding
+    why: str = ""  # why nothing was fitted
 
     def to_dict(self) -> dict[str, Any]:
         """The whole of config.json."""
@@ -175,8 +174,10 @@ class EnsembleConfig:
             "name": self.name,
             "labels": self.labels.to_dict(),
             "members": list(self.members),
-            "operating_points": None,
-            "why": "no operating point was fitted for this ensemble",
+            "calibration": self.calibration.to_dict(),
+            "operating_points": None if self.operating_points is None else self.operating_points.to_dict(),
+            "evidence_levels": self.evidence_levels,
+            "why": self.why or None,
             "provenance": self.provenance,
         }
         return {"cxrcore": section}
@@ -186,19 +187,34 @@ class EnsembleConfig:
         """Read config.json's content. Raises InvalidBundle; a member's name that leaves the folder is refused."""
         section = _section(data)
         try:
+            points = section["operating_points"]
             config = cls(
                 str(section["name"]),
                 LabelSet.from_dict(section["labels"]),
                 tuple(str(member) for member in section["members"]),
                 dict(section["provenance"]),
+                calibration_from_dict(section["calibration"]),
+                None if points is None else OperatingPoints.from_dict(points),
+                dict(section["evidence_levels"]),
+                str(section["why"] or ""),
             )
         except CxrError as error:
             raise InvalidBundle(f"this ensemble's config.json does not fit together: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidBundle(f"this ensemble's config.json is incomplete or malformed: {error}") from None
+        _check_findings(config)
         if len(config.members) < 2 or any(member != Path(member).name or "\\" in member for member in config.members):
             raise InvalidBundle("this ensemble's config.json must name two or more folders in its members folder")
         return config
+
+
+def _check_findings(config: BundleConfig | EnsembleConfig) -> None:
+    points = config.operating_points
+    if points is not None and tuple(points.findings) != config.labels.names:
+        raise InvalidBundle("this bundle's operating points are not for its own findings, in their order")
+    strangers = set(config.evidence_levels) - set(config.labels)
+    if strangers:
+        raise InvalidBundle(f"this bundle has evidence levels for unknown findings: {', '.join(sorted(strangers))}")
 
 
 def _section(data: dict[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from cxrcore.findings import label_difference
 
 
 def write_ensemble(
-    folders: Sequence[Path], out: Path, write_card: Callable[[Path, EnsembleConfig], None]
+    folders: Sequence[Path], out: Path, finish: Callable[[Path, EnsembleConfig], EnsembleConfig]
 ) -> EnsembleConfig:
     """Make ``out`` an ensemble of copies of these bundles, each with what may leave the machine (``export_bundle``).
 
-    ``write_card(out, config)`` writes the model card before the config. Raises LabelMismatch naming what differs, or
-    CxrError for fewer than two bundles, a repeat, an ensemble of ensembles, or a folder that is in use; then nothing is
-    left behind.
+    ``finish(out, config)`` writes the model card and returns the config, perhaps with what it fitted. Raises
+    LabelMismatch naming what differs, or CxrError for fewer than two bundles, a repeat, an ensemble of ensembles, or a
+    folder that is in use; then nothing is left behind.
     """
     _refuse_folders(folders, out)
     configs = [read_config(folder) for folder in folders]
@@ -38,7 +38,7 @@ def write_ensemble(
     try:
         for folder, name in zip(folders, names, strict=True):
             export_bundle(folder, out / MEMBERS / name)
-        write_card(out, ensemble)
+        ensemble = finish(out, ensemble)
         write_config(out, ensemble)
     except OSError:
         shutil.rmtree(out, ignore_errors=True)

@@ -76,6 +76,15 @@ def evaluate(
     return score_split(model, [films.select(where == split) for films in sizes], split, out, origin, accelerator)
 
 
+def films_of_split(model: Model, dataset: str, data: Path, split: str) -> FilmTable:
+    """The films of a split as ``evaluate`` defines it, not read yet. Raises InvalidDataset as it does."""
+    table = read_for(model.labels, dataset, data, _recipe_folders(model, dataset))
+    rows = np.flatnonzero(splits_of(model, table, split)[0] == split)
+    if not len(rows):
+        raise InvalidDataset(f"no film of {dataset} is in split {split!r}")
+    return table.select(rows)
+
+
 def _split_before_decoding(model: Model, table: FilmTable, split: str) -> tuple[FilmTable, str] | None:
     """The split's films and origin, so that no other film is decoded.
 
@@ -107,15 +116,15 @@ def score_split(
     logits = [
         logits_and_maps(member, films, accelerator, maps=False)[0] for member, films in zip(members, sizes, strict=True)
     ]
-    probabilities = [member.probabilities(values) for member, values in zip(members, logits, strict=True)]
+    mean, probabilities = model.combine(logits)
     predictions = Predictions(
         labels=table.labels,
         images=np.array(table.images),
         patient_ids=np.array(table.patient_ids),
         split=np.full(len(table), split),
         targets=table.targets,
-        probabilities=np.mean(probabilities, axis=0).astype(np.float32),
-        logits=np.mean(logits, axis=0),
+        probabilities=probabilities.astype(np.float32),
+        logits=mean,
         metadata={name: np.array(column) for name, column in table.metadata.items()},
     )
     metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)

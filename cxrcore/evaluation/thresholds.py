@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cxrcore.bundle.folder import is_ensemble, read_config
+from cxrcore.bundle.folder import is_ensemble, read_config, read_ensemble
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.findings import LabelSet
 from cxrcore.metrics.operating_points import GIVEN, OperatingPoints, fit_operating_points
@@ -46,7 +46,7 @@ def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
         rule = f"given in {path.name}"
     else:
         folder = find_bundle(reference)
-        given = None if is_ensemble(folder) else read_config(folder).operating_points
+        given = (read_ensemble(folder) if is_ensemble(folder) else read_config(folder)).operating_points
         if given is None:
             raise InvalidBundle(f"model {path.name!r} has no thresholds to give")
         thresholds, fitted_on = given.to_dict()["thresholds"], given.fitted_on

@@ -78,6 +78,10 @@ class Model(ABC):
         """Logits and calibrated probabilities, both (N, C), of films already prepared."""
 
     @abstractmethod
+    def combine(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and calibrated probabilities, both (N, C), from the logits (N, C) of each network behind the model."""
+
+    @abstractmethod
     def explain_all(
         self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None
     ) -> dict[str, Heatmap]:

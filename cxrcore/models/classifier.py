@@ -144,8 +144,12 @@ class Classifier(Model):
 
     def score(self, prepared: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Logits and calibrated probabilities, both (N, C), of films at the network's size (``prepare``)."""
-        logits = self.forward(self._inputs(prepared))[0].cpu().numpy()
-        return logits, self.probabilities(logits)
+        return self.combine([self.forward(self._inputs(prepared))[0].cpu().numpy()])
+
+    def combine(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The network's own logits, and their probabilities, both (N, C)."""
+        (own,) = logits
+        return own, self.probabilities(own)
 
     def explain_all(
         self, film: Radiograph, method: str = "gradcam", findings: Sequence[str] | None = None

@@ -49,11 +49,12 @@ def load(
     folder = find_bundle(reference, token, limit_bytes)
     if is_ensemble(folder):
         config = read_ensemble(folder)
-        return Ensemble([_open(member, device, dtype) for member in member_folders(folder, config)], config, folder)
-    return _open(folder, device, dtype)
+        return Ensemble([load_one(member, device, dtype) for member in member_folders(folder, config)], config, folder)
+    return load_one(folder, device, dtype)
 
 
-def _open(folder: Path, device: str | None, dtype: torch.dtype | None) -> Classifier:
+def load_one(folder: Path, device: str | None = None, dtype: torch.dtype | None = None) -> Classifier:
+    """The classifier in a bundle's folder. Raises InvalidBundle naming what does not fit."""
     from cxrcore.models.classifier import Classifier
 
     config = read_config(folder)

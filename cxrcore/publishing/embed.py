@@ -77,4 +77,4 @@ def _rename(folder: Path, name: str) -> None:
             write_json(path, replace(metrics, model=name + metrics.model.removeprefix(config.name)).to_dict())
     config = replace(config, name=name)
     write_config(folder, config)
-    write_model_card(folder, config, pictures=False)
+    write_model_card(folder, config, pictures=False, embedded=True)

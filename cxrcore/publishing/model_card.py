@@ -15,7 +15,7 @@ from PIL import Image
 
 from cxrcore.bundle.calibrators import Calibration, PlattScaling, Temperature
 from cxrcore.bundle.config import BundleConfig, EnsembleConfig
-from cxrcore.bundle.folder import member_folders, read_config
+from cxrcore.bundle.folder import embedded_name, member_folders, read_config
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.record import METRICS, RATES, FindingMetrics, Metrics, read_metrics
@@ -42,12 +42,13 @@ calibration. The axes of a rare finding end early."""
 _NUMBER = NumberFormat()
 
 
-def write_model_card(folder: Path, config: BundleConfig, pictures: bool = True) -> None:
+def write_model_card(folder: Path, config: BundleConfig, pictures: bool = True, embedded: bool = False) -> None:
     """Write ``folder/README.md`` from the config and the held-out scores; its front matter has a model-index.
 
-    ``pictures``: also draw ROC and reliability of every held-out evaluation, and show them in the card.
+    ``pictures``: also draw ROC and reliability of every held-out evaluation, and show them in the card. ``embedded``: the
+    bundle ships with the project, and opens by its task.
     """
-    text = with_front_matter(_body(config, _held_out_scores(folder)), front_matter(config, folder))
+    text = with_front_matter(_body(config, _held_out_scores(folder), embedded), front_matter(config, folder))
     (folder / CARD).write_text(text, "utf-8")
     if pictures:
         illustrate(folder)
@@ -58,7 +59,9 @@ def write_ensemble_card(folder: Path, config: EnsembleConfig) -> None:
     for member in member_folders(folder, config):
         illustrate(member)
     members = zip(config.members, config.provenance["members"], strict=True)
-    (folder / CARD).write_text(_render("ensemble_card.md", config=config, members=members), "utf-8")
+    points = config.operating_points
+    text = _render("ensemble_card.md", config=config, members=members, rule=points and _rule(points.rule))
+    (folder / CARD).write_text(text, "utf-8")
 
 
 def illustrate(folder: Path) -> None:
@@ -70,7 +73,7 @@ def illustrate(folder: Path) -> None:
 
 def with_addresses(text: str, name: str, repo: str, ensemble: bool) -> str:
     """Replace the section of a card's text on how to load the model, or append it, for ``repo`` on the Hub."""
-    opening = f"{_OPENING}\n\n{_render('how_to_open.md', name=name, repo=repo, ensemble=ensemble)}"
+    opening = f"{_OPENING}\n\n{_render('how_to_open.md', name=name, place=name, repo=repo, ensemble=ensemble)}"
     start = text.find(f"\n{_OPENING}\n") + 1
     if not start:
         return f"{text.rstrip()}\n\n{opening}"
@@ -178,7 +181,7 @@ def _patients(metrics: Metrics) -> str:
     return "held-out drawn films" if metrics.dataset == "phantom" else metrics.origin.patients
 
 
-def _body(config: BundleConfig, evaluations: Sequence[Metrics]) -> str:
+def _body(config: BundleConfig, evaluations: Sequence[Metrics], embedded: bool) -> str:
     points, labels = config.operating_points, config.labels
     return _render(
         "model_card.md",
@@ -195,7 +198,8 @@ def _body(config: BundleConfig, evaluations: Sequence[Metrics]) -> str:
         estimate=_NUMBER.estimate,
         number=_NUMBER.number,
         limits=_limits(config),
-        name=config.name,
+        name=embedded_name(config.name) if embedded else config.name,
+        place=f"assets/models/{config.name}" if embedded else config.name,
         repo=None,
         ensemble=False,
     )

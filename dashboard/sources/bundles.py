@@ -39,9 +39,10 @@ def scored_folders(path: Path) -> list[Path]:
 def bundle_source(reference: str, path: Path, folder: Path) -> Source:
     """Open the results in ``folder``, of the bundle at ``path``; what is not stored is computed from its table."""
     bundle = path if (path / CONFIG).is_file() else None
-    config = None if bundle is None or is_ensemble(bundle) else read_config(bundle)
+    settings = None if bundle is None else read_ensemble(bundle) if is_ensemble(bundle) else read_config(bundle)
+    config = settings if isinstance(settings, BundleConfig) else None
     name = config.name if config is not None and origin(path) else name_of(path)
-    points = None if config is None else config.operating_points
+    points = None if settings is None else settings.operating_points
     films = Predictions.read(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else None
     metrics = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else None
     curves = _read_json(folder / CURVES) if (folder / CURVES).is_file() else None

@@ -20,7 +20,7 @@ from page.build import build_app
 from tests.app.visit import Server, Visit, free_port
 
 DRAWN = {"synthetic": True}
-WARNED = "nih14"  # embedded, and its card warns of it
+NOTE = "It learned from 3.5 films of one hospital. Believe nothing of it."
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,21 @@ def partly(make_bundle: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
+def warned(make_bundle: Callable[..., Path]) -> Path:
+    """One whose maker warns of it."""
+    return make_bundle("resnet10t", NIH14, provenance={"note": NOTE})
+
+
+@pytest.fixture(scope="module")
 def server(
-    pair: Path, partly: Path, make_bundle: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    pair: Path, partly: Path, warned: Path, make_bundle: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """The page with several models on its menu, served from here."""
     folder = tmp_path_factory.mktemp("server")
     three = make_bundle("resnet10t", PNEUMONIA3)
-    models = {"pair": pair, "partly": partly, "three": three} | {name: name for name in cxrcore.embedded_models()}
+    models = {"pair": pair, "partly": partly, "warned": warned, "three": three} | {
+        name: name for name in cxrcore.embedded_models()
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         demo = build_app(models=Catalog({name: str(reference) for name, reference in models.items()}))
@@ -116,34 +124,28 @@ def test_a_models_own_warning_goes_where_it_goes(
 
 
 def test_the_endpoint_returns_the_models_own_warning(server: Server, film_path: Path) -> None:
-    if WARNED not in cxrcore.embedded_models():
-        pytest.skip(f"{WARNED} is not embedded here")
     client = Client(server.url, verbose=False)
-    note = client.predict(film=handle_file(str(film_path)), model=WARNED, api_name="/analyse")["note"]
+    note = client.predict(film=handle_file(str(film_path)), model="warned", api_name="/analyse")["note"]
     client.close()
-    assert note.startswith(cxrcore.load(WARNED).info["provenance"]["note"])
-    assert note.endswith(DISCLAIMER)
+    assert note == f"{NOTE} {DISCLAIMER}"
 
 
 @pytest.mark.browser
 def test_the_models_own_warning_stands_above_its_answer(visit: Visit, film_path: Path) -> None:
-    if WARNED not in cxrcore.embedded_models():
-        pytest.skip(f"{WARNED} is not embedded here")
-    page, note = visit.page, cxrcore.load(WARNED).info["provenance"]["note"]
+    page = visit.page
     visit.analyse(film_path)
     assert not page.locator("[data-part=warning]").is_visible()
-    page.select_option("[data-part=model]", WARNED)
+    page.select_option("[data-part=model]", "warned")
     page.wait_for_selector("[data-part=warning]:not([hidden])", timeout=60_000)
     visit.wait("result")
     banner = page.locator("[data-part=warning]")
-    assert banner.inner_text().endswith("many of its scores are near those of guessing, and their intervals are wide.")
-    assert note.startswith(banner.inner_text().partition("warning: ")[2])
+    assert banner.inner_text().endswith("warning: It learned from 3.5 films of one hospital.")
     assert banner.bounding_box()["y"] < page.locator(".finding").first.bounding_box()["y"]
-    assert page.inner_text("[data-part=about-warning]") == note
+    assert page.inner_text("[data-part=about-warning]") == NOTE
     assert "with a warning" in page.locator("[data-part=model] option:checked").inner_text()
     with page.expect_download() as download:
         page.click("[data-part=save-json]")
-    assert json.loads(Path(download.value.path()).read_text("utf-8"))["note"].startswith(note)
+    assert json.loads(Path(download.value.path()).read_text("utf-8"))["note"].startswith(NOTE)
     assert visit.console == []
 
 
@@ -167,8 +169,6 @@ def test_an_ensemble_of_drawings_on_the_page(visit: Visit, film_path: Path, pair
 
 @pytest.mark.browser
 def test_another_model_answers_the_same_film_and_the_warning_goes(visit: Visit, film_path: Path) -> None:
-    if "pneumonia" not in cxrcore.embedded_models():
-        pytest.skip("pneumonia is not embedded here")
     visit.analyse(film_path)
     visit.page.select_option("[data-part=model]", "pneumonia")
     visit.page.wait_for_selector('.finding[data-finding="Normal"]', timeout=60_000)
@@ -187,10 +187,8 @@ def test_the_menu_fits_a_phone(open_page: Callable[..., Visit], width: int) -> N
 
 @pytest.mark.browser
 def test_a_table_of_scores_fits_a_phone(open_page: Callable[..., Visit]) -> None:
-    if WARNED not in cxrcore.embedded_models():
-        pytest.skip(f"{WARNED} is not embedded here")
     visit = open_page(390)
-    visit.page.select_option("[data-part=model]", WARNED)
+    visit.page.select_option("[data-part=model]", "nih14")
     visit.page.click(".about details summary")
     visit.page.wait_for_selector(".scores table")
     card = visit.page.locator(".card.about").bounding_box()
