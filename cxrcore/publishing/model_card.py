@@ -45,8 +45,8 @@ _NUMBER = NumberFormat()
 def write_model_card(folder: Path, config: BundleConfig, pictures: bool = True, embedded: bool = False) -> None:
     """Write ``folder/README.md`` from the config and the held-out scores; its front matter has a model-index.
 
-    ``pictures``: also draw ROC and reliability of every held-out evaluation, and show them in the card. ``embedded``: the
-    bundle ships with the project, and opens by its task.
+    ``pictures``: also draw ROC and reliability of every held-out evaluation, and show them in its card. ``embedded``:
+    the bundle ships with the project and opens by its task.
     """
     text = with_front_matter(_body(config, _held_out_scores(folder), embedded), front_matter(config, folder))
     (folder / CARD).write_text(text, "utf-8")
