@@ -3,6 +3,7 @@
 import nbformat
 from nbclient import NotebookClient
 
+from cxrcore.findings import PHANTOM5
 from tests.conftest import ROOT
 
 
@@ -12,6 +13,6 @@ def test_quickstart_runs():
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     text = "".join(output.get("text", "") for output in outputs)
-    for expected in ("Pneumonia", "AUROC", "= the logit difference"):
+    for expected in ("Consolidation", "AUROC", "= the logit the probability"):
         assert expected in text
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == len(PHANTOM5)
