@@ -49,12 +49,13 @@ def own(visit: Visit, film_path: Path) -> Visit:
 
 
 def test_probabilities_on_the_page_are_the_models(shown: Visit, film_path: Path, model: Classifier) -> None:
-    expected = model.predict(cxrcore.read_radiograph(film_path)).probabilities
+    prediction = model.predict(cxrcore.read_radiograph(film_path))
+    expected, positive = prediction.probabilities, prediction.positive
     printed = shown.probabilities()
     assert printed.keys() == expected.keys()
     for finding, probability in expected.items():
         assert printed[finding] == pytest.approx(probability, abs=0.00101)  # one decimal of a per cent
-    assert list(printed) == sorted(expected, key=lambda finding: -expected[finding])
+    assert list(printed) == sorted(expected, key=lambda finding: (not positive[finding], -expected[finding]))
 
 
 def test_every_bar_marks_its_threshold_and_says_above_or_below(
