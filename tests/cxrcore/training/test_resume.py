@@ -15,6 +15,7 @@ ASKED = (
     "model.architecture=test_resnet",
     "optimizer.epochs=3",
     "optimizer.batch_size=4",
+    "optimizer.precision=fp32",  # auto: the two runs might find another type faster
     "optimizer.ema=0.5",
     "optimizer.schedule=plateau",
     "optimizer.plateau_patience=0",
