@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ def open_page(page: str, **link: str) -> AppTest:
         at.run()  # AppTest turns pages only after a first run
         at.switch_page(f"screens/{page}.py")
     return checked(at.run())
+
+
+def without_table(folder: Path) -> str:
+    """A copy of the pneumonia model that has scores and no table of films; returns its path."""
+    shutil.copytree(find_bundle(PNEUMONIA), folder)
+    for table in folder.rglob("predictions.parquet"):
+        table.unlink()
+    return str(folder)
 
 
 def checked(at: AppTest) -> AppTest:

@@ -12,7 +12,7 @@ from cxrcore.metrics.comparison import compare_auroc
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.predictions.record import Predictions
-from tests.dashboard.opening import charts, open_page, words
+from tests.dashboard.opening import charts, open_page, without_table, words
 
 TABLE = find_bundle("phantom") / "evaluation" / "phantom-test" / "predictions.parquet"
 
@@ -82,8 +82,8 @@ def test_other_films_are_refused_in_a_sentence(tmp_path: Path) -> None:
     assert "o film is in both" in words(open_page("compare", model="phantom", other_model=str(path)))
 
 
-def test_a_bundle_without_films_says_how_to_get_them() -> None:
-    assert "cxr evaluate pneumonia" in words(open_page("compare", model="pneumonia"))
+def test_a_bundle_without_films_says_how_to_get_them(tmp_path: Path) -> None:
+    assert "cxr evaluate" in words(open_page("compare", model=without_table(tmp_path / "mine")))
 
 
 @pytest.mark.data

@@ -14,7 +14,18 @@ from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from dashboard.__main__ import parse
 from dashboard.sources import hub as models_on_hub
-from tests.dashboard.opening import PHANTOM, PNEUMONIA, cards, charts, checked, link, open_page, stored, words
+from tests.dashboard.opening import (
+    PHANTOM,
+    PNEUMONIA,
+    cards,
+    charts,
+    checked,
+    link,
+    open_page,
+    stored,
+    without_table,
+    words,
+)
 from tests.dashboard.test_compare import TABLE, blurred
 from tests.hub import Hub
 from tests.hub.fixtures import REPO, contents, unreachable
@@ -38,7 +49,7 @@ def typed(at: AppTest, text: str) -> AppTest:
 def test_a_model_opens_by_its_id_with_name_revision_and_scores(hub: Hub, ready: Path) -> None:
     sha = hub.add(REPO, contents(ready))
     at = typed(open_page("overview", model=PNEUMONIA), REPO)
-    assert f"**{PHANTOM}** `{REPO}@{sha[:12]}` on phantom test" in words(at)
+    assert f"**{find_bundle(PHANTOM).name}** `{REPO}@{sha[:12]}` on phantom test" in words(at)
     assert cards(at)["Mean AUROC"] == SCORE
     assert link(at, "model") == f"{REPO}@{sha}"
     asked = len(hub.requests)
@@ -177,7 +188,7 @@ def test_a_public_server_opens_its_own_private_model_for_everybody(hub: Hub, rea
 
 
 def test_a_public_server_shows_the_folder_it_was_started_with_and_no_path(monkeypatch, tmp_path: Path) -> None:
-    shutil.copytree(find_bundle(PNEUMONIA), tmp_path / "mine")
+    without_table(tmp_path / "mine")
     monkeypatch.setenv("CXR_HOST", "0.0.0.0")
     monkeypatch.setenv("CXR_MODEL", str(tmp_path / "mine"))
     at = open_page("films")

@@ -27,6 +27,7 @@ from tests.dashboard.opening import (
     link,
     open_page,
     stored,
+    without_table,
     words,
 )
 
@@ -154,8 +155,8 @@ def test_a_preset_is_chosen_on_validation_films() -> None:
     assert calls[own.targets[:, column] == 1].mean() >= 0.95
 
 
-def test_reported_threshold_without_a_table_has_the_reported_rates() -> None:
-    at = open_page("threshold", model=PNEUMONIA, finding="Pneumonia")
+def test_reported_threshold_without_a_table_has_the_reported_rates(tmp_path: Path) -> None:
+    at = open_page("threshold", model=without_table(tmp_path / "mine"), finding="Pneumonia")
     scores = stored(PNEUMONIA, "kermany-test")["findings"]["Pneumonia"]
     for label, key in (("Sensitivity", "sensitivity"), ("Specificity", "specificity"), ("PPV", "ppv"), ("NPV", "npv")):
         assert cards(at)[label] == f"{100 * scores[key]:.1f} %"
@@ -192,8 +193,8 @@ def test_calibration_shows_ece_beside_chance_and_both_calibrations(films: Predic
     assert np.nansum(np.array(with_it["y"], dtype=float)) == (films.targets[:, column] == 1).sum()
 
 
-def test_calibration_says_what_needs_a_table() -> None:
-    assert "come without a table of films" in words(open_page("calibration", model=PNEUMONIA))
+def test_calibration_says_what_needs_a_table(tmp_path: Path) -> None:
+    assert "come without a table of films" in words(open_page("calibration", model=without_table(tmp_path / "mine")))
 
 
 def test_no_page_imports_torch() -> None:
