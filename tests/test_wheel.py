@@ -23,6 +23,8 @@ import pytest
 import cxrcore
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ("pyproject.toml", "setup.py", "requirements.txt", "README.md", "LICENSE", "app.py", "assets")
 PACKAGES = ("cxrcore", "page", "dashboard", "train")
 EXAMPLE = "assets/examples/normal.png"
@@ -136,7 +138,6 @@ def running(command: list[str], folder: Path, environment: dict[str, str]) -> It
         process.wait(timeout=30)
 
 
-@pytest.mark.slow
 def test_predict_answers_as_the_checkout_does(cxr: Any) -> None:
     done = cxr("predict", "phantom", str(ROOT / EXAMPLE), "--json")
     assert done.returncode == 0, done.stderr
@@ -144,7 +145,6 @@ def test_predict_answers_as_the_checkout_does(cxr: Any) -> None:
     assert json.loads(done.stdout)["probabilities"] == pytest.approx(here.probabilities, abs=1e-3)
 
 
-@pytest.mark.slow
 def test_the_app_and_the_dashboard_start(
     bin_folder: Path, tmp_path: Path, environment: dict[str, str], browser: Any
 ) -> None:

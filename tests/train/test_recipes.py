@@ -48,7 +48,12 @@ CHANGED = {  # beyond SMALL, for what a test below reads off the bundle
     "nih14-resnet18": ("data.limit=48",),
     "tb3-efficientnet-b0": ("optimizer.epochs=2", "model.frozen_epochs=1"),
 }
-COSTLY = {"nih15-efficientnet-b3", "nih14-densenet121-small", "warmup-densenet121"}  # others see the same films
+COSTLY = {
+    "nih15-efficientnet-b3",
+    "nih14-densenet121-small",
+    "nih14-resnet18",
+    "warmup-densenet121",
+}  # others see the same films
 
 
 def draw(path: Path, seed: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from matplotlib import style
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor
@@ -121,6 +122,7 @@ def test_neither_a_callers_style_nor_other_threads_change_a_picture() -> None:
     assert png(roc(other, ROC)) != first
 
 
+@pytest.mark.slow
 def test_every_shipped_models_pictures_are_light_sharp_and_the_same_each_time(tmp_path: Path) -> None:
     for model in embedded_models():
         drawn = {}
