@@ -1,12 +1,14 @@
 """The quickstart runs from top to bottom, in a real kernel, with the embedded model."""
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 from cxrcore.findings import PHANTOM5
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_quickstart_runs():
     notebook = nbformat.read(ROOT / "notebooks" / "quickstart.ipynb", as_version=4)
     resources = {"metadata": {"path": str(ROOT / "notebooks")}}

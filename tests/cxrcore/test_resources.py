@@ -40,6 +40,7 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's allocator is left alone")
 @pytest.mark.parametrize(("setting", "kept"), [("", True), ("system", False)])
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise(setting: str, kept: bool) -> None:
