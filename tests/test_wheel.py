@@ -135,7 +135,7 @@ def running(command: list[str], folder: Path, environment: dict[str, str]) -> It
         yield url
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def test_predict_answers_as_the_checkout_does(cxr: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 import cxrcore
+from cxrcore.bundle.folder import read_ensemble
 from cxrcore.datasets import read_dataset
 from cxrcore.errors import InvalidDataset
 from cxrcore.evaluation.evaluate import evaluate, split_digest
@@ -254,7 +255,8 @@ def test_an_ensemble_scores_the_mean_of_its_members_probabilities(again, toy_run
     both = Predictions.read(tmp_path / "out/predictions.parquet")
     assert all(part.images.tolist() == both.images.tolist() for part in parts)
     assert np.allclose(both.probabilities, np.mean([part.probabilities for part in parts], axis=0), atol=1e-6)
-    points = cxrcore.load(tmp_path / "pair").config.operating_points  # fitted to the mean
+    points = read_ensemble(tmp_path / "pair").operating_points  # fitted to the mean
+    assert points is not None
     assert metrics["findings"]["Pneumonia"]["threshold"] == pytest.approx(points.thresholds[1])
     assert metrics["findings"]["Pneumonia"]["auroc"]["value"] == pytest.approx(
         roc_auc_score(both.targets[:, 1], both.probabilities[:, 1])
