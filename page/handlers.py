@@ -13,7 +13,7 @@ from cxrcore.errors import CxrError
 from cxrcore.serving.catalog import Catalog, analysis_report, model_facts
 from cxrcore.serving.example_films import fetch_example_film
 from cxrcore.serving.recent_films import RecentFilms
-from page.payloads import EXAMPLES_FOLDER, UNFORESEEN, Payload, answer, drawn_films, log, map_payload
+from page.payloads import EXAMPLES_FOLDER, Payload, answer, drawn_films, map_payload
 
 Upload = tuple[str, bytes]  # name and content
 
@@ -71,17 +71,22 @@ class Handlers:
 
         The upload is deleted as soon as it is read. For research and teaching only, never for diagnosis.
         """
-        try:
+
+        def work() -> Payload:
             if film is None:
                 raise CxrError("There is no film in this request; send one file.")
             radiograph, classifier = cxrcore.read_radiograph(film[1], name=film[0]), self.catalog[model]
-            facts = model_facts(model, classifier)
-            return analysis_report(radiograph, classifier.analyse(radiograph), facts["synthetic"], facts["note"])
-        except CxrError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        except Exception:
-            log.exception("unforeseen failure")
-            raise gr.Error(UNFORESEEN, print_exception=False) from None
+            facts, analysis = model_facts(model, classifier), classifier.analyse(radiograph)
+            return {
+                "kind": "report",
+                "report": analysis_report(radiograph, analysis, facts["synthetic"], facts["note"]),
+            }
+
+        outcome = answer(work)
+        if outcome["kind"] == "error":
+            raise gr.Error(outcome["message"], print_exception=False)
+        report: dict[str, Any] = outcome["report"]
+        return report
 
     def _about(self, name: str) -> Payload:
         return {"kind": "about", "about": model_facts(name, self.catalog[name])}

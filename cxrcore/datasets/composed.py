@@ -92,21 +92,21 @@ def read_composed(folder: Path, labels: LabelSet = TB3) -> FilmTable:
     if labels.kind is not Kind.MULTICLASS:
         raise InvalidDataset(f"composed sets have exclusive classes, and {labels.name} is no such set")
     composition = composition_of(folder)
-    there = [part for part in composition.parts if (folder / part.folder).is_dir()]
-    if not there:
+    present = [part for part in composition.parts if (folder / part.folder).is_dir()]
+    if not present:
         raise InvalidDataset(f"no part in {folder.name!r}: expected {', '.join(p.folder for p in composition.parts)}")
-    tables = [_read_part(part, folder / part.folder, labels, composition.limit) for part in there]
+    tables = [_read_part(part, folder / part.folder, labels, composition.limit) for part in present]
     images = [image for table in tables for image in table.images]
     if len(set(images)) < len(images):
-        twice = sorted({image for image in images if images.count(image) > 1})
+        twice = sorted(image for image, count in Counter(images).items() if count > 1)
         raise InvalidDataset(f"{len(twice)} films of several parts have the same name: {first_ten(twice)}")
     metadata = {
         name: tuple(value for t in tables for value in t.metadata.get(name, _blank(name, tables, len(t))))
         for name in dict.fromkeys(name for table in tables for name in table.metadata)
     }
     targets = np.concatenate([table.targets for table in tables])
-    absent = [part.folder for part in composition.parts if part not in there]
-    notes = [f"{part.folder}: {note}" for part, table in zip(there, tables, strict=True) for note in table.notes]
+    absent = [part.folder for part in composition.parts if part not in present]
+    notes = [f"{part.folder}: {note}" for part, table in zip(present, tables, strict=True) for note in table.notes]
     notes += [f"Parts that are not here: {', '.join(absent)}."] if absent else []
     whole = FilmTable(
         name="composed",
@@ -119,10 +119,10 @@ def read_composed(folder: Path, labels: LabelSet = TB3) -> FilmTable:
         metadata=metadata,
         notes=(*notes, *notes_on_sources(metadata["source"], targets, labels)),
     )
-    return _without_duplicates_between_splits(whole)
+    return _merge_duplicates(whole)
 
 
-def _without_duplicates_between_splits(table: FilmTable) -> FilmTable:
+def _merge_duplicates(table: FilmTable) -> FilmTable:
     """Patients who share a near-duplicate film become one, all in the test where one of them is."""
     pairs = near_pairs(hash_files(table.paths))
     twins = [(a, b) for a, b in pairs.tolist() if table.patient_ids[a] != table.patient_ids[b]]
@@ -130,8 +130,8 @@ def _without_duplicates_between_splits(table: FilmTable) -> FilmTable:
     tested = {patient for patient, split in zip(patients, table.splits, strict=True) if split == "test"}
     sources = table.metadata["source"]
     count = Counter(" and ".join(sorted({sources[a], sources[b]})) for a, b in twins)
-    told = ", ".join(f"{number:,} in {where}" for where, number in count.most_common())
-    notes = (f"Pairs of near-duplicate films, whose patients count as one: {told}.",) if twins else ()
+    summary = ", ".join(f"{number:,} in {where}" for where, number in count.most_common())
+    notes = (f"Pairs of near-duplicate films, whose patients count as one: {summary}.",) if twins else ()
     return replace(
         table,
         patient_ids=tuple(patients),

@@ -44,15 +44,15 @@ def near_pairs(hashes: np.ndarray, most: int = BITS_APART) -> np.ndarray:
     """Pairs of films, int (M, 2), the smaller row first, whose hashes (N, 4) differ in at most ``most`` bits."""
     rows = np.flatnonzero(hashes.any(axis=1))
     hashes = hashes[rows]
-    found = [np.zeros((0, 2), dtype=np.int64)]
+    pairs = [np.zeros((0, 2), dtype=np.int64)]
     for start in range(0, len(rows), _AT_ONCE):
         some, rest = hashes[start : start + _AT_ONCE], hashes[start:]
         apart = np.zeros((len(some), len(rest)), dtype=np.uint16)
         for word in range(hashes.shape[1]):
             apart += np.bitwise_count(some[:, word, None] ^ rest[None, :, word])
         one, other = np.nonzero(np.triu(apart <= most, k=1))
-        found.append(np.stack([rows[start + one], rows[start + other]], axis=1))
-    return np.concatenate(found)
+        pairs.append(np.stack([rows[start + one], rows[start + other]], axis=1))
+    return np.concatenate(pairs)
 
 
 def _hash_file(path: Path) -> np.ndarray:

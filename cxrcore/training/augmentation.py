@@ -38,9 +38,7 @@ class Augmentation:
     blur_sigma: float = 1.5 / 224  # largest standard deviation of the blur, fraction of the film's width
     sharpen: float = 0.0  # probability of unsharp masking at that scale, amount uniform in [0, 2]
     noise: float = 0.0  # largest standard deviation of Gaussian noise; each film's is uniform in [0, noise]
-    frame_swap: float = (
-        0.0  # probability of another film's borders, each side uniform in [0, 15 %]: marks, boxes, notes
-    )
+    frame_swap: float = 0.0  # probability of borders of another film of the batch, each side uniform in [0, 15 %]
     collimation: float = 0.0  # probability of dark borders, each side uniform in [0, 12 %] of the film
     erase: float = 0.0  # probability of one rectangle of constant grey, 5 to 30 % of each side
 
