@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import queue
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cxrcore.errors import CxrError
 from cxrcore.hub.client import Token
@@ -52,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for client in ("httpx", "httpx2"):
         logging.getLogger(client).setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # unwind the stack, so that uploads are deleted
+    # An exception raised by a signal handler can be lost in a callback of the garbage collector; an item here is not.
+    stop = queue.SimpleQueue[int]()
+    signal.signal(signal.SIGTERM, lambda number, _: stop.put(number))
     with tempfile.TemporaryDirectory(prefix="cxr-uploads-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         from page.build import build_app
@@ -63,9 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             page = build_app(models=catalog)
             page.launch(server_name=options.host, server_port=options.port)
             print(f"The page is at http://{options.host}:{options.port}", flush=True)
-            catalog[catalog.names[0]]  # loads the weights now: the page answers already, and its first film is quick
-            page.block_thread()
-            return 0
+            with suppress(KeyboardInterrupt):
+                catalog[catalog.names[0]]  # loads the weights while the page answers already: its first film is quick
+                stop.get()
+            page.close(verbose=False)
+            return 0  # unwinds the stack, so that uploads are deleted
         except CxrError as error:
             message = str(error)
         except OSError as error:
