@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.servers import running
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,42 +28,19 @@ def clone(tmp_path: Path):
     shutil.rmtree(folder)  # its .venv is several gigabytes
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def answers(command: list[str], folder: Path, patience_s: float) -> tuple[str, str]:
     """Start the app, wait for its page, ask its endpoint with gradio_client: the page and the answer."""
-    port = free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("VIRTUAL_ENV", "PYTHON"))}
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment | {"CXR_PORT": str(port)}, start_new_session=True, text=True
-    )
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        end = time.monotonic() + patience_s
-        while True:
-            assert process.poll() is None, "the app stopped"
-            assert time.monotonic() < end, "the page did not answer"
-            try:
-                with urllib.request.urlopen(url, timeout=5) as response:
-                    page = response.read().decode()
-                break
-            except OSError:
-                time.sleep(0.5)
+    with running(command, folder, environment, patience_s=patience_s) as server:
+        page = urllib.request.urlopen(server.url).read().decode()
         ask = (
             "import json, sys; from gradio_client import Client, handle_file; "
-            f"client = Client({url!r}, verbose=False); "
+            f"client = Client({server.url!r}, verbose=False); "
             "print(json.dumps(client.predict(handle_file('assets/examples/normal.png'), api_name='/analyse')))"
         )
         done = subprocess.run([sys.executable, "-c", ask], cwd=folder, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
-        return page, done.stdout
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+    return page, done.stdout
 
 
 def test_make_app(clone):

@@ -6,14 +6,10 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +21,7 @@ from cxrcore.publishing.space_upload import deploy_space
 from cxrcore.publishing.spaces import pinned_version, plan_space, space_url, write_space
 from tests.hub import Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet
+from tests.servers import free_port, running
 
 pytestmark = pytest.mark.slow
 SPACE = "tester/film"
@@ -48,9 +45,7 @@ def install(python: Path, *asked: str) -> None:
 
 def bare_environment(hub: Hub, home: Path, python: Path, **more: str) -> dict[str, str]:
     """What a Space's process has, on the localhost hub and without a token."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        page = {"CXR_HOST": "127.0.0.1", "CXR_PORT": str(probe.getsockname()[1]), "SPACE_ID": SPACE}
+    page = {"CXR_HOST": "127.0.0.1", "CXR_PORT": str(free_port()), "SPACE_ID": SPACE}
     system = {"HOME": str(home), "PATH": f"{python.parent}:/usr/bin:/bin", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
     return system | page | hub.environment(home / ".cache", token=None) | more
 
@@ -62,30 +57,6 @@ def deployed_folder(hub: Hub, out: Path, kind, other: str) -> Path:
     deploy_space(plan, say=quiet)
     assert hub.files(SPACE, "spaces") == contents(out)
     return out
-
-
-@contextmanager
-def running(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The page's space_url, once it answers."""
-    port = environment["CXR_PORT"]
-    with (folder.parent / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-    said = lambda: (folder.parent / "log").read_text()[-3000:]  # noqa: E731
-    try:
-        end = time.monotonic() + 180
-        while True:
-            assert process.poll() is None, said()
-            assert time.monotonic() < end, said()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}"
-        assert process.poll() is None, said()
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
 
 
 def test_the_apps_space_answers_in_an_environment_of_its_own(hub: Hub, tmp_path: Path, python: Path) -> None:
@@ -105,9 +76,9 @@ def test_the_apps_space_answers_in_an_environment_of_its_own(hub: Hub, tmp_path:
     subprocess.run(fetch, check=True, env=environment, capture_output=True, timeout=120)
     hub.requests.clear()
     example = folder / "assets" / "examples" / "effusion.png"
-    with running([str(python), "app.py"], folder, environment) as url:
-        page = urllib.request.urlopen(url).read().decode()
-        answer = Client(url, verbose=False).predict(handle_file(str(example)), api_name="/analyse")
+    with running([str(python), "app.py"], folder, environment) as server:
+        page = urllib.request.urlopen(server.url).read().decode()
+        answer = Client(server.url, verbose=False).predict(handle_file(str(example)), api_name="/analyse")
     assert "Chest X-ray classifier" in page
     assert space_url("tester/else") in page
     assert answer["model"].endswith(f"({REPO}@{sha[:12]})")
@@ -127,14 +98,14 @@ def test_the_dashboards_space_shows_its_first_page(hub: Hub, tmp_path: Path, pyt
     environment = bare_environment(hub, tmp_path / "visitor", python, **settings)
     health, command = (json.loads(asked) for asked in re.findall(r"CMD (\[.*\])$", dockerfile, re.M))
     scores = json.loads((PHANTOM / "evaluation" / "phantom-test" / "metrics.json").read_text())
-    with running(command, folder, environment) as url:
+    with running(command, folder, environment) as server:
         subprocess.run(health, check=True, env=environment, timeout=30)
         page = browser.new_page()
         problems: list[str] = []
         hosts: set[str | None] = set()
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        page.goto(url)
+        page.goto(server.url)
         page.locator('[data-testid="stMetricValue"]').first.wait_for(timeout=60_000)
         page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
         text = page.inner_text("body")

@@ -5,15 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from sysconfig import get_path
 from typing import Any
@@ -22,6 +16,7 @@ import pytest
 
 import cxrcore
 from tests.conftest import ROOT
+from tests.servers import running
 
 pytestmark = pytest.mark.slow
 
@@ -114,30 +109,6 @@ def test_the_command_line_works_in_an_empty_folder(cxr: Any, bin_folder: Path, e
         assert len(done.stderr.splitlines()) == 1
 
 
-@contextmanager
-def running(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The page's address, once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    process = subprocess.Popen([*command, "--port", port], cwd=folder, env=environment, start_new_session=True)
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        end = time.monotonic() + 180
-        while True:
-            assert process.poll() is None, "the server stopped"
-            assert time.monotonic() < end, "the page did not answer"
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield url
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=120)
-
-
 def test_predict_answers_as_the_checkout_does(cxr: Any) -> None:
     done = cxr("predict", "phantom", str(ROOT / EXAMPLE), "--json")
     assert done.returncode == 0, done.stderr
@@ -153,11 +124,11 @@ def test_the_app_and_the_dashboard_start(
         ("dashboard", "[data-testid=stMetricValue]"),
     ):
         command = [str(bin_folder / "cxr"), screen, "--model", "phantom"]
-        with running(command, tmp_path, environment) as url:
+        with running(command, tmp_path, environment) as server:
             page = browser.new_page()
             problems: list[str] = []
             page.on("pageerror", lambda error, problems=problems: problems.append(str(error)))
-            page.goto(url)
+            page.goto(server.url)
             page.locator(element).first.wait_for(timeout=60_000)
             page.wait_for_function("document.body.innerText.includes('phantom')", timeout=60_000)
             page.close()

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,8 @@ import cxrcore
 from cxrcore.findings import NIH14
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.models.classifier import Classifier
-from tests.app.visit import NEVER, Server, Visit, command, free_port
+from tests.app.visit import NEVER, Visit, command
+from tests.servers import Server, running
 
 
 @pytest.fixture(scope="session")
@@ -49,33 +46,9 @@ def model(bundle: Path) -> Classifier:
 @pytest.fixture(scope="session")
 def server(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    log_path = tmp_path_factory.mktemp("log") / "server.log"
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/"
-    environment = os.environ | {"TMPDIR": str(folder), "CXR_PORT": str(port), "CXR_MODEL": str(bundle)}
-    with log_path.open("w") as log:
-        process = subprocess.Popen(command(), cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        yield Server(url, folder, log_path, wait_until_it_answers(url, process))
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def wait_until_it_answers(url: str, process: subprocess.Popen, patience: float = 120) -> float:
-    started = time.monotonic()
-    while time.monotonic() - started < patience:
-        assert process.poll() is None, "the server stopped before it answered"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                assert answer.status == 200
-                return time.monotonic() - started
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    raise AssertionError(f"no answer in {patience} s")
+    environment = os.environ | {"TMPDIR": str(folder), "CXR_MODEL": str(bundle)}
+    with running(command(), folder, environment, stop=signal.SIGINT) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from gradio_client.exceptions import AppError
 
 import cxrcore
 from cxrcore.models.classifier import Classifier
-from tests.app.visit import NEVER, Server
+from tests.app.visit import NEVER
+from tests.servers import Server
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,10 @@ from cxrcore.serving import hub_catalog
 from cxrcore.serving.catalog import Catalog, open_catalog
 from cxrcore.serving.hub_catalog import HubCatalog
 from page.build import build_app
-from tests.app.visit import Server, Visit, free_port
+from tests.app.visit import Visit
 from tests.hub import Hub
 from tests.hub.fixtures import REPO, contents
+from tests.servers import Server, free_port
 
 pytestmark = pytest.mark.browser
 FILMS = "tester/films"

@@ -17,7 +17,8 @@ from cxrcore.publishing.ensemble import make_ensemble
 from cxrcore.serving.catalog import Catalog, analysis_report, model_facts, open_catalog
 from cxrcore.serving.notices import DISCLAIMER, Notices, read_notices
 from page.build import build_app
-from tests.app.visit import Server, Visit, free_port
+from tests.app.visit import Visit
+from tests.servers import Server, free_port
 
 DRAWN = {"synthetic": True}
 NOTE = "It learned from 3.5 films of one hospital. Believe nothing of it."

@@ -14,7 +14,8 @@ import pytest
 import app
 import cxrcore
 from cxrcore.serving.catalog import open_catalog
-from tests.app.visit import ROOT, Server, command, free_port
+from tests.app.visit import ROOT, command
+from tests.servers import Server, free_port
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_status_of_a_failed_start_is_2() -> None:
 
 
 def test_the_page_answers(server: Server) -> None:
-    assert server.seconds_to_answer < 60  # 8 on an idle core; tests share theirs
+    assert server.started_in_s < 60  # 8 on an idle core; tests share theirs
 
 
 def test_a_wrong_model_name(one_line: Callable[..., str]) -> None:

@@ -17,7 +17,7 @@ import uvicorn
 from cxrcore.serving.catalog import Catalog
 from page.build import build_app
 from page.upload import ROUTES
-from tests.app.visit import Server, free_port
+from tests.servers import Server, free_port
 
 
 @pytest.fixture(scope="module")

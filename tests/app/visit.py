@@ -1,10 +1,9 @@
-"""What tests of the page handle: a running server, and a visit to its page."""
+"""What tests of the page handle: the command that starts it, and a visit to it."""
 
 from __future__ import annotations
 
 import base64
 import re
-import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,36 +12,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from tests.servers import Server
+
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = "Hernia"  # the finding whose evidence level no film reaches
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "app.py"), *arguments]
-
-
-@dataclass
-class Server:
-    """A running ``python app.py`` and what it wrote."""
-
-    url: str
-    folder: Path  # its temporary files
-    log_path: Path
-    seconds_to_answer: float
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text("utf-8")
-
-    def uploads(self) -> list[Path]:
-        """Every file with content that the server keeps of its visitors."""
-        return [path for path in self.folder.rglob("*") if path.is_file() and path.stat().st_size > 0]
 
 
 @dataclass

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,7 @@ import pytest
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from tests.dashboard.opening import PHANTOM, ROOT, stored
+from tests.servers import running
 
 pytestmark = pytest.mark.browser
 HARMLESS = "Failed to load resource: the server responded with a status of 404"  # two probes of Streamlit's own
@@ -30,28 +26,11 @@ FINDING = "Effusion"
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running ``python -m dashboard``, started from somewhere else."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder: Path = tmp_path_factory.mktemp("elsewhere")
-    environment = os.environ | {"CXR_PORT": str(port), "CXR_MODEL": PHANTOM}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dashboard"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
-                break
-            except (urllib.error.URLError, ConnectionError):
-                assert process.poll() is None, (folder / "log").read_text("utf-8")
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-        assert "Traceback" not in (folder / "log").read_text("utf-8")
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+    command = [sys.executable, "-m", "dashboard"]
+    environment = os.environ | {"CXR_MODEL": PHANTOM}
+    with running(command, tmp_path_factory.mktemp("elsewhere"), environment, stop=signal.SIGINT) as server:
+        yield server.url
+        assert "Traceback" not in server.log
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +72,7 @@ def test_every_page_opens_from_the_menu_with_an_empty_console(page: Any, address
 
 
 def test_the_slider_moves_numbers_point_and_address(page: Any, address: str) -> None:
-    page.goto(f"{address}/threshold?model={PHANTOM}&finding={FINDING}")
+    page.goto(f"{address}threshold?model={PHANTOM}&finding={FINDING}")
     settle(page)
     scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
     page.wait_for_selector(".js-plotly-plot .scatterlayer")
@@ -116,7 +95,7 @@ def test_the_slider_moves_numbers_point_and_address(page: Any, address: str) -> 
 
 
 def test_a_chart_is_saved_as_a_picture_and_its_numbers_as_csv(page: Any, address: str) -> None:
-    page.goto(f"{address}/rank?model={PHANTOM}&finding={FINDING}")
+    page.goto(f"{address}rank?model={PHANTOM}&finding={FINDING}")
     settle(page)
     page.wait_for_selector(".js-plotly-plot .scatterlayer")
     with page.expect_download() as csv:
