@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PROCESSES := -n logical --maxprocesses 4 --dist loadscope # conftest.py says which tests stay together
+PROCESSES := -n auto --dist loadscope # conftest.py says which tests stay together
 
 .DEFAULT_GOAL := help
 .PHONY: help install app dashboard test test-slow test-js test-all bench generalise lint figures docs release-check clean

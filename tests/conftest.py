@@ -42,6 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores, up to four: tests of the screens wait for a browser a quarter of their time."""
+    return min(4, 1 + (os.cpu_count() or 1))
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of a file, or of the page, in one process. (xdist's own groups do nothing on pytest 9.2.)"""
     from xdist.scheduler import LoadScopeScheduling

@@ -35,6 +35,7 @@ def one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     return start
 
 
+@pytest.mark.slow
 def test_the_status_of_a_failed_start_is_2() -> None:
     process = subprocess.run(command("--model", "no-such-model"), capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert process.returncode == 2

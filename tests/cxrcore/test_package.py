@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import cxrcore
 
 HEAVY = ("torch", "timm", "gradio", "streamlit", "typer", "pandas", "pytorch_grad_cam", "huggingface_hub")
@@ -17,6 +19,7 @@ def test_import_loads_nothing_heavy():
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_library_imports_without_the_screens_and_the_command_line():
     code = """
 import importlib, pkgutil, sys

@@ -71,6 +71,7 @@ def test_every_page_opens_from_the_menu_with_an_empty_console(page: Any, address
     assert page.hosts <= {"127.0.0.1", ""}
 
 
+@pytest.mark.slow
 def test_the_slider_moves_numbers_point_and_address(page: Any, address: str) -> None:
     page.goto(f"{address}threshold?model={PHANTOM}&finding={FINDING}")
     settle(page)
@@ -94,6 +95,7 @@ def test_the_slider_moves_numbers_point_and_address(page: Any, address: str) -> 
     assert shown(page, "Sensitivity") == f"{100 * found:.1f} %"
 
 
+@pytest.mark.slow
 def test_a_chart_is_saved_as_a_picture_and_its_numbers_as_csv(page: Any, address: str) -> None:
     page.goto(f"{address}rank?model={PHANTOM}&finding={FINDING}")
     settle(page)

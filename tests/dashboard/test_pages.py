@@ -197,6 +197,7 @@ def test_calibration_says_what_needs_a_table(tmp_path: Path) -> None:
     assert "come without a table of films" in words(open_page("calibration", model=without_table(tmp_path / "mine")))
 
 
+@pytest.mark.slow
 def test_no_page_imports_torch() -> None:
     code = (
         "import sys; from tests.dashboard.opening import checked, open_page\n"

@@ -168,6 +168,7 @@ def test_films_that_cannot_be_trained_on_are_refused_before_the_first_step(
     assert not (tmp_path / "run/config.json").exists()
 
 
+@pytest.mark.slow
 def test_a_finding_that_nobody_has_is_kept_and_scored_null_with_why(tmp_path, capsys):
     code, out, _ = fit(capsys, "nih14-resnet18", table(tmp_path / "films", 60), tmp_path / "run", *CSV)
     assert code == 0

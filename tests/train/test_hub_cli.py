@@ -77,6 +77,7 @@ def session(shared_hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> subpro
     return done
 
 
+@pytest.mark.slow
 def test_push_and_pull_say_what_they_do_and_draw_no_bars_into_pipes(shared_hub: Hub, session) -> None:
     said = session.stdout.splitlines()
     sha = shared_hub.repos["models", REPO].branches["main"][:12]
@@ -89,6 +90,7 @@ def test_push_and_pull_say_what_they_do_and_draw_no_bars_into_pipes(shared_hub: 
     assert TOKEN not in session.stdout
 
 
+@pytest.mark.slow
 def test_plain_timm_gives_our_logits(session) -> None:
     theirs, network, ours = np.array(json.loads(session.stdout.splitlines()[-1]))
     assert theirs.shape == (3, 5)

@@ -47,7 +47,7 @@ CHANGED = {  # beyond SMALL, for what a test below reads off the bundle
     "nih14-resnet18": ("data.limit=48",),
     "tb3-efficientnet-b0": ("optimizer.epochs=2", "model.frozen_epochs=1"),
 }
-COSTLY = {"nih15-efficientnet-b3", "nih14-resnet18", "phantom-resnet10t"}  # others see the same films
+QUICK = {"nih14-efficientnet-lite0", "tb3-efficientnet-lite0"}  # the others run with the slow tests
 
 
 def draw(path: Path, seed: int) -> None:
@@ -197,7 +197,7 @@ def test_every_recipe_names_only_what_there_is(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in COSTLY else name for name in RECIPES]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES]
 )
 def test_a_recipe_runs_from_films_to_answers(name, films, trained, capsys):
     """Fit, then ``cxr predict``, then the way the app opens a model."""
@@ -229,6 +229,7 @@ def test_a_recipe_runs_from_films_to_answers(name, films, trained, capsys):
     assert provenance(bundle)["split_origin"] == ("official" if official else "own")
 
 
+@pytest.mark.slow
 def test_tb3_reports_folders_left_out_and_ends_as_plain_timm(films, trained):
     """Batch norm and dropout of the head are folded into one linear layer; oracle: timm's own loader."""
     bundle = trained("tb3-efficientnet-b0")
@@ -276,6 +277,7 @@ def test_nih15_speaks_of_no_finding_and_badges_its_split_as_its_own(trained):
         assert scores["macro"]["auroc"]["value"] == pytest.approx(np.mean([area for area in areas if area is not None]))
 
 
+@pytest.mark.slow
 def test_nih14_resnet18_takes_whole_patients_up_to_its_limit(films, trained):
     bundle = trained("nih14-resnet18")
     counts = provenance(bundle)["films"]
@@ -311,6 +313,7 @@ def test_densenet_weighs_each_finding_by_the_share_of_the_other_kind():
     assert np.allclose(positive[:2] / negative[:2], [7 / 3, 9 / 1])
 
 
+@pytest.mark.slow
 def test_densenet_reads_the_course_tables_and_keeps_their_splits(trained):
     small = ("data.dataset=csv", "model.architecture=resnet10t")
     bundle = trained("nih14-densenet121", *small)

@@ -67,6 +67,7 @@ def test_a_cut_upload_is_sent_again(hub: Hub, ready: Path) -> None:
     assert hub.files(REPO) == contents(ready)
 
 
+@pytest.mark.slow
 def test_an_upload_that_keeps_breaking_is_told(hub: Hub, monkeypatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the client's patience
     hub.faults.cut_uploads = 1000
