@@ -207,4 +207,5 @@ READER = DatasetReader(
     usual_labels=lambda _: TB3,
     title="Films of several collections: tuberculosis (Pakistan, Rahman et al.), Kermany et al. 2018, NIH ChestX-ray14",
     who="adults of several hospitals with and without tuberculosis, children of one to five years, adults of NIH",
+    test_split="fixed",
 )

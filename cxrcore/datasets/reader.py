@@ -22,6 +22,7 @@ class DatasetReader:
     who: str  # the patients: age, hospital
     license: str = "as their source says"
     url: str = ""
+    test_split: str = "official"  # what its test patients are, where it names them: a key of ``split_origins``
     takes_folders: bool = False  # several copies of the films may lie there: read(folder, labels, folders)
 
     @property

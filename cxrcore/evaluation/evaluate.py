@@ -15,13 +15,14 @@ import yaml
 from accelerate import Accelerator
 
 from cxrcore.datasets.cache import DecodedFilms, open_films
+from cxrcore.datasets.registry import DATASETS
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
 from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.shared_findings import read_for
-from cxrcore.evaluation.split_origins import OFFICIAL, OTHER, OWN, UNKNOWN
+from cxrcore.evaluation.split_origins import OTHER, OWN, UNKNOWN
 from cxrcore.evaluation.summary import curves, summarise
 from cxrcore.models.base import Model
 from cxrcore.models.classifier import Classifier
@@ -172,7 +173,7 @@ def splits_of(model: Model, table: FilmTable, split: str, listed: FilmTable | No
     if split == "test" and "test" in table.splits and all(facts.get("split_origin") != "own" for facts in trained):
         where = np.array([name or "" for name in table.splits])
         surely = table.name not in _ANYONES or _held_out_by(model, table, listed or table)
-        return where, OFFICIAL.key if surely else UNKNOWN.key
+        return where, DATASETS[table.name].test_split if surely else UNKNOWN.key
     if len(trained) < len(members):
         raise InvalidDataset(
             f"{table.name} has no official {split} list, and {model.name} was not trained on it; use --split all"
@@ -182,7 +183,7 @@ def splits_of(model: Model, table: FilmTable, split: str, listed: FilmTable | No
         raise InvalidDataset(
             f"the members of {model.name} were trained on different patients; none are held out by all"
         )
-    return carved[0], OFFICIAL.key if split in table.splits else OWN.key
+    return carved[0], DATASETS[table.name].test_split if split in table.splits else OWN.key
 
 
 def _origin_of_all(model: Model, dataset: str) -> str:

@@ -21,6 +21,12 @@ OFFICIAL = SplitOrigin(
     "official test list",
     "The test list that the data's makers published: comparable with other work that uses it.",
 )
+FIXED = SplitOrigin(
+    "fixed",
+    "fixed split",
+    "patients kept from every seed",
+    "Patients set aside by a fixed rule, the same for every seed; where a part has an official test list, that list.",
+)
 OWN = SplitOrigin(
     "own",
     "own split",
@@ -46,7 +52,7 @@ UNKNOWN = SplitOrigin(
     "Nothing records how these films were chosen, or whether the model was trained on them: read every score as an "
     "upper bound.",
 )
-SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, OWN, RANDOM, OTHER, UNKNOWN)}
+SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, FIXED, OWN, RANDOM, OTHER, UNKNOWN)}
 
 
 def split_origin_of(key: str | None) -> SplitOrigin:

@@ -122,10 +122,10 @@ def finish(
     accelerator.wait_for_everyone()
     classifier = Classifier(stored, config, out, device)
     for split in ("val", "test"):
-        official = split in films.table.splits and config.provenance["split_origin"] != "own"
+        origin = config.provenance["split_origin"] if split in films.table.splits else "own"
         folder = out / "evaluation" / f"{films.table.name}-{split}"
         part = films.select(splits == split)
-        metrics = score_split(classifier, [part], split, folder, "official" if official else "own", accelerator)
+        metrics = score_split(classifier, [part], split, folder, origin, accelerator)
         if first and boxes:
             write_boxes(folder / BOXES, [box for box in boxes if box.image in set(part.table.images)])
     if first:
@@ -288,7 +288,7 @@ def _ignore(text: str) -> None:
 def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, initial: InitialWeights) -> dict[str, Any]:
     """How this model was made, for its card and the screens; no names of machines or people."""
     patients = np.array(table.patient_ids)
-    official = recipe.data.official_split and not recipe.data.leave_out
+    listed = recipe.data.official_split and not recipe.data.leave_out and "test" in table.splits
     return {
         "dataset": table.name,
         "source": DATASETS[table.name].provenance,
@@ -302,7 +302,7 @@ def _provenance(recipe: Recipe, table: FilmTable, splits: np.ndarray, initial: I
         "films": {name: int((splits == name).sum()) for name in SPLITS},
         "patients": {name: len(np.unique(patients[splits == name])) for name in SPLITS},
         "split_sha256": split_digest(table, splits),
-        "split_origin": "official" if official and "test" in table.splits else "own",
+        "split_origin": DATASETS[table.name].test_split if listed else "own",
         "trained_on": datetime.now(UTC).date().isoformat(),
         "versions": {name: version(name) for name in ("torch", "timm")},
         "license": "apache-2.0",
