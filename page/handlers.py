@@ -44,13 +44,15 @@ class Handlers:
         return answer(work)
 
     def model(self, event: gr.EventData) -> Payload:
-        """Another model was chosen: it reads the film that is there, if any."""
+        """Another model was chosen, or the film is to be corrected: it is read again, if there is one."""
         name, token = field(event, "model"), field(event, "token")
+        turn, invert = int(field(event, "turn") or 0), field(event, "invert") == "true"
 
         def work() -> Payload:
             if not token:
                 return self._about(name)
-            payload = self._analyse(self.films[token], name)
+            film = self.films[token]
+            payload = self._analyse(film.corrected(turn % 4, invert) if turn or invert else film, name)
             self.films.delete(token)
             return payload
 

@@ -12,7 +12,7 @@ LAYERS = (  # a module imports from its own package and from the layers above it
     ("cxrcore.errors", "cxrcore.findings", "cxrcore.resources", "cxrcore.storage", "cxrcore.text"),
     ("cxrcore.films", "cxrcore.metrics"),
     ("cxrcore.explain", "cxrcore.phantom"),
-    ("cxrcore.bundle",),
+    ("cxrcore.bundle", "cxrcore.gate"),
     ("cxrcore.hub",),
     ("cxrcore.datasets",),
     ("cxrcore.predictions",),

@@ -144,6 +144,21 @@ def evaluate(
     evaluate_model(model, dataset, data, split, out, folder or (), negatives == "all")
 
 
+@cli.command()
+def gate(
+    model: _Model,
+    data: Annotated[Path, typer.Option(help="The folder of the dataset that it was trained on.")],
+    negatives: Annotated[
+        list[Path] | None, typer.Option(help="A folder of pictures that are no chest films; may be repeated.")
+    ] = None,
+) -> None:
+    """Fit a model's input gate on its own training films, and on pictures of other things."""
+    require_training("gate")
+    from train.gate import fit_gate_of
+
+    fit_gate_of(model, data, negatives or ())
+
+
 _LABELS = "A label file: NIH's Data_Entry CSV, or one column a finding; plain or gzipped."
 _THRESHOLDS = "A bundle or a JSON file (finding to threshold) whose thresholds to use."
 _TUNE = "Share of patients to choose thresholds on; the rest are scored."

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import cxrcore
 from cxrcore.errors import CxrError
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.radiograph import Radiograph
+from cxrcore.gate.reasons import reasons_of
 from cxrcore.models.base import Model, Prediction
 from train.terminal import print_json
 
@@ -34,6 +35,7 @@ class _ReadFilm:
     film: Radiograph | None = None  # only where its heatmaps will be drawn
     prepared: Any = None  # as the model's ``prepare`` gives it
     warnings: tuple[str, ...] = ()
+    told: set[str] = field(default_factory=set)  # what the file alone tells the gate
     error: str | None = None
 
 
@@ -59,7 +61,11 @@ def predict_films(
             batch = list(pool.map(partial(_read, model, overlays is not None), films[start : start + BATCH]))
             readable = [film for film in batch if film.error is None]
             predictions = iter(
-                model.predict_prepared([film.prepared for film in readable], [film.warnings for film in readable])
+                model.predict_prepared(
+                    [film.prepared for film in readable],
+                    [film.warnings for film in readable],
+                    [film.told for film in readable],
+                )
                 if readable
                 else []
             )
@@ -79,7 +85,7 @@ def _read(model: Model, keep_film: bool, path: str) -> _ReadFilm:
         film = cxrcore.read_radiograph(path)
     except CxrError as error:
         return _ReadFilm(path, error=str(error))
-    return _ReadFilm(path, film if keep_film else None, model.prepare(film), film.warnings)
+    return _ReadFilm(path, film if keep_film else None, model.prepare(film), film.warnings, reasons_of(film))
 
 
 def _print_json(film: _ReadFilm, prediction: Prediction | None) -> None:
@@ -92,7 +98,8 @@ def _print_text(film: _ReadFilm, prediction: Prediction | None) -> None:
         return
     by_probability = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     answers = (f"{name} {value:.1%}{_MARKS[prediction.positive[name]]}" for name, value in by_probability)
-    print("\n  note: ".join([f"{film.path}: {', '.join(answers)}", *prediction.warnings]), flush=True)
+    notes = [*prediction.gate.sentences, *prediction.warnings]
+    print("\n  note: ".join([f"{film.path}: {', '.join(answers)}", *dict.fromkeys(notes)]), flush=True)
 
 
 def _expand(path: str) -> list[str]:

@@ -50,7 +50,8 @@ function caption(page, quiet) {
   const probability = `${entry.title} ${percent(page.result.report.probabilities[entry.name])}`;
   const model = page.about.name + (page.about.synthetic ? " (learned from synthetic films)" : "");
   const first = [probability, METHODS[page.method], model].join(", ") + (quiet ? ". " + nothing(entry) : "");
-  return [first, (page.film.synthetic ? "Synthetic film. " : "") + page.start.note];
+  const refused = page.result.report.gate.overruled ? "Refused by the input gate, analysed all the same. " : "";
+  return [first, refused + (page.film.synthetic ? "Synthetic film. " : "") + page.start.note];
 }
 
 function write(pen, lines, width, height) {

@@ -1,11 +1,13 @@
 // The result of a film: a bar for every finding, and the map of the chosen one.
 
 import { make } from "./dom.js";
+import { Gate } from "./gate.js";
 import { byAlarm, drawnFilm, filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
 
 export class Result {
   constructor(page, heatmap, models) {
     Object.assign(this, { page, heatmap, models });
+    this.gate = new Gate(page, () => this.show(page.result));
   }
 
   /** Fetch the picture of the film, then show the result. */
@@ -36,6 +38,7 @@ export class Result {
     page.part("findings").replaceChildren(...order.map((entry) => this.row(entry)));
     this.models.show(about);
     page.enter("result");
+    this.gate.show();
     this.choose(this.firstChoice(order.filter((entry) => !entry.normal)));
     page.part("summary").focus({ preventScroll: true });
   }
@@ -51,7 +54,8 @@ export class Result {
   showFacts() {
     const { page } = this;
     const { film, result } = page;
-    const source = film.name + (film.synthetic ? " (synthetic: drawn by a program, of nobody)" : "");
+    const drawn = film.synthetic ? " (synthetic: drawn by a program, of nobody)" : "";
+    const source = film.name + drawn + (film.corrected ? `, ${film.corrected} here` : "");
     page.part("facts").textContent = filmFacts(result.report, result.seconds, source);
     const warnings = result.report.warnings.map((text) => make("li", {}, text));
     page.part("warnings").replaceChildren(...warnings);

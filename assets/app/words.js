@@ -56,6 +56,22 @@ export function verdict(about, report, name) {
   return `${positive[name] ? "above" : "below"} ${threshold} of ${wholePercent(thresholds[name])}`;
 }
 
+/** Why findings are withheld, in one line. */
+export function refusal({ reasons }) {
+  const turned = reasons.includes("ROTATED") || reasons.includes("INVERTED");
+  if (reasons.includes("NOT_A_CHEST_XRAY")) return "Not a film that this model can read";
+  return turned ? "The film is not as this model expects it" : "This model cannot read this view";
+}
+
+/** What would put a film right, as an offer or, `done`, as a fact; empty where nothing would. */
+export function correction({ turn, invert }, done = false) {
+  const degrees = { 1: "90° to the left", 2: "180°", 3: "90° to the right" }[turn];
+  const turning = degrees && (done ? "turned by " : "turn it by ") + degrees;
+  const inverting = invert && (done ? "black and white exchanged" : "exchange black and white");
+  const words = [turning, inverting].filter(Boolean).join(" and ");
+  return done || !words ? words : words[0].toUpperCase() + words.slice(1);
+}
+
 /** The result in one line. */
 export function summary(about, report) {
   const { positive, probabilities } = report;

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 GOLDEN = "evaluation/golden.json"  # outputs on phantoms, for ``cxrcore.models.golden``
+GATE = "gate.safetensors"  # the input gate, where one was fitted
 PICTURES = ("evaluation/*/roc.png", "evaluation/*/reliability.png")  # of the card, drawn from the scores
 MEMBERS = "members"  # the folder of an ensemble's members, each a bundle
 EMBEDDED = ASSETS / "models"  # one folder a task, <task>-<architecture>
@@ -150,7 +151,7 @@ def export_bundle(run: Path, destination: Path) -> None:
             export_bundle(member, destination / MEMBERS / member.name)
     else:
         check_weights(run, read_config(run))
-    patterns = (WEIGHTS, "README.md", "recipe.yaml", "training/history.jsonl", GOLDEN)
+    patterns = (WEIGHTS, GATE, "README.md", "recipe.yaml", "training/history.jsonl", GOLDEN)
     scores: tuple[str, ...] = ("evaluation/*/metrics.json", "evaluation/*/curves.json", *PICTURES)
     if not is_ensemble(run) and read_config(run).provenance.get("synthetic"):
         scores += ("evaluation/*/predictions.parquet", "evaluation/*/boxes.csv")
@@ -163,7 +164,7 @@ def export_bundle(run: Path, destination: Path) -> None:
 
 _NAME = r"[\w~][\w.~ -]*"  # never starts with a dot, so never leaves its folder
 _FILES = (
-    r"config\.json|model\.safetensors|README\.md|recipe\.yaml|training/history\.jsonl|evaluation/golden\.json|"
+    r"config\.json|model\.safetensors|gate\.safetensors|README\.md|recipe\.yaml|training/history\.jsonl|evaluation/golden\.json|"
     rf"evaluation/{_NAME}/(?:metrics\.json|curves\.json|predictions\.parquet|boxes\.csv|roc\.png|reliability\.png)"
 )
 _BUNDLE_FILE = re.compile(rf"(?:members/{_NAME}/)?(?:{_FILES})")

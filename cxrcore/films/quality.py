@@ -16,6 +16,7 @@ MOST_WHITE = 0.25  # share of pixels at pure white; real films have up to 0.024
 BLANK_RANGE = 0.1  # 1st to 99th percentile; real films have 0.33 or more
 COLOUR_SPREAD = 20  # of 255, between the channels of one pixel; JPEG noise stays below
 COLOUR_SHARE = 0.05  # of pixels; a coloured marker on a film stays below
+INVERTED_WARNING = "The film may be inverted: it should show air dark and bone bright."
 INVERTED_SCORE = -0.1  # see ``inversion_score``
 
 
@@ -40,7 +41,7 @@ def warnings_for(pixels: np.ndarray) -> tuple[str, ...]:
     if white:
         notes.append("Much of the image is pure white: a window too narrow, or detail lost in a conversion to 8 bits.")
     elif inversion_score(grid) < INVERTED_SCORE:
-        notes.append("The film may be inverted: it should show air dark and bone bright.")
+        notes.append(INVERTED_WARNING)
     return tuple(notes)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,6 +55,14 @@ class Radiograph:
                 view = array.view()  # the caller's own array stays writable
                 view.flags.writeable = False
                 object.__setattr__(self, field, view)
+
+    def corrected(self, turn: int = 0, invert: bool = False) -> Radiograph:
+        """The film after ``turn`` quarter turns, counter-clockwise, with black and white exchanged if ``invert``."""
+        pixels = np.ascontiguousarray(np.rot90(1 - self.pixels if invert else self.pixels, turn))
+        stored = None if self.stored is None else np.ascontiguousarray(np.rot90(self.stored, turn))
+        notes = tuple(note for note in self.warnings if note not in warnings_for(self.pixels))
+        warnings = (*notes, *warnings_for(pixels))
+        return replace(self, pixels=pixels, stored=stored, inverted=self.inverted != invert, warnings=warnings)
 
     @property
     def height(self) -> int:

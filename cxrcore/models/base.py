@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from cxrcore.explain.heatmap import Heatmap
+from cxrcore.films.quality import INVERTED_WARNING
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import LabelSet
+from cxrcore.gate.reasons import Verdict, reasons_of
 from cxrcore.metrics.operating_points import OperatingPoints, decide
 
 
@@ -26,6 +28,7 @@ class Prediction:
     thresholds: dict[str, float | None]  # the operating points, probabilities; None: the winner decides, or none fitted
     logits: dict[str, float]  # uncalibrated; an ensemble's are its members' mean
     warnings: tuple[str, ...]  # about the film, plain sentences
+    gate: Verdict  # whether the film is one that this model can read
     model: str  # name@digest of the weights
 
     def to_dict(self) -> dict[str, Any]:
@@ -36,7 +39,7 @@ class Prediction:
             "thresholds": self.thresholds,
             "logits": self.logits,
             "warnings": list(self.warnings),
-            "gate": {"accepted": None, "reasons": []},  # no bundle carries an input guard yet
+            "gate": self.gate.to_dict(),
             "model": self.model,
         }
 
@@ -78,6 +81,15 @@ class Model(ABC):
         """Logits and calibrated probabilities, both (N, C), of films already prepared."""
 
     @abstractmethod
+    def score_and_judge(
+        self, prepared: Sequence[Any], told: Sequence[set[str]]
+    ) -> tuple[np.ndarray, np.ndarray, list[Verdict]]:
+        """``score``, and what the gate says of each film from the same forward pass.
+
+        told: what each file alone tells (``gate.reasons_of``).
+        """
+
+    @abstractmethod
     def combine(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Logits and calibrated probabilities, both (N, C), from the logits (N, C) of each network behind the model."""
 
@@ -107,11 +119,18 @@ class Model(ABC):
 
     def predict_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
         """``predict`` for several films in one batch."""
-        return self.predict_prepared([self.prepare(film) for film in films], [film.warnings for film in films])
+        prepared = [self.prepare(film) for film in films]
+        return self.predict_prepared(prepared, [film.warnings for film in films], list(map(reasons_of, films)))
 
-    def predict_prepared(self, prepared: Sequence[Any], warnings: Sequence[tuple[str, ...]]) -> list[Prediction]:
-        """``predict`` for films already prepared (``prepare``), so that large originals need not be kept."""
-        return self.predictions(*self.score(prepared), warnings)
+    def predict_prepared(
+        self, prepared: Sequence[Any], warnings: Sequence[tuple[str, ...]], told: Sequence[set[str]]
+    ) -> list[Prediction]:
+        """``predict`` for films already prepared (``prepare``), so that large originals need not be kept.
+
+        told: ``gate.reasons_of`` each film.
+        """
+        logits, probabilities, verdicts = self.score_and_judge(prepared, told)
+        return self.predictions(logits, probabilities, warnings, verdicts)
 
     def explain(self, film: Radiograph, finding: str, method: str = "gradcam") -> Heatmap:
         """One finding's map. Raises LabelMismatch for an unknown finding, CxrError for an unknown method."""
@@ -119,7 +138,11 @@ class Model(ABC):
         return self.explain_all(film, method, [finding])[finding]
 
     def predictions(
-        self, logits: np.ndarray, probabilities: np.ndarray, warnings: Sequence[tuple[str, ...]]
+        self,
+        logits: np.ndarray,
+        probabilities: np.ndarray,
+        warnings: Sequence[tuple[str, ...]],
+        verdicts: Sequence[Verdict],
     ) -> list[Prediction]:
         """One prediction a film from its rows of logits and probabilities, both float (N, C)."""
         decisions, undecided = decide(self.labels, probabilities, self.operating_points)
@@ -130,8 +153,11 @@ class Model(ABC):
                 positive={n: None if n in undecided else bool(v) for n, v in zip(names, decision, strict=True)},
                 thresholds=self.thresholds,
                 logits=dict(zip(names, raw.tolist(), strict=True)),
-                warnings=tuple(notes),
+                warnings=tuple(note for note in notes if verdict.accepted is None or note != INVERTED_WARNING),
+                gate=verdict,
                 model=self.id,
             )
-            for row, decision, raw, notes in zip(probabilities, decisions, logits, warnings, strict=True)
+            for row, decision, raw, notes, verdict in zip(
+                probabilities, decisions, logits, warnings, verdicts, strict=True
+            )
         ]

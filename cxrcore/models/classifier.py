@@ -17,9 +17,9 @@ from torch import nn
 
 from cxrcore.bundle.calibrators import to_probabilities
 from cxrcore.bundle.config import BundleConfig
-from cxrcore.bundle.folder import model_id, read_metrics
+from cxrcore.bundle.folder import GATE, model_id, read_metrics
 from cxrcore.bundle.reference import origin
-from cxrcore.errors import CxrError
+from cxrcore.errors import CxrError, InvalidBundle
 from cxrcore.explain.class_activation import class_activation_maps, linear_head, target_transform
 from cxrcore.explain.gradients import METHODS, gradient_maps
 from cxrcore.explain.heatmap import Heatmap
@@ -27,6 +27,8 @@ from cxrcore.explain.random_map import random_map
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import LabelSet
+from cxrcore.gate.input_gate import InputGate, small_film
+from cxrcore.gate.reasons import NO_GATE, Verdict, reasons_of
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.models.base import Analysis, Model
 from cxrcore.models.precision import default_dtype
@@ -114,6 +116,17 @@ class Classifier(Model):
         batch = torch.from_numpy(np.stack(prepared)).unsqueeze(1).to(self.device)
         return self.preprocessing.normalise(batch)
 
+    @cached_property
+    def gate(self) -> InputGate | None:
+        """The bundle's input gate, if it has one. Raises InvalidBundle where it is damaged or another network's."""
+        path = self.folder / GATE if self.folder else None
+        if path is None or self._head is None or not path.is_file():
+            return None
+        gate = InputGate.read(path)
+        if gate.features != self._head.in_features:
+            raise InvalidBundle(f"{GATE} of {self.name!r} was made for another network")
+        return gate
+
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Logits, float32 (N, C), and every finding's map, float32 (N, C, h, w), or None unless ``one_pass``.
 
@@ -121,22 +134,30 @@ class Classifier(Model):
         With test-time augmentation both are the mean over film and mirror image, the mirror's map mirrored back, so
         that a map's mean plus its bias is still the logit.
         """
+        logits, maps, _ = self.outputs(inputs)
+        return logits, maps
+
+    def outputs(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """``forward``, and the features that the head saw of each film, float32 (N, K), or None unless ``one_pass``."""
         inputs = inputs.to(self.device, memory_format=torch.channels_last)
         if not self.mirrored:
             return self._forward(inputs)
-        logits, maps = self._forward(torch.cat([inputs, inputs.flip(-1)]))
-        logits = logits.reshape(2, len(inputs), -1).mean(0)
-        return logits, None if maps is None else (maps[: len(inputs)] + maps[len(inputs) :].flip(-1)) / 2
+        count = len(inputs)
+        logits, maps, pooled = self._forward(torch.cat([inputs, inputs.flip(-1)]))
+        logits = logits.reshape(2, count, -1).mean(0)
+        if maps is None or pooled is None:
+            return logits, None, None
+        return logits, (maps[:count] + maps[count:].flip(-1)) / 2, pooled[:count]
 
-    def _forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         fast = self.dtype is not torch.float32
         with torch.inference_mode():
             with torch.autocast(self.device.type, self.dtype, enabled=fast):
                 features = self._fast_network.forward_features(inputs)
             if self._head is None:
-                return self.network.forward_head(features.float()), None
+                return self.network.forward_head(features.float()), None, None
             logits, maps, _ = class_activation_maps(features, self._head, self.labels.kind)
-        return logits, maps
+        return logits, maps, features.float().mean((2, 3))
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (N, C) in [0, 1] from logits (N, C); multiclass rows sum to 1."""
@@ -145,6 +166,27 @@ class Classifier(Model):
     def score(self, prepared: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Logits and calibrated probabilities, both (N, C), of films at the network's size (``prepare``)."""
         return self.combine([self.forward(self._inputs(prepared))[0].cpu().numpy()])
+
+    def pooled_features(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """What the linear head sees of films at the network's size, float32 (N, K). Raises CxrError without one."""
+        pooled = self.outputs(self._inputs(prepared))[2]
+        if pooled is None:
+            raise CxrError(f"{self.name} has no linear head on its last feature map")
+        return pooled.cpu().numpy()
+
+    def score_and_judge(
+        self, prepared: Sequence[np.ndarray], told: Sequence[set[str]]
+    ) -> tuple[np.ndarray, np.ndarray, list[Verdict]]:
+        """``score``, and what the gate says of each film from the same forward pass."""
+        logits, _, pooled = self.outputs(self._inputs(prepared))
+        return *self.combine([logits.cpu().numpy()]), self._judge(pooled, prepared, told)
+
+    def _judge(
+        self, pooled: torch.Tensor | None, prepared: Sequence[np.ndarray], told: Sequence[set[str]]
+    ) -> list[Verdict]:
+        if self.gate is None or pooled is None:
+            return [NO_GATE] * len(prepared)
+        return self.gate.judge(pooled.cpu().numpy(), np.stack([small_film(film) for film in prepared]), told)
 
     def combine(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The network's own logits, and their probabilities, both (N, C)."""
@@ -176,9 +218,10 @@ class Classifier(Model):
 
     def analyse(self, film: Radiograph) -> Analysis:
         """Prediction and every finding's Grad-CAM, from one forward pass if ``one_pass``."""
-        outputs, maps = self.forward(self._inputs([self.prepare(film)]))
-        logits = outputs.cpu().numpy()
-        prediction = self.predictions(logits, self.probabilities(logits), [film.warnings])[0]
+        prepared = [self.prepare(film)]
+        outputs, maps, pooled = self.outputs(self._inputs(prepared))
+        logits, verdicts = outputs.cpu().numpy(), self._judge(pooled, prepared, [reasons_of(film)])
+        prediction = self.predictions(logits, self.probabilities(logits), [film.warnings], verdicts)[0]
         if maps is None:
             return Analysis(prediction, self.explain_all(film))
         return Analysis(prediction, self._exact_heatmaps(maps[0].cpu().numpy(), film))

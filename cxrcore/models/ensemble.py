@@ -25,6 +25,7 @@ from cxrcore.explain.heatmap import Heatmap
 from cxrcore.explain.resampling import mean_heatmap
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import label_difference
+from cxrcore.gate.reasons import Verdict, joined
 from cxrcore.models.base import Analysis, Model
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ class Ensemble(Model):
         films = zip(*prepared, strict=True)
         return self.combine([member.score(own)[0] for member, own in zip(self.members, films, strict=True)])
 
+    def score_and_judge(
+        self, prepared: Sequence[tuple[np.ndarray, ...]], told: Sequence[set[str]]
+    ) -> tuple[np.ndarray, np.ndarray, list[Verdict]]:
+        """``score``, and what the members' gates say together of each film."""
+        films = zip(*prepared, strict=True)
+        answers = [member.score_and_judge(own, told) for member, own in zip(self.members, films, strict=True)]
+        verdicts = [joined(film) for film in zip(*(verdicts for _, _, verdicts in answers), strict=True)]
+        return *self.combine([logits for logits, _, _ in answers]), verdicts
+
     def combine(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The members' mean logits, and the mean of their probabilities, calibrated; both (N, C)."""
         shares = [member.probabilities(own) for member, own in zip(self.members, logits, strict=True)]
@@ -95,7 +105,8 @@ class Ensemble(Model):
         """The members' mean probabilities and maps, from one pass through each where its head allows it."""
         answers = [member.analyse(film) for member in self.members]
         logits = [np.array([list(answer.prediction.logits.values())]) for answer in answers]
-        prediction = self.predictions(*self.combine(logits), [film.warnings])[0]
+        verdict = joined([answer.prediction.gate for answer in answers])
+        prediction = self.predictions(*self.combine(logits), [film.warnings], [verdict])[0]
         return Analysis(prediction, self._average([answer.heatmaps for answer in answers], film))
 
     def _average(self, maps: Sequence[dict[str, Heatmap]], film: Radiograph) -> dict[str, Heatmap]:

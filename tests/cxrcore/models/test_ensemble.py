@@ -70,7 +70,7 @@ def test_probabilities_are_the_members_mean(ensemble, members, film):
     assert together.warnings == ("Small.",)
     assert ensemble.analyse(film).prediction.probabilities == pytest.approx(together.probabilities, abs=1e-6)
     prepared = [ensemble.prepare(film)] * 3
-    assert len(ensemble.predict_prepared(prepared, [()] * 3)) == 3
+    assert len(ensemble.predict_prepared(prepared, [()] * 3, [set()] * 3)) == 3
     logits, probabilities = ensemble.score(prepared)
     assert logits.shape == probabilities.shape == (3, 14)
 
