@@ -135,3 +135,16 @@ test("a drawn film is said to be drawn, and which model reads it", () => {
   assert.match(words.drawnFilm(drawings, "nih14"), /phantom, which learned from such drawings.*nih14 again/);
   assert.ok(!words.drawnFilm(drawings, null).includes("again"));
 });
+
+test("a correction is offered in words, and told once it was made", () => {
+  assert.equal(words.correction({ turn: 2, invert: false }), "Turn it by 180°");
+  assert.equal(words.correction({ turn: 3, invert: true }), "Turn it by 90° to the right and exchange black and white");
+  assert.equal(words.correction({ turn: 0, invert: true }, true), "black and white exchanged");
+  assert.equal(words.correction({ turn: 0, invert: false }), "");
+});
+
+test("why findings are withheld", () => {
+  assert.equal(words.refusal({ reasons: ["NOT_A_CHEST_XRAY"] }), "Not a film that this model can read");
+  assert.equal(words.refusal({ reasons: ["ROTATED"] }), "The film is not as this model expects it");
+  assert.equal(words.refusal({ reasons: ["LATERAL_VIEW"] }), "This model cannot read this view");
+});

@@ -1,0 +1,64 @@
+"""A film that the model cannot read: withheld, corrected at a click, or analysed anyway and marked so."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cxrcore.gate.negatives import draw_negatives
+from cxrcore.phantom import draw_phantom
+from tests.app.visit import Visit
+from tests.films import encoded
+
+pytestmark = pytest.mark.browser
+
+
+def picture(pixels: np.ndarray) -> dict:
+    grey = (np.ascontiguousarray(pixels) * 255).astype(np.uint8)
+    return {"name": "film.png", "mimeType": "image/png", "buffer": encoded(grey, "PNG")}
+
+
+@pytest.fixture
+def reader(visit: Visit) -> Visit:
+    """The page with the embedded model of drawn films, which has a gate."""
+    visit.page.select_option("[data-part=model]", "phantom")
+    visit.page.wait_for_function("document.querySelector('[data-part=about]').innerText.includes('resnet10t')")
+    return visit
+
+
+def test_a_turned_film_is_put_right_at_a_click(reader: Visit) -> None:
+    page = reader.page
+    reader.analyse(picture(np.rot90(draw_phantom(3, ["Effusion"]).pixels, 2)))
+    assert "turned" in page.inner_text("[data-part=gate-reasons]")
+    assert not page.locator(".findings").is_visible()
+    assert not page.locator("[data-part=save-json]").is_visible()
+    page.click("text=Turn it by 180°")
+    page.wait_for_selector('.cxr[data-gate="open"] .finding')
+    reader.wait("result")
+    assert page.locator(".findings").is_visible()
+    assert "turned by 180° here" in page.inner_text("[data-part=facts]")
+    assert [line for line in reader.console if not line.startswith("warning")] == []
+
+
+def test_what_is_no_film_is_analysed_only_when_asked_and_the_export_says_so(reader: Visit) -> None:
+    page = reader.page
+    reader.analyse(picture(draw_negatives(2, seed=5)[1]))
+    assert page.inner_text("[data-part=summary]") == "Not a film that this model can read"
+    page.click("[data-part=anyway]")
+    assert page.locator(".findings").is_visible()
+    assert "as you asked" in page.inner_text("[data-part=gate-reasons]")
+    with page.expect_download() as download:
+        page.click("[data-part=save-json]")
+    gate = json.loads(download.value.path().read_text())["gate"]
+    assert (gate["accepted"], gate["overruled"], gate["reasons"][0]) == (False, True, "NOT_A_CHEST_XRAY")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_good_film_after_it_is_shown_at_once(reader: Visit) -> None:
+    reader.analyse(picture(draw_negatives(2, seed=5)[1]))
+    reader.analyse(picture(draw_phantom(4).pixels))
+    assert reader.page.locator(".findings").is_visible()
+    assert not reader.page.locator("[data-part=anyway]").is_visible()
