@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.errors import InvalidBundle
-from cxrcore.storage import atomic_write
+from cxrcore.storage import write_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -51,14 +51,13 @@ def check_weights(folder: Path, config: BundleConfig) -> None:
 
 def write_weights(folder: Path, network: nn.Module, half: bool = True) -> None:
     """Write the network's state dict, atomically; floating tensors as float16 if ``half``."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in network.state_dict().items()
     }
-    with atomic_write(folder / WEIGHTS) as part:
-        save_file(tensors, part, metadata={"format": "pt"})
+    write_bytes(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))  # save_file's files are its owner's alone
 
 
 def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cxrcore.errors import InvalidBundle
 from cxrcore.gate.reasons import Verdict, decided
-from cxrcore.storage import atomic_write
+from cxrcore.storage import write_bytes
 
 SIDE = 28  # points of the small film, a side
 ANSWERS = (
@@ -77,10 +77,9 @@ class InputGate:
 
     def write(self, path: Path) -> None:
         """Write the tensors as float16, atomically."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        with atomic_write(path) as part:
-            save_file({name: np.ascontiguousarray(t, np.float16) for name, t in self.tensors.items()}, part)
+        write_bytes(path, save({name: np.ascontiguousarray(t, np.float16) for name, t in self.tensors.items()}))
 
     @property
     def features(self) -> int:

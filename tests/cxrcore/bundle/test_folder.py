@@ -51,6 +51,7 @@ def test_plain_timm_gives_equal_logits(architecture, channels, make_bundle):
 
 
 def test_weights_are_half_precision_safetensors_and_nothing_else(bundle):
+    assert (bundle / "model.safetensors").stat().st_mode == (bundle / "config.json").stat().st_mode
     assert {path.name for path in bundle.iterdir()} == {"config.json", "model.safetensors"}
     floats = {t.dtype for t in load_file(bundle / "model.safetensors").values() if t.is_floating_point()}
     assert floats == {torch.float16}
