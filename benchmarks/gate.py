@@ -33,7 +33,7 @@ from cxrcore.models.classifier import Classifier
 from cxrcore.training.gate import DRAWN, TRAIN_FILMS, VAL_FILMS, VAL_SHARE, gate_examples, read_negatives
 
 DOCUMENT, SECTION = ROOT / "docs" / "trust.md", "gate"
-FILMS = 250  # of a set
+FILMS = 120  # of a set
 HEADER = ("model", "what", "n", "refused", "turned", "inverted", "mirrored", "far from training")
 CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as it is": lambda film: film,

@@ -27,6 +27,7 @@ from train.cli import main
 
 MODELS = embedded_models()
 SHIPPED = {
+    "gate.safetensors",
     "config.json",
     "model.safetensors",
     "README.md",

@@ -264,6 +264,7 @@ def test_bench_names_its_measurements_and_each_is_there(capsys):
     others = {
         "baselines",
         "embedded",
+        "gate",
         "generalise",
         "localisation",
         "nih_subset",

@@ -251,6 +251,7 @@ def test_tb3_reports_folders_left_out_and_ends_as_plain_timm(films, trained):
     assert (stored["model"]["head"], stored["model"]["dropout"]) == ("batchnorm", 0.4)
 
 
+@pytest.mark.slow
 def test_the_published_pneumonia_recipe_weighs_normal_three_to_one(trained):
     stored = yaml.safe_load((trained("pneumonia-resnet18-published") / "recipe.yaml").read_text())
     assert stored["loss"]["weights"] == [3.0, 1.0]

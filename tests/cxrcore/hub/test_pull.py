@@ -189,7 +189,7 @@ def on_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("happens", "said"),
-    [(on_a_file, "their cache may not be written to; set HF_HOME"), (on_a_full_disk, "needs 10 MB.* 1 MB are free")],
+    [(on_a_file, "their cache may not be written to; set HF_HOME"), (on_a_full_disk, "needs 11 MB.* 1 MB are free")],
 )
 def test_a_cache_that_takes_nothing(hub: Hub, ready: Path, monkeypatch, tmp_path: Path, happens, said: str) -> None:
     hub.add(REPO, contents(ready))
@@ -316,7 +316,7 @@ def test_a_model_that_became_private_is_so_here_too_once_the_hub_was_asked(hub: 
 
 def test_more_than_a_screen_may_fetch_is_refused_before_any_of_it_comes(hub: Hub, ready: Path) -> None:
     hub.add(REPO, contents(ready))
-    with pytest.raises(HubError, match=r"has 10 MB of files and at most 5 MB are fetched here; use cxr pull"):
+    with pytest.raises(HubError, match=r"has 11 MB of files and at most 5 MB are fetched here; use cxr pull"):
         cxrcore.load(REPO, limit_bytes=5_000_000)
     assert not any("resolve" in line for line in hub.requests)
     assert find_bundle(REPO, limit_bytes=50_000_000).is_dir()
