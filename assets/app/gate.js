@@ -42,7 +42,8 @@ export class Gate {
     const { turn, invert } = this.verdict;
     page.film = { ...page.film, corrected: correction(this.verdict, true) };
     page.enter("reading", "Reading the corrected film");
-    page.trigger("ask_model", { model: page.about.name, token: page.token, turn: String(turn), invert: String(invert) });
+    const wanted = { turn: String(turn), invert: String(invert) };
+    page.trigger("ask_model", { model: page.about.name, token: page.token, ...wanted });
     page.token = null;
   }
 }

@@ -6,7 +6,9 @@ export const chest = {
   kind: "multilabel",
   binary: false,
   synthetic: false,
-  population: "It learned from films of adults of one hospital. It has seen no other patients, and its percentages are not valid for them.",
+  population:
+    "It learned from films of adults of one hospital. " +
+    "It has seen no other patients, and its percentages are not valid for them.",
   members: 0,
   hub: null,
   evaluations: [],
