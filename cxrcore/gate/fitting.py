@@ -14,8 +14,7 @@ from cxrcore.gate.input_gate import ANSWERS, THRESHOLDS, TURNS, InputGate
 COMPONENTS = 96  # principal components kept of the features, and of the small film
 HIDDEN = 96
 EPOCHS = 60
-REFUSED = 0.003  # share of validation films that each refusal may hit
-REMARKED = 0.01  # and each remark
+REFUSED = 0.01  # share of validation films, half of them in other tones, that each refusal and each remark may hit
 MARGIN = 1.5  # logits: at least so sure, since films of other hospitals are less clear than validation films
 
 
@@ -123,16 +122,16 @@ def _train(inputs: np.ndarray, examples: GateExamples, seed: int) -> dict[str, n
 
 
 def _thresholds(gate: InputGate, val: GateExamples) -> np.ndarray:
-    """By THRESHOLDS: what few validation films pass, and never less than MARGIN from even odds."""
+    """By THRESHOLDS: what few validation films pass. A turn or an inversion must be likelier than not by MARGIN."""
     logits, distances = gate.answers(val.pooled, val.small)
     good = val.upright
     turned = logits[:, TURNS][:, 1:].max(axis=1) - logits[:, TURNS.start]
     found = {
-        "chest": min(float(np.quantile(logits[val.chest, 0], REFUSED)), -MARGIN),
+        "chest": min(float(np.quantile(logits[good, 0], REFUSED)), MARGIN),
         "turned": max(float(np.quantile(turned[good], 1 - REFUSED)), MARGIN),
         "inverted": max(float(np.quantile(logits[good, 5], 1 - REFUSED)), MARGIN),
-        "cropped": max(float(np.quantile(logits[good, 7], 1 - REMARKED)), MARGIN),
-        "mirrored": max(float(np.quantile(logits[good, 6], 1 - REMARKED)), MARGIN),
-        "distance": float(np.quantile(distances[good], 1 - REMARKED)),
+        "cropped": max(float(np.quantile(logits[good, 7], 1 - REFUSED)), MARGIN),
+        "mirrored": max(float(np.quantile(logits[good, 6], 1 - REFUSED)), MARGIN),
+        "distance": float(np.quantile(distances[good], 1 - REFUSED)),
     }
     return np.array([found[name] for name in THRESHOLDS], np.float32)
