@@ -21,13 +21,8 @@ NUMBER = NumberFormat(between="–", undefined="–")
 TWO_DIGITS = NumberFormat(digits=2, between="–", undefined="–")
 PERCENT = NumberFormat(digits=1, factor=100, unit=" %", between="–", undefined="–")
 WHOLE_PERCENT = NumberFormat(digits=0, factor=100, unit=" %", between="–", undefined="–")
-_BADGES = {
-    "official": "green",
-    "fixed": "green",
-    "own": "blue",
-    "random": "orange",
-    "unknown": "gray",
-}  # colours of split origins
+# Colours of split origins.
+_BADGES = {"official": "green", "fixed": "green", "own": "blue", "random": "orange", "unknown": "gray"}
 
 Frame: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 

@@ -46,13 +46,14 @@ class Handlers:
     def model(self, event: gr.EventData) -> Payload:
         """Another model was chosen, or the film is to be corrected: it is read again, if there is one."""
         name, token = field(event, "model"), field(event, "token")
-        turn, invert = int(field(event, "turn") or 0), field(event, "invert") == "true"
+        turn, invert = field(event, "turn"), field(event, "invert") == "true"
 
         def work() -> Payload:
             if not token:
                 return self._about(name)
             film = self.films[token]
-            payload = self._analyse(film.corrected(turn % 4, invert) if turn or invert else film, name)
+            turns = int(turn) if turn in ("1", "2", "3") else 0  # the page's own words, or a stranger's
+            payload = self._analyse(film.corrected(turns, invert) if turns or invert else film, name)
             self.films.delete(token)
             return payload
 

@@ -103,7 +103,7 @@ def gate_examples(
 
     for start in range(0, len(films), BATCH):
         part = torch.from_numpy(films[start : start + BATCH]).unsqueeze(1)
-        toned = [TONES(part, generator)[:, 0].numpy() for _ in range(5)]
+        toned = [TONES(part, generator)[:, 0].numpy() for _ in range(4)]
         for n, film in enumerate(films[start : start + BATCH]):
             add(film)
             add(toned[0][n])
