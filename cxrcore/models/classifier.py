@@ -53,7 +53,7 @@ class Classifier(Model):
         self.labels: LabelSet = config.labels
         self.operating_points: OperatingPoints | None = config.operating_points
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.dtype = dtype or default_dtype(self.device)
+        self.dtype = dtype or default_dtype(self.device, network)
         self.passes = 2 if self.mirrored else 1
         self.network = network.to(self.device).eval().requires_grad_(False)
         self._head = linear_head(self.network)

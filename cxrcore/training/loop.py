@@ -95,8 +95,9 @@ class Trainer:
         self.optimizer = _make_optimizer(self.network, recipe)
         self.average = average_of(self.network, options.ema) if options.ema else None
         self.scored = self.network if self.average is None else self.average.module  # validated, and returned
-        self.dtype = training_dtype(options.precision, self.device)
-        self.undecided = is_measured(options.precision, self.device)  # the first run measures, a resumed one does not
+        self.dtype = training_dtype(options.precision, self.device, self.network)
+        # The first run measures, a resumed one does not.
+        self.undecided = is_measured(options.precision, self.device, self.network)
         self.scaler = scaler_for(self.dtype, self.device)
         self.loss_of = make_loss(recipe.loss, recipe.loss_name, train.table.targets, self.device)
         self.steps = math.ceil(len(train) / options.batch_size)  # in an epoch

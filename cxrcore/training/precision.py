@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from cxrcore.errors import InvalidRecipe
-from cxrcore.models.precision import cpu_has_bfloat16, default_dtype
+from cxrcore.models.precision import default_dtype
 from cxrcore.training.config import Precision
 
 NAMES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def training_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type of matrix products and convolutions; of ``auto`` the one that this device is expected to be faster in.
+def training_dtype(precision: Precision, device: torch.device, network: nn.Module) -> torch.dtype:
+    """The type of matrix products and convolutions; of ``auto`` the one that predictions have too (``default_dtype``).
 
     Raises InvalidRecipe for fp16 without a GPU.
     """
     if precision == "fp16" and device.type != "cuda":
         raise InvalidRecipe("optimizer.precision fp16 needs a GPU; use auto, bf16 or fp32")
-    return NAMES[precision] if precision in NAMES else default_dtype(device)
+    return NAMES[precision] if precision in NAMES else default_dtype(device, network)
 
 
 def name_of(dtype: torch.dtype) -> str:
@@ -32,9 +32,11 @@ def name_of(dtype: torch.dtype) -> str:
     return next(name for name, known in NAMES.items() if known is dtype)
 
 
-def is_measured(precision: Precision, device: torch.device) -> bool:
-    """Whether ``faster_dtype`` decides: auto, on a CPU with bfloat16 units, where CXR_DTYPE does not decide."""
-    return precision == "auto" and device.type == "cpu" and cpu_has_bfloat16() and not os.environ.get("CXR_DTYPE")
+def is_measured(precision: Precision, device: torch.device, network: nn.Module) -> bool:
+    """Whether ``faster_dtype`` decides: auto, on a CPU where bfloat16 is fast and exact enough, and no CXR_DTYPE."""
+    if precision != "auto" or device.type != "cpu" or os.environ.get("CXR_DTYPE"):
+        return False
+    return default_dtype(device, network) is torch.bfloat16
 
 
 def faster_dtype(network: nn.Module, films: Tensor) -> tuple[torch.dtype, dict[str, float]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from torch import nn
 
 from cxrcore.errors import InvalidRecipe
 from cxrcore.training import precision, prefetch
@@ -132,8 +133,8 @@ def test_the_average_forgets_the_first_weights_soon():
 
 def test_fp16_without_a_gpu_is_refused():
     with pytest.raises(InvalidRecipe, match="needs a GPU"):
-        training_dtype("fp16", torch.device("cpu"))
-    assert training_dtype("bf16", torch.device("cpu")) is torch.bfloat16
+        training_dtype("fp16", torch.device("cpu"), nn.Linear(1, 1))
+    assert training_dtype("bf16", torch.device("cpu"), nn.Linear(1, 1)) is torch.bfloat16
 
 
 def test_precision_auto_takes_the_faster_type_and_leaves_the_network_as_it_was(monkeypatch):
@@ -153,19 +154,22 @@ def test_precision_auto_takes_the_faster_type_and_leaves_the_network_as_it_was(m
 
 
 @pytest.mark.parametrize(
-    ("asked", "device", "units", "variable", "measured"),
+    ("asked", "device", "units", "variable", "groups", "measured"),
     [
-        ("auto", "cpu", True, "", True),
-        ("auto", "cpu", False, "", False),  # emulated bfloat16 is never faster
-        ("auto", "cpu", True, "float32", False),
-        ("auto", "cuda", True, "", False),
-        ("fp32", "cpu", True, "", False),
+        ("auto", "cpu", True, "", 1, True),
+        ("auto", "cpu", False, "", 1, False),  # emulated bfloat16 is never faster
+        ("auto", "cpu", True, "float32", 1, False),
+        ("auto", "cuda", True, "", 1, False),
+        ("fp32", "cpu", True, "", 1, False),
+        ("auto", "cpu", True, "", 8, False),  # a depthwise convolution is too coarse in bfloat16
     ],
 )
-def test_precision_is_measured_only_where_both_types_may_win(asked, device, units, variable, measured, monkeypatch):
-    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: units)
+def test_precision_is_measured_only_where_both_types_may_win(
+    asked, device, units, variable, groups, measured, monkeypatch
+):
+    monkeypatch.setattr("cxrcore.models.precision._fastest", lambda kind: torch.bfloat16 if units else torch.float32)
     monkeypatch.setenv("CXR_DTYPE", variable)
-    assert is_measured(asked, torch.device(device)) is measured
+    assert is_measured(asked, torch.device(device), nn.Conv2d(8, 8, 3, groups=groups)) is measured
 
 
 def test_the_next_batch_is_made_while_this_one_is_computed(monkeypatch):
