@@ -22,7 +22,7 @@ import cxrcore
 from benchmarks.generalise import SETS, read_set, unseen
 from benchmarks.measuring import ROOT, table_text, write_section
 from cxrcore.bundle.folder import embedded_models
-from cxrcore.datasets.cache import open_films
+from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.errors import CxrError
 from cxrcore.evaluation.evaluate import films_of_split
 from cxrcore.gate.fitting import GateExamples, fit_gate
@@ -30,7 +30,16 @@ from cxrcore.gate.input_gate import InputGate, small_film
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.gate.reasons import Verdict
 from cxrcore.models.classifier import Classifier
-from cxrcore.training.gate import DRAWN, TRAIN_FILMS, VAL_FILMS, VAL_SHARE, gate_examples, read_negatives
+from cxrcore.training.gate import (
+    DRAWN,
+    HELD_OUT,
+    TRAIN_FILMS,
+    VAL_FILMS,
+    film_views,
+    gate_examples,
+    halves,
+    read_negatives,
+)
 
 DOCUMENT, SECTION = ROOT / "docs" / "trust.md", "gate"
 FILMS = 120  # of a set
@@ -82,18 +91,16 @@ def film_rows(model: Classifier, data: Path) -> Iterator[list[str]]:
 
 def negative_rows(model: Classifier, data: Path, folders: Sequence[Path]) -> Iterator[list[str]]:
     """A row for each kind of picture, by a gate that has not seen the kind."""
-    dataset = str(model.config.provenance["dataset"])
-    train, val = (
-        gate_examples(model, _some_films(model, dataset, data, split, most), [])
-        for split, most in (("train", TRAIN_FILMS), ("val", VAL_FILMS))
-    )
-    kinds = {
-        name: gate_examples(model, np.empty((0, 1, 1), np.float32), pictures) for name, pictures in _kinds(folders)
-    }
+    train, val = _own_films(model, data, "train", TRAIN_FILMS), _own_films(model, data, "val", VAL_FILMS)
+    views = film_views(model, train, TRAIN_FILMS)
+    first, second = halves(val, VAL_FILMS, np.random.default_rng(0))
+    learned, tuned = gate_examples(model, first, [], spoilt=False), gate_examples(model, second, [], spoilt=True)
+    none = np.empty((0, 1, 1), np.float32)
+    kinds = {name: gate_examples(model, none, pictures, spoilt=False) for name, pictures in _kinds(folders)}
     for name, examples in kinds.items():
         rest = _joined([other for kind, other in kinds.items() if kind != name])
-        held_out = np.random.default_rng(0).random(len(rest.chest)) < VAL_SHARE
-        gate = fit_gate(_joined([train, rest.where(~held_out)]), _joined([val, rest.where(held_out)]))
+        held_out = np.random.default_rng(0).random(len(rest.chest)) < HELD_OUT
+        gate = fit_gate(_joined([learned, rest.where(~held_out)]), views, _joined([tuned, rest.where(held_out)]))
         whole = np.arange(len(examples.chest)) % 2 == 0  # every other one is a part of the one before
         yield [model.name, f"no film: {name}", *cells(_verdicts(gate, examples.where(whole)))]
 
@@ -102,10 +109,11 @@ def _verdicts(gate: InputGate, examples: GateExamples) -> list[Verdict]:
     return gate.judge(examples.pooled, examples.small, [set()] * len(examples.chest))
 
 
-def _some_films(model: Classifier, dataset: str, data: Path, split: str, most: int) -> np.ndarray:
+def _own_films(model: Classifier, data: Path, split: str, most: int) -> DecodedFilms:
+    dataset = str(model.config.provenance["dataset"])
     table = films_of_split(model, dataset, data / _FOLDERS.get(dataset, ""), split)
     rows = np.sort(np.random.default_rng(0).permutation(len(table))[:most])
-    return open_films(table.select(rows), model.preprocessing).take(slice(None))
+    return open_films(table.select(rows), model.preprocessing)
 
 
 _FOLDERS = {"nih": "nih-256", "kermany": "kermany", "tb": "tb"}

@@ -1,137 +1,177 @@
-"""Fit a gate from a model's own training films, turned, mirrored and inverted, and from pictures that are no films.
+"""Fit a gate from a model's own films, turned, mirrored and inverted, and from pictures that are no films.
 
-Only arrays are seen here; ``training.gate`` makes them from a bundle and its films.
+How a film lies is learned from training films. What a chest is, is learned from validation films: the features of films
+that a network was trained on are unlike those of any others. Only arrays are seen here; ``training.gate`` makes them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from cxrcore.gate.input_gate import ANSWERS, THRESHOLDS, TURNS, InputGate
+from cxrcore.gate.input_gate import CROPPED, INVERTED, MIRRORED, THRESHOLDS, TURNS, VIEW_ANSWERS, InputGate
 
-COMPONENTS = 96  # principal components kept of the features, and of the small film
-HIDDEN = 96
-EPOCHS = 60
-REFUSED = 0.01  # share of validation films, half of them in other tones, that each refusal and each remark may hit
-MARGIN = 1.5  # logits: at least so sure, since films of other hospitals are less clear than validation films
+FEATURE_COMPONENTS, SMALL_COMPONENTS = 48, 96  # principal components kept, at most
+CHEST_HIDDEN, VIEW_HIDDEN = 96, 256
+EPOCHS = 30
+REFUSED = 0.01  # share of validation films, half of them in other tones, that a refusal or a remark may hit
+MARGIN = 1.0  # logits: a turn, an inversion or a remark must be likelier than not by so much
+MISSED = 0.01  # share of held-out pictures that are no films, above which the threshold for a chest is not yet clear
 
 
 @dataclass(frozen=True)
-class GateExamples:
-    """What a network makes of N pictures, and what was done to each."""
+class Views:
+    """N films at SIDE x SIDE points, and what was done to each."""
 
-    pooled: np.ndarray  # float32 (N, K): the mean of the last feature map
     small: np.ndarray  # float32 (N, SIDE * SIDE), of ``small_film``
-    chest: np.ndarray  # bool (N,)
     turn: np.ndarray  # int (N,): quarter turns, counter-clockwise
     inverted: np.ndarray  # bool (N,)
     mirrored: np.ndarray  # bool (N,)
     cropped: np.ndarray  # bool (N,)
 
-    def where(self, rows: np.ndarray) -> GateExamples:
-        """The examples that a mask chooses."""
-        return GateExamples(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def where(self, rows: np.ndarray) -> Self:
+        """Those that a mask chooses."""
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @property
+    def orientated(self) -> np.ndarray:
+        """Which are neither turned nor inverted, bool (N,)."""
+        orientated: np.ndarray = (self.turn == 0) & ~self.inverted
+        return orientated
+
+
+@dataclass(frozen=True)
+class GateExamples(Views):
+    """Films and pictures that are no films, with what a network makes of them."""
+
+    pooled: np.ndarray  # float32 (N, K): the mean of the last feature map
+    chest: np.ndarray  # bool (N,)
 
     @property
     def upright(self) -> np.ndarray:
         """Which are films as they should be, bool (N,)."""
-        upright: np.ndarray = self.chest & (self.turn == 0) & ~(self.inverted | self.mirrored | self.cropped)
+        upright: np.ndarray = self.chest & self.orientated & ~(self.mirrored | self.cropped)
         return upright
 
 
-def fit_gate(train: GateExamples, val: GateExamples, seed: int = 0) -> InputGate:
-    """The gate fitted on ``train``; each refusal hits ``REFUSED`` of the films of ``val`` that are as they should be.
+def fit_gate(train: GateExamples, views: Views, val: GateExamples, seed: int = 0) -> InputGate:
+    """A gate that learns from ``train`` what a chest is and from ``views`` how films lie, with thresholds from ``val``.
 
-    Raises ValueError without films, or without pictures that are no films, in either.
+    Raises ValueError without upright films, or without pictures that are no films, in ``train`` or ``val``.
     """
     for part in (train, val):
         if not part.upright.any() or part.chest.all():
             raise ValueError("a gate needs upright films and pictures that are no films")
-    feature_mean, feature_axes = _whitening(train.pooled[train.upright])
-    small_mean, small_axes = _whitening(train.small[train.chest])
+    learned = train.where(train.upright | ~train.chest)
+    feature_mean, feature_axes = _whitening(learned.pooled, FEATURE_COMPONENTS)
+    features = (learned.pooled - feature_mean) @ feature_axes
+    own_mean, own_axes = _whitening(features[learned.chest], FEATURE_COMPONENTS)
+    small_mean, small_axes = _whitening(views.small, SMALL_COMPONENTS)
+    points = (views.small - small_mean) @ small_axes
     tensors = {
         "feature_mean": feature_mean,
         "feature_axes": feature_axes,
+        "own_mean": own_mean,
+        "own_axes": own_axes,
+        **_network("chest", features, CHEST_HIDDEN, 1, _chest_loss(learned), seed),
         "small_mean": small_mean,
         "small_axes": small_axes,
-        **_train(
-            np.hstack([(train.pooled - feature_mean) @ feature_axes, (train.small - small_mean) @ small_axes]),
-            train,
-            seed,
-        ),
+        **_network("view", points, VIEW_HIDDEN, len(VIEW_ANSWERS), _view_loss(views), seed),
         "thresholds": np.zeros(len(THRESHOLDS), np.float32),
     }
     return InputGate(tensors | {"thresholds": _thresholds(InputGate(tensors), val)})
 
 
-def _whitening(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _whitening(rows: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (K,) and axes (K, P) that give the rows' leading principal components a deviation of 1."""
     mean = rows.mean(axis=0)
     _, deviations, axes = np.linalg.svd(rows - mean, full_matrices=False)
-    kept = min(COMPONENTS, int((deviations > 1e-3 * deviations[0]).sum()))
+    kept = min(components, int((deviations > 1e-3 * deviations[0]).sum()))
     scale = np.sqrt(len(rows) - 1) / deviations[:kept]
     return mean.astype(np.float32), (axes[:kept].T * scale).astype(np.float32)
 
 
-def _train(inputs: np.ndarray, examples: GateExamples, seed: int) -> dict[str, np.ndarray]:
-    """A network with one hidden layer; each question is asked only of the pictures that it makes sense for."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
+Loss = Callable[[Tensor, Tensor], Tensor]  # of logits (n, answers) and the rows (n,) they are of
 
+
+def _network(
+    name: str, inputs: np.ndarray, hidden: int, answers: int, loss_of: Loss, seed: int
+) -> dict[str, np.ndarray]:
+    """Train a network with one hidden layer; its tensors, called by ``name``."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = nn.Sequential(
-            nn.Linear(inputs.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(0.2), nn.Linear(HIDDEN, len(ANSWERS))
+            nn.Linear(inputs.shape[1], hidden), nn.ReLU(), nn.Dropout(0.2), nn.Linear(hidden, answers)
         )
         x = torch.from_numpy(np.clip(inputs, -8, 8).astype(np.float32))
-        chest, inverted, mirrored, cropped = (
-            torch.from_numpy(getattr(examples, name).astype(np.float32))
-            for name in ("chest", "inverted", "mirrored", "cropped")
-        )
-        turn = torch.from_numpy(examples.turn.astype(np.int64))
-        plain = chest.bool() & (turn == 0) & ~inverted.bool()
-        balance = torch.where(chest > 0, 1 / chest.mean(), 1 / (1 - chest).mean()) / 2
         optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.1)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
         for _ in range(EPOCHS):
             for rows in torch.split(torch.randperm(len(x)), 128):
-                noisy = x[rows] + 0.2 * torch.randn_like(x[rows])
-                answers = network(noisy)
-                is_chest, is_plain = chest[rows].bool(), plain[rows]
-                loss = F.binary_cross_entropy_with_logits(answers[:, 0], chest[rows], balance[rows])
-                if is_chest.any():
-                    loss = loss + F.cross_entropy(answers[is_chest, TURNS], turn[rows][is_chest])
-                    loss = loss + F.binary_cross_entropy_with_logits(answers[is_chest, 5], inverted[rows][is_chest])
-                if is_plain.any():
-                    loss = loss + F.binary_cross_entropy_with_logits(answers[is_plain, 6], mirrored[rows][is_plain])
-                    loss = loss + F.binary_cross_entropy_with_logits(answers[is_plain, 7], cropped[rows][is_plain])
                 optimizer.zero_grad()
-                torch.autograd.backward(loss)
+                torch.autograd.backward(loss_of(network(x[rows] + 0.2 * torch.randn_like(x[rows])), rows))
                 optimizer.step()
             schedule.step()
-    weights = {name: tensor.detach().numpy().T.copy() for name, tensor in network.state_dict().items()}
+    weights = {key: tensor.detach().numpy().T.copy() for key, tensor in network.state_dict().items()}
     return {
-        "hidden_weight": weights["0.weight"],
-        "hidden_bias": weights["0.bias"],
-        "answer_weight": weights["3.weight"],
-        "answer_bias": weights["3.bias"],
+        f"{name}_hidden_weight": weights["0.weight"],
+        f"{name}_hidden_bias": weights["0.bias"],
+        f"{name}_answer_weight": weights["3.weight"],
+        f"{name}_answer_bias": weights["3.bias"],
     }
 
 
+def _chest_loss(examples: GateExamples) -> Loss:
+    chest = torch.from_numpy(examples.chest.astype(np.float32))
+    balance = torch.where(chest > 0, 1 / chest.mean(), 1 / (1 - chest).mean()) / 2
+
+    def loss(logits: Tensor, rows: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits[:, 0], chest[rows], balance[rows])
+
+    return loss
+
+
+def _view_loss(views: Views) -> Loss:
+    """Films that are turned or inverted are not asked whether they are mirrored or cropped."""
+    turn, orientated = torch.from_numpy(views.turn.astype(np.int64)), torch.from_numpy(views.orientated)
+    inverted, mirrored, cropped = (
+        torch.from_numpy(column.astype(np.float32)) for column in (views.inverted, views.mirrored, views.cropped)
+    )
+
+    def loss(logits: Tensor, rows: Tensor) -> Tensor:
+        total = F.cross_entropy(logits[:, TURNS], turn[rows])
+        total = total + F.binary_cross_entropy_with_logits(logits[:, INVERTED], inverted[rows])
+        asked = orientated[rows]
+        for column, truth in ((MIRRORED, mirrored), (CROPPED, cropped)):
+            if asked.any():
+                total = total + F.binary_cross_entropy_with_logits(logits[asked, column], truth[rows][asked])
+        return total
+
+    return loss
+
+
 def _thresholds(gate: InputGate, val: GateExamples) -> np.ndarray:
-    """By THRESHOLDS: what few validation films pass. A turn or an inversion must be likelier than not by MARGIN."""
-    logits, distances = gate.answers(val.pooled, val.small)
-    good = val.upright
-    turned = logits[:, TURNS][:, 1:].max(axis=1) - logits[:, TURNS.start]
+    """By THRESHOLDS. For the chest midway between the lowest films and the highest pictures that are no films."""
+    answers = gate.answers(val.pooled, val.small)
+    good, spoilt = val.upright, val.chest & ~val.orientated
+    others = float(np.quantile(answers.chest[~val.chest], 1 - MISSED))
+
+    def above(values: np.ndarray) -> float:
+        return max(float(np.quantile(values[good], 1 - REFUSED)), MARGIN)
+
     found = {
-        "chest": min(float(np.quantile(logits[good, 0], REFUSED)), MARGIN),
-        "turned": max(float(np.quantile(turned[good], 1 - REFUSED)), MARGIN),
-        "inverted": max(float(np.quantile(logits[good, 5], 1 - REFUSED)), MARGIN),
-        "cropped": max(float(np.quantile(logits[good, 7], 1 - REFUSED)), MARGIN),
-        "mirrored": max(float(np.quantile(logits[good, 6], 1 - REFUSED)), MARGIN),
-        "distance": float(np.quantile(distances[good], 1 - REFUSED)),
+        "chest": (float(np.quantile(answers.chest[good], REFUSED)) + others) / 2,
+        "spoilt": float(np.quantile(answers.chest[spoilt], REFUSED)) if spoilt.any() else others,
+        "turned": above(answers.turned),
+        "inverted": above(answers.views[:, INVERTED]),
+        "mirrored": above(answers.views[:, MIRRORED]),
+        "cropped": above(answers.views[:, CROPPED]),
+        "distance": float(np.quantile(answers.distance[good], 1 - REFUSED)),
     }
     return np.array([found[name] for name in THRESHOLDS], np.float32)

@@ -1,6 +1,8 @@
-"""The gate itself: a small network on the model's own features and the film at 28 x 28 points.
+"""The gate itself: two small networks, on the model's own features and on the film at 28 x 28 points.
 
-It costs no forward pass: the pooled features of the last layer are those that the prediction was made from.
+It costs no forward pass: the pooled features of the last layer are those that the prediction was made from. They tell a
+chest from other things, of kinds that were not learned too; the small film tells how it lies, and does so in films of
+other hospitals as well.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,30 +19,29 @@ from cxrcore.gate.reasons import Verdict, decided
 from cxrcore.storage import write_bytes
 
 SIDE = 28  # points of the small film, a side
-ANSWERS = (
-    "chest",
-    "upright",
-    "left",
-    "down",
-    "right",
-    "inverted",
-    "mirrored",
-    "cropped",
-)  # logits of the network, in this order
-TURNS = slice(1, 5)  # the four logits of a softmax: quarter turns, counter-clockwise, that the film was given
-SHAPES = {  # by tensor: K features, P and Q components, H hidden units
+VIEW_ANSWERS = ("upright", "left", "down", "right", "inverted", "mirrored", "cropped")  # logits of the view network
+TURNS = slice(0, 4)  # of them, a softmax: quarter turns, counter-clockwise, that the film was given
+INVERTED, MIRRORED, CROPPED = 4, 5, 6
+SHAPES = {  # by tensor: K features, P, Q and R components, H and G hidden units
     "feature_mean": "K",
     "feature_axes": "KP",
+    "own_mean": "P",
+    "own_axes": "PR",
+    "chest_hidden_weight": "PH",
+    "chest_hidden_bias": "H",
+    "chest_answer_weight": "HO",
+    "chest_answer_bias": "O",
     "small_mean": "S",
     "small_axes": "SQ",
-    "hidden_weight": "RH",
-    "hidden_bias": "H",
-    "answer_weight": "HA",
-    "answer_bias": "A",
+    "view_hidden_weight": "QG",
+    "view_hidden_bias": "G",
+    "view_answer_weight": "GA",
+    "view_answer_bias": "A",
     "thresholds": "T",
 }
 LENIENCE = 3.0  # logits: a film that is turned or inverted is refused for that, unless it is clearly no chest
-THRESHOLDS = ("chest", "turned", "inverted", "mirrored", "cropped", "distance")
+# ``spoilt`` is the one for a chest in films that are turned or inverted, whose features are others.
+THRESHOLDS = ("chest", "spoilt", "turned", "inverted", "mirrored", "cropped", "distance")
 
 
 def small_film(prepared: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ class InputGate:
             tensors = {name: tensor.astype(np.float32) for name, tensor in load_file(path).items()}
         except Exception as error:
             raise InvalidBundle(f"{path.name} is damaged: {error}") from None
-        known = {"S": SIDE * SIDE, "A": len(ANSWERS), "T": len(THRESHOLDS)}
+        known = {"S": SIDE * SIDE, "A": len(VIEW_ANSWERS), "O": 1, "T": len(THRESHOLDS)}
         for name, letters in SHAPES.items():
             shape = tensors[name].shape if name in tensors else ()
             fits = len(shape) == len(letters) and all(
@@ -87,48 +87,62 @@ class InputGate:
         """How many features it expects of the model."""
         return len(self.tensors["feature_mean"])
 
-    def answers(self, pooled: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (N, len(ANSWERS)), and each film's distance from the training films (N,).
+    def answers(self, pooled: np.ndarray, small: np.ndarray) -> Answers:
+        """What the networks say of N films: ``pooled`` is (N, K), ``small`` (N, SIDE * SIDE), of ``small_film``."""
+        features = (pooled - self.tensors["feature_mean"]) @ self.tensors["feature_axes"]
+        points = (small - self.tensors["small_mean"]) @ self.tensors["small_axes"]
+        return Answers(
+            chest=self._network("chest", features)[:, 0],
+            views=self._network("view", points),
+            distance=np.sqrt(np.mean(((features - self.tensors["own_mean"]) @ self.tensors["own_axes"]) ** 2, axis=1)),
+        )
 
-        pooled: (N, K), the mean of the last feature map; small: (N, SIDE * SIDE), of ``small_film``. The distance is
-        Mahalanobis', over the leading principal components, per square root of their number (Lee 2018,
-        arXiv:1807.03888): near 1 for a training film.
-        """
-        t = self.tensors
-        features = (pooled - t["feature_mean"]) @ t["feature_axes"]
-        inputs = np.hstack([features, (small - t["small_mean"]) @ t["small_axes"]])
-        hidden = np.maximum(np.clip(inputs, -8, 8) @ t["hidden_weight"] + t["hidden_bias"], 0)
-        logits: np.ndarray = hidden @ t["answer_weight"] + t["answer_bias"]
-        return logits, np.sqrt(np.mean(features**2, axis=1))
+    def _network(self, name: str, inputs: np.ndarray) -> np.ndarray:
+        weight, bias, answer, answer_bias = (
+            self.tensors[f"{name}_{part}"] for part in ("hidden_weight", "hidden_bias", "answer_weight", "answer_bias")
+        )
+        logits: np.ndarray = np.maximum(np.clip(inputs, -8, 8) @ weight + bias, 0) @ answer + answer_bias
+        return logits
 
     def judge(self, pooled: np.ndarray, small: np.ndarray, told: Sequence[set[str]]) -> list[Verdict]:
         """A verdict a film. told: what each file alone tells (``reasons_of``)."""
-        logits, distances = self.answers(pooled, small)
-        thresholds = dict(zip(THRESHOLDS, self.tensors["thresholds"].tolist(), strict=True))
-        return [self._verdict(*film, thresholds) for film in zip(logits, distances, told, strict=True)]
-
-    @staticmethod
-    def _verdict(logits: np.ndarray, distance: float, told: set[str], thresholds: dict[str, float]) -> Verdict:
-        answer: dict[str, Any] = dict(zip(ANSWERS, logits.tolist(), strict=True))
-        turns = logits[TURNS]
-        turn = int(np.argmax(turns))
-        turned = turn > 0 and turns[turn] - turns[0] > thresholds["turned"]
-        inverted = answer["inverted"] > thresholds["inverted"]
-        found = {
-            "NOT_A_CHEST_XRAY": answer["chest"] < thresholds["chest"] - (LENIENCE if turned or inverted else 0),
-            "ROTATED": turned,
-            "INVERTED": inverted,
-            "MIRRORED": not (turned or inverted) and answer["mirrored"] > thresholds["mirrored"],
-            "CROPPED": not (turned or inverted) and answer["cropped"] > thresholds["cropped"],
-            "FAR_FROM_TRAINING": not (turned or inverted) and distance > thresholds["distance"],
+        answers = self.answers(pooled, small)
+        at = dict(zip(THRESHOLDS, self.tensors["thresholds"].tolist(), strict=True))
+        turned, inverted = answers.turned > at["turned"], answers.views[:, INVERTED] > at["inverted"]
+        spoilt = turned | inverted
+        no_chest = answers.chest < np.where(spoilt, min(at["spoilt"], at["chest"]) - LENIENCE, at["chest"])
+        no_chest |= np.array(["NOT_A_CHEST_XRAY" in codes for codes in told])
+        found = {  # of what is no chest, and of a film that lies wrong, the other remarks say nothing
+            "NOT_A_CHEST_XRAY": no_chest,
+            "ROTATED": turned & ~no_chest,
+            "INVERTED": inverted & ~no_chest,
+            "MIRRORED": (answers.views[:, MIRRORED] > at["mirrored"]) & ~(no_chest | spoilt),
+            "CROPPED": (answers.views[:, CROPPED] > at["cropped"]) & ~(no_chest | spoilt),
+            "FAR_FROM_TRAINING": (answers.distance > at["distance"]) & ~(no_chest | spoilt),
         }
-        codes = told | {code for code, true in found.items() if true}
-        if "NOT_A_CHEST_XRAY" in codes:
-            codes -= {
-                "ROTATED",
-                "INVERTED",
-                "MIRRORED",
-                "CROPPED",
-                "FAR_FROM_TRAINING",
-            }  # of what is no chest they say nothing
-        return decided(codes, turn=-turn % 4, invert=inverted)
+        return [
+            decided(
+                told[n] | {code for code, true in found.items() if true[n]},
+                turn=-int(turn) % 4,
+                invert=bool(inverted[n]),
+            )
+            for n, turn in enumerate(answers.views[:, TURNS].argmax(axis=1))
+        ]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a gate's networks say of N films."""
+
+    chest: np.ndarray  # float (N,): logit of a front view of a chest
+    views: np.ndarray  # float (N, 7): logits of VIEW_ANSWERS
+    # Mahalanobis' from the model's own films, over the leading principal components of the features, per square root of
+    # their number (Lee 2018, arXiv:1807.03888), float (N,): near 1 for a film of those hospitals
+    distance: np.ndarray
+
+    @property
+    def turned(self) -> np.ndarray:
+        """By how much a turn is likelier than none, in logits (N,)."""
+        turns = self.views[:, TURNS]
+        turned: np.ndarray = turns[:, 1:].max(axis=1) - turns[:, 0]
+        return turned

@@ -9,22 +9,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import avg_pool2d
 
 from cxrcore.bundle.folder import GATE, write_config
 from cxrcore.datasets.cache import DecodedFilms
 from cxrcore.datasets.files import find_films
 from cxrcore.errors import CxrError, InvalidBundle, InvalidDataset
 from cxrcore.films.radiograph import Radiograph, read_radiograph
-from cxrcore.gate.fitting import GateExamples, fit_gate
+from cxrcore.gate.fitting import GateExamples, Views, fit_gate
 from cxrcore.gate.input_gate import small_film
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.models.classifier import Classifier
 from cxrcore.training.augmentation import Augmentation
 
-TRAIN_FILMS, VAL_FILMS = 700, 350  # at most; each is seen in six ways
+TRAIN_FILMS, VAL_FILMS = 3000, 600  # at most
 DRAWN = 240  # pictures drawn by ``draw_negatives``
-VAL_SHARE = 0.25  # of the negatives
+HELD_OUT = 0.3  # share of the validation patients, and of the other pictures, that thresholds come from
 BATCH = 32
+SMALLER = 2  # by how much films shrink before they are turned, for ``film_views``
 TONES = Augmentation(
     rotation=6, zoom=0.12, shift=0.05, tone_swap=0.3, gamma=0.5, curve=0.3, contrast=0.3, brightness=0.1,
     blur=0.3, noise=0.04, frame_swap=0.3, collimation=0.3,
@@ -42,9 +44,9 @@ def fit_bundle_gate(
     seed: int = 0,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """Fit the gate on films of training patients, its thresholds on validation patients, and store it in the bundle.
+    """Fit the gate (``gate.fitting``) on at most TRAIN_FILMS and VAL_FILMS films, and store it in the bundle.
 
-    At most TRAIN_FILMS and VAL_FILMS of them are used. negatives: folders of pictures that are no front views of a
+    negatives: folders of pictures that are no front views of a
     chest, beside those that are drawn. Returns what was used, which config.json keeps as ``guard``. Raises
     InvalidDataset for an empty folder, InvalidBundle for a network without one linear head on its last feature map.
     """
@@ -52,19 +54,16 @@ def fit_bundle_gate(
         raise InvalidBundle(f"{classifier.name} has no linear head on its last feature map, which a gate needs")
     pictures = read_negatives(negatives) + draw_negatives(DRAWN, seed)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(pictures))
-    held_out = set(order[: int(VAL_SHARE * len(order))].tolist())
-
-    def examples(films: DecodedFilms, most: int, others: list[np.ndarray]) -> GateExamples:
-        rows = np.sort(rng.permutation(len(films))[:most])
-        return gate_examples(classifier, films.take(rows), others, seed, progress)
-
-    learned = examples(train, TRAIN_FILMS, [picture for n, picture in enumerate(pictures) if n not in held_out])
-    tuned = examples(val, VAL_FILMS, [picture for n, picture in enumerate(pictures) if n in held_out])
-    gate = fit_gate(learned, tuned, seed)
+    learned, tuned = (
+        gate_examples(classifier, films, [pictures[n] for n in others], spoilt, seed, progress)
+        for films, others, spoilt in zip(
+            halves(val, VAL_FILMS, rng), _halves(np.arange(len(pictures)), rng), (False, True), strict=True
+        )
+    )
+    gate = fit_gate(learned, film_views(classifier, train, TRAIN_FILMS, seed), tuned, seed)
     gate.write(classifier.folder / GATE)
     classifier.__dict__.pop("gate", None)
-    counts = {"films": {"train": int(learned.upright.sum() // 2), "val": int(tuned.upright.sum() // 2)}}
+    counts = {"films": {"train": min(len(train), TRAIN_FILMS), "val": min(len(val), VAL_FILMS)}}
     guard = {**counts, "not_films": {"drawn": DRAWN, "pictures": len(pictures) - DRAWN}, "seed": seed}
     write_config(classifier.folder, replace(classifier.config, guard=guard))
     return guard
@@ -86,40 +85,110 @@ def read_negatives(folders: Sequence[Path]) -> list[np.ndarray]:
 
 
 def gate_examples(
-    classifier: Classifier, films: np.ndarray, pictures: Sequence[np.ndarray], seed: int = 0, progress: Progress = iter
+    classifier: Classifier,
+    films: np.ndarray,
+    pictures: Sequence[np.ndarray],
+    spoilt: bool,
+    seed: int = 0,
+    progress: Progress = iter,
 ) -> GateExamples:
-    """Each film as it is, in other tones, mirrored, cropped, turned and inverted; each picture whole and in part.
+    """Each film as it is and in other tones, with ``spoilt`` also in the ways of ``film_views``; each picture twice.
 
-    films: float32 (N, h, w) in [0, 1] at the network's size; pictures: float32 (H, W) of any size.
+    films: float32 (N, h, w) in [0, 1] at the network's size; pictures: float32 (H, W) of any size, whole and in part.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    inputs: list[np.ndarray] = []
-    facts: list[tuple[bool, int, bool, bool, bool]] = []
-
-    def add(film: np.ndarray, *, chest: bool = True, turn: int = 0, inverted: bool = False, **told: bool) -> None:
-        turned = np.rot90(1 - film if inverted else film, turn)
-        inputs.append(np.ascontiguousarray(turned, np.float32))
-        facts.append((chest, turn, inverted, told.get("mirrored", False), told.get("cropped", False)))
-
+    seen: list[Seen] = []
     for start in range(0, len(films), BATCH):
-        part = torch.from_numpy(films[start : start + BATCH]).unsqueeze(1)
-        toned = [TONES(part, generator)[:, 0].numpy() for _ in range(4)]
-        for n, film in enumerate(films[start : start + BATCH]):
-            add(film)
-            add(toned[0][n])
-            add(toned[1][n][:, ::-1], mirrored=True)
-            add(_part(classifier, film, rng, CROPPED_SIDE), cropped=True)
-            add(toned[2][n][:, :: rng.choice((1, -1))], turn=int(rng.integers(1, 4)))
-            add(toned[3][n][:, :: rng.choice((1, -1))], turn=int(rng.choice((0, 0, 1, 2, 3))), inverted=True)
+        part = films[start : start + BATCH]
+        seen += [(film, 0, False, False, False) for film in (*part, *_toned(part, generator))]
+        seen += _spoilt(classifier, part, rng, generator) if spoilt else []
+    chest = len(seen)
     for picture in pictures:
-        add(classifier.prepare(Radiograph(picture, 8, 8, "")), chest=False)
-        seen = 1 - picture if rng.random() < 0.2 else picture
-        add(_part(classifier, seen[:, :: rng.choice((1, -1))], rng, (0.4, 0.95)), chest=False)
+        shown = 1 - picture if rng.random() < 0.2 else picture
+        window = _part(classifier, shown[:, :: rng.choice((1, -1))], rng, (0.4, 0.95))
+        seen += [(film, 0, False, False, False) for film in (classifier.prepare(Radiograph(picture, 8, 8, "")), window)]
+    inputs = [film for film, *_ in seen]
     pooled = [
         classifier.pooled_features(inputs[start : start + BATCH]) for start in progress(range(0, len(inputs), BATCH))
     ]
-    columns = [np.array(column) for column in zip(*facts, strict=True)]
-    return GateExamples(np.concatenate(pooled), np.stack([small_film(film) for film in inputs]), *columns)
+    return GateExamples(**vars(_views(seen)), pooled=np.concatenate(pooled), chest=np.arange(len(seen)) < chest)
+
+
+def film_views(classifier: Classifier, films: DecodedFilms, most: int, seed: int = 0) -> Views:
+    """At most so many films in eight views each: in other tones, mirrored, cropped, and turned and inverted."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    rows = _some(len(films), most, rng)
+    views = []
+    for start in range(0, len(rows), BATCH):
+        smaller = avg_pool2d(torch.from_numpy(films.take(rows[start : start + BATCH])), SMALLER).numpy()
+        seen: list[Seen] = [(film, 0, False, False, False) for film in _toned(smaller, generator)]
+        seen += _spoilt(classifier, smaller, rng, generator)
+        seen += [view for _ in range(2) for view in _turned(_toned(smaller, generator), rng)]
+        views.append(_views(seen))
+    columns = zip(*(vars(part).values() for part in views), strict=True)
+    return Views(*(np.concatenate(column) for column in columns))
+
+
+Seen = tuple[np.ndarray, int, bool, bool, bool]  # a film, its turn, and whether it is inverted, mirrored, cropped
+
+
+def _views(seen: Sequence[Seen]) -> Views:
+    films, *facts = zip(*seen, strict=True)
+    return Views(np.stack([small_film(film) for film in films]), *map(np.array, facts))
+
+
+def _spoilt(
+    classifier: Classifier, films: np.ndarray, rng: np.random.Generator, generator: torch.Generator
+) -> list[Seen]:
+    """Each film mirrored, cropped, turned, and inverted, the first two and the last two in other tones."""
+    mirrored = [(_whole(film[:, ::-1]), 0, False, True, False) for film in _toned(films, generator)]
+    cropped = [(_part(classifier, film, rng, CROPPED_SIDE), 0, False, False, True) for film in films]
+    turned = _turned(_toned(films, generator), rng, (1, 2, 3), (False,))
+    return [*mirrored, *cropped, *turned, *_turned(_toned(films, generator), rng, (0, 0, 1, 2, 3), (True,))]
+
+
+def _turned(
+    films: Sequence[np.ndarray] | np.ndarray,
+    rng: np.random.Generator,
+    turns: tuple[int, ...] = (0, 0, 1, 2, 3),
+    inversions: tuple[bool, ...] = (False, False, True),
+) -> list[Seen]:
+    """Each film turned and inverted at random, half of them mirrored, which is not asked of them."""
+    seen: list[Seen] = []
+    for film in films:
+        turn, inverted, mirrored = int(rng.choice(turns)), bool(rng.choice(inversions)), rng.random() < 0.5
+        flipped = film[:, ::-1] if mirrored else film
+        seen.append((_whole(np.rot90(1 - flipped if inverted else flipped, turn)), turn, inverted, mirrored, False))
+    return seen
+
+
+def _toned(films: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    toned: np.ndarray = TONES(torch.from_numpy(films).unsqueeze(1), generator)[:, 0].numpy()
+    return toned
+
+
+def _whole(film: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(film, np.float32)
+
+
+def halves(films: DecodedFilms, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """At most so many films, float32 (n, h, w), to learn from, and those of other patients, to set thresholds on."""
+    rows = _some(len(films), most, rng)
+    patients = np.array(films.table.patient_ids)[rows]
+    learned, held_out = _halves(np.unique(patients), rng)
+    return films.take(rows[np.isin(patients, learned)]), films.take(rows[np.isin(patients, held_out)])
+
+
+def _halves(things: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The things in random order, cut in two: HELD_OUT of them are the second part."""
+    shuffled = rng.permutation(things)
+    cut = len(shuffled) - round(HELD_OUT * len(shuffled))
+    return shuffled[:cut], shuffled[cut:]
+
+
+def _some(films: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most so many of the rows, in their order."""
+    return np.sort(rng.permutation(films)[:most])
 
 
 def _part(classifier: Classifier, film: np.ndarray, rng: np.random.Generator, sides: tuple[float, float]) -> np.ndarray:

@@ -13,7 +13,7 @@ import cxrcore
 from cxrcore.bundle.folder import GATE
 from cxrcore.errors import InvalidBundle
 from cxrcore.films.radiograph import Radiograph, read_radiograph
-from cxrcore.gate.fitting import COMPONENTS, GateExamples, fit_gate
+from cxrcore.gate.fitting import FEATURE_COMPONENTS, GateExamples, fit_gate
 from cxrcore.gate.input_gate import SIDE, InputGate
 from cxrcore.gate.negatives import KINDS, draw_negatives
 from cxrcore.gate.reasons import NO_GATE, REASONS, Verdict, decided, joined, reasons_of
@@ -44,18 +44,16 @@ def examples(rng: np.random.Generator, count: int, features: int = 40) -> GateEx
     flags = [rng.random(count) < 0.3 for _ in range(3)]
     pooled = rng.normal(size=(count, features))
     pooled[:, 0] += 6 * chest
-    pooled[np.arange(count), 1 + turn] += 6
-    for column, flag in enumerate(flags):
-        pooled[:, 10 + column] += 6 * flag
-    return GateExamples(
-        pooled.astype(np.float32), rng.normal(size=(count, SIDE * SIDE)).astype(np.float32), chest, turn, *flags
-    )
+    small = rng.normal(size=(count, SIDE * SIDE))
+    for column, flag in enumerate((*(turn == k for k in range(4)), *flags)):
+        small[:, 20 * column : 20 * column + 20] += 4 * flag[:, None]
+    return GateExamples(small.astype(np.float32), turn, *flags, pooled=pooled.astype(np.float32), chest=chest)
 
 
 def test_a_gate_learns_its_questions_and_survives_its_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     train, val, test = (examples(rng, n) for n in (1500, 500, 300))
-    gate = fit_gate(train, val)
+    gate = fit_gate(train, train, val)
     gate.write(tmp_path / GATE)
     verdicts = InputGate.read(tmp_path / GATE).judge(test.pooled, test.small, [set()] * 300)
     refused = np.array(["NOT_A_CHEST_XRAY" in verdict.reasons for verdict in verdicts])
@@ -72,18 +70,18 @@ def test_the_distance_is_mahalanobis_over_the_leading_components() -> None:
     """Oracle: scipy's, on the training films' own principal components."""
     rng = np.random.default_rng(1)
     train, val = examples(rng, 800, 20), examples(rng, 300, 20)
-    gate = fit_gate(train, val)
+    gate = fit_gate(train, train, val)
     own = train.pooled[train.upright].astype(np.float64)
-    assert gate.tensors["feature_axes"].shape[1] == 20 < COMPONENTS  # all of them
+    assert gate.tensors["feature_axes"].shape[1] == 20 < FEATURE_COMPONENTS  # all of them
     inverse = np.linalg.inv(np.cov(own.T))
     expected = [mahalanobis(row, own.mean(axis=0), inverse) / np.sqrt(20) for row in val.pooled]
-    assert gate.answers(val.pooled, val.small)[1] == pytest.approx(expected, rel=1e-3)
+    assert gate.answers(val.pooled, val.small).distance == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_gate_needs_films_and_other_pictures() -> None:
     some = examples(np.random.default_rng(2), 100)
     with pytest.raises(ValueError, match="no films"):
-        fit_gate(some.where(some.chest), some)
+        fit_gate(some.where(some.chest), some, some)
 
 
 def test_drawn_pictures_are_the_same_for_a_seed_and_stay_in_range() -> None:
