@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,22 +66,31 @@ class PlattScaling:
 
 @dataclass(frozen=True)
 class Temperature:
-    """One number that every logit of a softmax head is divided by; above 1 it makes the head less sure."""
+    """One number that every logit of a softmax head is divided by; above 1 it makes the head less sure.
+
+    With ``offsets``, a number that each class then gains: bias-corrected temperature scaling (Alexandari 2020,
+    arXiv:1901.06852), for films whose classes have other frequencies than those of training.
+    """
 
     value: float
-    why: str | None = None  # reason for being left at 1
+    why: str | None = None  # reason for being left at 1, or without offsets
+    offsets: tuple[float, ...] = ()  # logits, one a class, the first 0; none: no class gains any
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.value) and self.value > 0):
             raise ValueError(f"a temperature is finite and above 0, got {self.value}")
+        if not np.isfinite(self.offsets).all():
+            raise ValueError(f"offsets are finite, got {self.offsets}")
 
     def apply(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated logits, float64, shape unchanged (N, C)."""
-        return np.asarray(logits, dtype=np.float64) / self.value
+        scaled: np.ndarray = np.asarray(logits, dtype=np.float64) / self.value
+        return scaled + np.array(self.offsets) if self.offsets else scaled
 
     def to_dict(self) -> dict[str, Any]:
         """As stored in a bundle; ``calibration_from_dict`` reads it back."""
         data: dict[str, Any] = {"method": "temperature", "value": self.value}
+        data |= {"offsets": list(self.offsets)} if self.offsets else {}
         return data | ({"why": self.why} if self.why else {})
 
 
@@ -97,7 +106,7 @@ def calibration_from_dict(data: dict[str, Any]) -> Calibration:
         why = {int(column): str(reason) for column, reason in data.get("why", {}).items()}
         return PlattScaling(np.array(data["slope"], float), np.array(data["intercept"], float), why)
     if method == "temperature":
-        return Temperature(float(data["value"]), data.get("why"))
+        return Temperature(float(data["value"]), data.get("why"), tuple(map(float, data.get("offsets", ()))))
     raise ValueError(f"unknown calibration method {method!r}")
 
 
@@ -147,14 +156,15 @@ def fit_platt(targets: np.ndarray, logits: np.ndarray) -> PlattScaling:
     return PlattScaling(slope, intercept, why)
 
 
-def fit_temperature(targets: np.ndarray, logits: np.ndarray) -> Temperature:
+def fit_temperature(targets: np.ndarray, logits: np.ndarray, offsets: bool = False) -> Temperature:
     """The temperature with the least negative log likelihood (Guo 2017), sought in [0.05, 20].
 
     ``targets`` one-hot (rows with NaN are left out) and ``logits`` of validation films, both (N, C). Targets are
     smoothed as in Platt's method, (n_c + 1) / (n_c + C) for the true class and 1 / (n_c + C) for each other, so that
-    separable data do not ask for certainty. Under ten films: 1, with a why.
+    separable data do not ask for certainty. Under ten films: 1, with a why. ``offsets``: also one a class, where each
+    class has ten films.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize
 
     targets, logits = np.asarray(targets, dtype=np.float64), np.asarray(logits, dtype=np.float64)
     rows = ~np.isnan(targets).any(axis=1)
@@ -162,17 +172,38 @@ def fit_temperature(targets: np.ndarray, logits: np.ndarray) -> Temperature:
     if len(targets) < MIN_FILMS:
         return Temperature(1.0, f"{len(targets)} validation films have a known class; {MIN_FILMS} or more are needed")
     counts = targets.sum(axis=0)
+    why = None
+    if offsets and counts.min() < MIN_FILMS:
+        offsets, why = False, f"a class has {int(counts.min())} films; offsets need {MIN_FILMS} of each"
     own = (targets @ counts)[:, None]
     smooth = np.where(targets == 1, own + 1, 1.0) / (own + targets.shape[1])
     shifted = logits - logits.max(axis=1, keepdims=True)
-    expected = (smooth * shifted).sum(axis=1)
 
-    def loss(log_temperature: float) -> float:
-        scale = np.exp(-log_temperature)
-        return float(np.mean(np.log(np.exp(shifted * scale).sum(axis=1)) - expected * scale))
+    def loss(parameters: np.ndarray) -> float:
+        scaled = shifted * np.exp(-parameters[0]) + (np.append(0.0, parameters[1:]) if offsets else 0.0)
+        top = scaled.max(axis=1, keepdims=True)
+        total = np.log(np.exp(scaled - top).sum(axis=1)) + top[:, 0]
+        return float(np.mean(total - (smooth * scaled).sum(axis=1)))
 
-    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-6})
-    return Temperature(float(np.exp(found.x)))
+    start = np.zeros(targets.shape[1] if offsets else 1)
+    bounds = [tuple(np.log(_TEMPERATURES)), *[(-20.0, 20.0)] * (len(start) - 1)]
+    found = minimize(loss, start, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9}).x
+    return Temperature(float(np.exp(found[0])), why, (0.0, *map(float, found[1:])) if offsets else ())
+
+
+def with_offset(
+    calibration: Temperature, targets: np.ndarray, logits: np.ndarray, column: int, specificity: float
+) -> Temperature:
+    """The calibration with an offset for one class, which then wins on a share of the films that are not of it.
+
+    The share is at most 1 - specificity. ``targets`` (0, 1, NaN) and ``logits`` of validation films, both (N, C). The
+    other classes keep their odds to each other.
+    """
+    own = calibration.apply(logits)[np.asarray(targets)[:, column] == 0]
+    margin = np.delete(own, column, axis=1).max(axis=1) - own[:, column]
+    offsets = np.zeros(own.shape[1])
+    offsets[column] = float(np.quantile(margin, 1 - specificity, method="lower")) if len(own) else 0.0
+    return replace(calibration, offsets=tuple((offsets - offsets[0]).tolist()))
 
 
 def _logistic_line(x: np.ndarray, targets: np.ndarray) -> tuple[float, float]:

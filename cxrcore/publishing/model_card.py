@@ -219,7 +219,8 @@ def _rule(rule: str) -> str:
 def _calibrated(calibration: Calibration) -> str:
     """Beginning of the sentence on calibration; empty where the probabilities are not calibrated."""
     if isinstance(calibration, Temperature):
-        return "" if calibration.why else f"Calibrated by one temperature, {calibration.value:.3f},"
+        offsets = " and an offset a class" if calibration.offsets else ""
+        return "" if calibration.why else f"Calibrated by one temperature, {calibration.value:.3f},{offsets}"
     platt = isinstance(calibration, PlattScaling)
     return "Calibrated by Platt scaling, a slope and an intercept a finding," if platt else ""
 

@@ -56,7 +56,8 @@ class ModelConfig:
     frozen_epochs: int = 0  # epochs in which only the head learns
     test_time_augmentation: Literal["none", "flip"] = "none"  # flip: average over the film and its mirror image
     operating_point: str = "youden"  # rule of the thresholds on validation films: youden, best_f1, sensitivity=.95,
-    # specificity=.9, cost=5; unused where there are three or more exclusive classes
+    # specificity=.9, cost=5; unused where there are three or more exclusive classes and no operating_class
+    operating_class: str = ""  # of three or more exclusive classes the one that wins with operating_point's specificity
     unfreeze_every: int = 0  # then epochs between unfreezing one more stage, last first; 0: all at once
 
 
@@ -208,6 +209,11 @@ class Recipe:
             )
             checks["loss.weights and loss.class_weights say the same thing twice"] = not (
                 loss.weights and loss.class_weights
+            )
+            by_specificity = m.operating_point.startswith("specificity=")
+            checks["model.operating_class is one of three or more exclusive classes; its rule is specificity=..."] = (
+                not m.operating_class
+                or (exclusive and not labels.binary and m.operating_class in labels and by_specificity)
             )
         problems = [problem for problem, fine in checks.items() if not fine]
         try:

@@ -20,7 +20,7 @@ import yaml
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from cxrcore.bundle.calibrators import fit_calibration
+from cxrcore.bundle.calibrators import Temperature, fit_calibration, with_offset
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import write_bundle, write_config
 from cxrcore.bundle.weights import read_network
@@ -38,7 +38,7 @@ from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.preprocessing import Preprocessing, unpack
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import label_set
-from cxrcore.metrics.operating_points import fit_operating_points
+from cxrcore.metrics.operating_points import fit_operating_points, parse_rule
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
 from cxrcore.models.golden import write_golden
@@ -46,7 +46,7 @@ from cxrcore.publishing.model_card import write_model_card
 from cxrcore.resources import keep_freed_memory
 from cxrcore.storage import write_text
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
-from cxrcore.training.config import Recipe, read_recipe
+from cxrcore.training.config import ModelConfig, Recipe, read_recipe
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.initial import InitialWeights, start_from
 from cxrcore.training.loop import train_network
@@ -93,8 +93,8 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     network = train_network(network, resolved, parts["train"], parts["val"], training, resume, accelerator, reporter)
     _fold(network, recipe, parts["train"].table.targets)
     provenance = _provenance(recipe, table, splits, initial) | ({"untrained": untrained} if untrained else {})
-    rule = recipe.model.operating_point
-    finish(network, replace(config, provenance=provenance), films, splits, out, accelerator, boxes_of(data), rule)
+    config = replace(config, provenance=provenance)
+    finish(network, config, films, splits, out, accelerator, boxes_of(data), recipe.model)
     return out
 
 
@@ -105,8 +105,8 @@ def finish(
     splits: np.ndarray,
     out: Path,
     accelerator: Accelerator,
-    boxes: Sequence[Box] = (),
-    rule: str = "youden",
+    boxes: Sequence[Box],
+    options: ModelConfig,
 ) -> None:
     """Store the weights, fit what validation determines, score validation and test patients, and write the card."""
     first = accelerator.is_main_process
@@ -115,7 +115,7 @@ def finish(
     accelerator.wait_for_everyone()
     stored, device = read_network(out, config), str(accelerator.device)
     config = _fit_on_validation(
-        Classifier(stored, config, out, device), films.select(splits == "val"), accelerator, rule
+        Classifier(stored, config, out, device), films.select(splits == "val"), accelerator, options
     )
     if first:
         write_config(out, config)
@@ -135,11 +135,17 @@ def finish(
         tqdm.write(f"bundle written to {out}")
 
 
-def _fit_on_validation(classifier: Classifier, val: DecodedFilms, accelerator: Accelerator, rule: str) -> BundleConfig:
+def _fit_on_validation(
+    classifier: Classifier, val: DecodedFilms, accelerator: Accelerator, options: ModelConfig
+) -> BundleConfig:
     """The classifier's config with calibration, operating points and map scales fitted on validation films."""
     logits, maps = logits_and_maps(classifier, val, accelerator)
-    labels, targets = classifier.labels, val.table.targets
-    config = replace(classifier.config, calibration=fit_calibration(labels.kind, targets, logits))
+    labels, targets, rule = classifier.labels, val.table.targets, options.operating_point
+    calibration = fit_calibration(labels.kind, targets, logits)
+    if isinstance(calibration, Temperature) and options.operating_class:
+        column, (_, specificity) = labels.index(options.operating_class), parse_rule(rule)
+        calibration = with_offset(calibration, targets, logits, column, specificity)
+    config = replace(classifier.config, calibration=calibration)
     probabilities = Classifier(classifier.network, config).probabilities(logits)
     points = fit_operating_points(labels, targets, probabilities, rule, fitted_on="val")
     config = replace(config, operating_points=points)

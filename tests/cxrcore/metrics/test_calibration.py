@@ -19,6 +19,7 @@ from cxrcore.bundle.calibrators import (
     fit_platt,
     fit_temperature,
     to_probabilities,
+    with_offset,
 )
 from cxrcore.findings import Kind
 from cxrcore.metrics.calibration import brier, ece, expected_ece, reliability
@@ -184,3 +185,28 @@ def test_reliability_leaves_empty_bins_out_of_json_and_keeps_a_probability_of_on
     assert np.isnan(table.frequency[1:-1]).all()
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         reliability(np.array([1.0]), np.array([1.1]))
+
+
+def test_offsets_recover_other_frequencies_of_the_classes():
+    """Oracle: Bayes. Logits of a world whose classes are equally frequent, in one where they are not."""
+    rng = np.random.default_rng(4)
+    frequencies = np.array([0.7, 0.25, 0.05])
+    classes = rng.choice(3, 6000, p=frequencies)
+    logits = rng.normal(size=(6000, 3)) + 1.5 * np.eye(3)[classes]  # so that log p(x | c) is 1.5 times the logit
+    fitted = fit_temperature(np.eye(3)[classes], logits, offsets=True)
+    assert fitted.value == pytest.approx(1 / 1.5, rel=0.1)
+    assert fitted.offsets == pytest.approx(np.log(frequencies / frequencies[0]), abs=0.15)
+    assert calibration_from_dict(fitted.to_dict()) == fitted
+    few = fit_temperature(np.eye(3)[classes][classes < 2], logits[classes < 2], offsets=True)
+    assert not few.offsets
+    assert "a class has 0 films" in few.why
+
+
+def test_an_offset_lets_a_class_win_on_the_asked_share_of_other_films():
+    targets, logits = multiclass(n=2000)
+    plain = fit_temperature(targets, logits)
+    tilted = with_offset(plain, targets, logits, 2, 0.9)
+    winners = to_probabilities(tilted.apply(logits), Kind.MULTICLASS).argmax(axis=1)
+    assert (winners[targets[:, 2] == 0] == 2).mean() == pytest.approx(0.1, abs=0.01)
+    one, other = plain.apply(logits), tilted.apply(logits)
+    np.testing.assert_allclose(one[:, 0] - one[:, 1], other[:, 0] - other[:, 1])
