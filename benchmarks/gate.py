@@ -61,7 +61,7 @@ def judged(model: Classifier, films: Sequence[np.ndarray]) -> list[Verdict]:
         part = [np.ascontiguousarray(film, np.float32) for film in films[start : start + 32]]
         small = np.stack([small_film(film) for film in part])
         assert model.gate is not None
-        verdicts += model.gate.judge(model.pooled_features(part), small, [set()] * len(part))
+        verdicts += model.gate.judge(model.gate_features(part), small, [set()] * len(part))
     return verdicts
 
 
@@ -106,7 +106,7 @@ def negative_rows(model: Classifier, data: Path, folders: Sequence[Path]) -> Ite
 
 
 def _verdicts(gate: InputGate, examples: GateExamples) -> list[Verdict]:
-    return gate.judge(examples.pooled, examples.small, [set()] * len(examples.chest))
+    return gate.judge(examples.features, examples.small, [set()] * len(examples.chest))
 
 
 def _own_films(model: Classifier, data: Path, split: str, most: int) -> DecodedFilms:

@@ -159,6 +159,22 @@ def gate(
     fit_gate_of(model, data, negatives or ())
 
 
+@cli.command()
+def adapt(
+    model: _Model,
+    data: Annotated[Path, typer.Option(metavar="FOLDER|CSV", help="50 to 2,000 labelled films of the site.")],
+    out: Annotated[Path, typer.Option(help="The new bundle's folder.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="kermany, nih, tb, folders or csv; found out unless given.")
+    ] = None,
+) -> None:
+    """Fit a model's calibration, operating points and evidence levels on a site's own films; its weights stay."""
+    require_training("adapt")
+    from train.adapt import adapt_model
+
+    adapt_model(model, data, out, dataset)
+
+
 _LABELS = "A label file: NIH's Data_Entry CSV, or one column a finding; plain or gzipped."
 _THRESHOLDS = "A bundle or a JSON file (finding to threshold) whose thresholds to use."
 _TUNE = "Share of patients to choose thresholds on; the rest are scored."

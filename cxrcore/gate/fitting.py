@@ -22,7 +22,9 @@ CHEST_HIDDEN, VIEW_HIDDEN = 96, 256
 EPOCHS = 30
 REFUSED = 0.01  # share of validation films, half of them in other tones, that a refusal or a remark may hit
 MARGIN = 1.0  # logits: a turn, an inversion or a remark must be likelier than not by so much
-MISSED = 0.01  # share of held-out pictures that are no films, above which the threshold for a chest is not yet clear
+MISSED = 0.01  # share of other pictures that may pass for a chest, as far as those held out tell
+STRICTNESS = 0.33  # where the threshold for a chest lies between other pictures and films: films of hospitals that
+# were not seen score lower than validation films
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Views:
 class GateExamples(Views):
     """Films and pictures that are no films, with what a network makes of them."""
 
-    pooled: np.ndarray  # float32 (N, K): the mean of the last feature map
+    features: np.ndarray  # float32 (N, K), of ``Classifier.gate_features``
     chest: np.ndarray  # bool (N,)
 
     @property
@@ -69,9 +71,9 @@ def fit_gate(train: GateExamples, views: Views, val: GateExamples, seed: int = 0
         if not part.upright.any() or part.chest.all():
             raise ValueError("a gate needs upright films and pictures that are no films")
     learned = train.where(train.upright | ~train.chest)
-    feature_mean, feature_axes = _whitening(learned.pooled, FEATURE_COMPONENTS)
-    features = (learned.pooled - feature_mean) @ feature_axes
-    own_mean, own_axes = _whitening(features[learned.chest], FEATURE_COMPONENTS)
+    feature_mean, feature_axes = _whitening(learned.features, FEATURE_COMPONENTS)
+    whitened = (learned.features - feature_mean) @ feature_axes
+    own_mean, own_axes = _whitening(whitened[learned.chest], FEATURE_COMPONENTS)
     small_mean, small_axes = _whitening(views.small, SMALL_COMPONENTS)
     points = (views.small - small_mean) @ small_axes
     tensors = {
@@ -79,7 +81,7 @@ def fit_gate(train: GateExamples, views: Views, val: GateExamples, seed: int = 0
         "feature_axes": feature_axes,
         "own_mean": own_mean,
         "own_axes": own_axes,
-        **_network("chest", features, CHEST_HIDDEN, 1, _chest_loss(learned), seed),
+        **_network("chest", whitened, CHEST_HIDDEN, 1, _chest_loss(learned), seed),
         "small_mean": small_mean,
         "small_axes": small_axes,
         **_network("view", points, VIEW_HIDDEN, len(VIEW_ANSWERS), _view_loss(views), seed),
@@ -157,8 +159,8 @@ def _view_loss(views: Views) -> Loss:
 
 
 def _thresholds(gate: InputGate, val: GateExamples) -> np.ndarray:
-    """By THRESHOLDS. For the chest midway between the lowest films and the highest pictures that are no films."""
-    answers = gate.answers(val.pooled, val.small)
+    """By THRESHOLDS. For the chest between the lowest films and the highest of other pictures, nearer to these."""
+    answers = gate.answers(val.features, val.small)
     good, spoilt = val.upright, val.chest & ~val.orientated
     others = float(np.quantile(answers.chest[~val.chest], 1 - MISSED))
 
@@ -166,7 +168,7 @@ def _thresholds(gate: InputGate, val: GateExamples) -> np.ndarray:
         return max(float(np.quantile(values[good], 1 - REFUSED)), MARGIN)
 
     found = {
-        "chest": (float(np.quantile(answers.chest[good], REFUSED)) + others) / 2,
+        "chest": others + STRICTNESS * (float(np.quantile(answers.chest[good], REFUSED)) - others),
         "spoilt": float(np.quantile(answers.chest[spoilt], REFUSED)) if spoilt.any() else others,
         "turned": above(answers.turned),
         "inverted": above(answers.views[:, INVERTED]),

@@ -1,8 +1,7 @@
 """The gate itself: two small networks, on the model's own features and on the film at 28 x 28 points.
 
-It costs no forward pass: the pooled features of the last layer are those that the prediction was made from. They tell a
-chest from other things, of kinds that were not learned too; the small film tells how it lies, and does so in films of
-other hospitals as well.
+It costs no forward pass: the features are of stages that the prediction went through. They tell a chest from other
+things, of kinds that were not learned too; the small film tells how it lies, and does so for other hospitals as well.
 """
 
 from __future__ import annotations
@@ -87,14 +86,14 @@ class InputGate:
         """How many features it expects of the model."""
         return len(self.tensors["feature_mean"])
 
-    def answers(self, pooled: np.ndarray, small: np.ndarray) -> Answers:
-        """What the networks say of N films: ``pooled`` is (N, K), ``small`` (N, SIDE * SIDE), of ``small_film``."""
-        features = (pooled - self.tensors["feature_mean"]) @ self.tensors["feature_axes"]
+    def answers(self, features: np.ndarray, small: np.ndarray) -> Answers:
+        """What the networks say of N films: ``features`` is (N, K), ``small`` (N, SIDE * SIDE), of ``small_film``."""
+        whitened = (features - self.tensors["feature_mean"]) @ self.tensors["feature_axes"]
         points = (small - self.tensors["small_mean"]) @ self.tensors["small_axes"]
         return Answers(
-            chest=self._network("chest", features)[:, 0],
+            chest=self._network("chest", whitened)[:, 0],
             views=self._network("view", points),
-            distance=np.sqrt(np.mean(((features - self.tensors["own_mean"]) @ self.tensors["own_axes"]) ** 2, axis=1)),
+            distance=np.sqrt(np.mean(((whitened - self.tensors["own_mean"]) @ self.tensors["own_axes"]) ** 2, axis=1)),
         )
 
     def _network(self, name: str, inputs: np.ndarray) -> np.ndarray:
@@ -104,9 +103,9 @@ class InputGate:
         logits: np.ndarray = np.maximum(np.clip(inputs, -8, 8) @ weight + bias, 0) @ answer + answer_bias
         return logits
 
-    def judge(self, pooled: np.ndarray, small: np.ndarray, told: Sequence[set[str]]) -> list[Verdict]:
+    def judge(self, features: np.ndarray, small: np.ndarray, told: Sequence[set[str]]) -> list[Verdict]:
         """A verdict a film. told: what each file alone tells (``reasons_of``)."""
-        answers = self.answers(pooled, small)
+        answers = self.answers(features, small)
         at = dict(zip(THRESHOLDS, self.tensors["thresholds"].tolist(), strict=True))
         turned, inverted = answers.turned > at["turned"], answers.views[:, INVERTED] > at["inverted"]
         spoilt = turned | inverted

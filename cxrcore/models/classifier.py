@@ -34,6 +34,7 @@ from cxrcore.models.base import Analysis, Model
 from cxrcore.models.precision import default_dtype
 
 EXPLAIN_METHODS = (*METHODS, "random")
+_GATE_REDUCTIONS = (8, 16, 32)
 
 
 class Classifier(Model):
@@ -120,10 +121,10 @@ class Classifier(Model):
     def gate(self) -> InputGate | None:
         """The bundle's input gate, if it has one. Raises InvalidBundle where it is damaged or another network's."""
         path = self.folder / GATE if self.folder else None
-        if path is None or self._head is None or not path.is_file():
+        if path is None or not self.gate_stages or not path.is_file():
             return None
         gate = InputGate.read(path)
-        if gate.features != self._head.in_features:
+        if gate.features != sum(2 * self.network.feature_info[place]["num_chs"] for place in self.gate_stages):
             raise InvalidBundle(f"{GATE} of {self.name!r} was made for another network")
         return gate
 
@@ -137,27 +138,36 @@ class Classifier(Model):
         logits, maps, _ = self.outputs(inputs)
         return logits, maps
 
-    def outputs(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """``forward``, and the features that the head saw of each film, float32 (N, K), or None unless ``one_pass``."""
+    def outputs(
+        self, inputs: torch.Tensor, for_gate: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """``forward``, and with ``for_gate`` what ``gate_features`` gives, from the same pass."""
         inputs = inputs.to(self.device, memory_format=torch.channels_last)
         if not self.mirrored:
-            return self._forward(inputs)
+            return self._forward(inputs, for_gate)
         count = len(inputs)
-        logits, maps, pooled = self._forward(torch.cat([inputs, inputs.flip(-1)]))
+        logits, maps, stages = self._forward(torch.cat([inputs, inputs.flip(-1)]), for_gate)
         logits = logits.reshape(2, count, -1).mean(0)
-        if maps is None or pooled is None:
-            return logits, None, None
-        return logits, (maps[:count] + maps[count:].flip(-1)) / 2, pooled[:count]
+        maps = None if maps is None else (maps[:count] + maps[count:].flip(-1)) / 2
+        return logits, maps, None if stages is None else stages[:count]
 
-    def _forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        fast = self.dtype is not torch.float32
+    def _forward(
+        self, inputs: torch.Tensor, for_gate: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        fast, stages = self.dtype is not torch.float32, None
         with torch.inference_mode():
             with torch.autocast(self.device.type, self.dtype, enabled=fast):
-                features = self._fast_network.forward_features(inputs)
+                if for_gate:
+                    features, taken = self._fast_network.forward_intermediates(inputs, indices=self.gate_stages)
+                else:
+                    features = self._fast_network.forward_features(inputs)
+            if for_gate:
+                parts = [torch.std_mean(stage.float(), (2, 3)) for stage in taken]
+                stages = torch.cat([part for std, mean in parts for part in (mean, std)], dim=1)
             if self._head is None:
-                return self.network.forward_head(features.float()), None, None
+                return self.network.forward_head(features.float()), None, stages
             logits, maps, _ = class_activation_maps(features, self._head, self.labels.kind)
-        return logits, maps, features.float().mean((2, 3))
+        return logits, maps, stages
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (N, C) in [0, 1] from logits (N, C); multiclass rows sum to 1."""
@@ -167,26 +177,39 @@ class Classifier(Model):
         """Logits and calibrated probabilities, both (N, C), of films at the network's size (``prepare``)."""
         return self.combine([self.forward(self._inputs(prepared))[0].cpu().numpy()])
 
-    def pooled_features(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """What the linear head sees of films at the network's size, float32 (N, K). Raises CxrError without one."""
-        pooled = self.outputs(self._inputs(prepared))[2]
-        if pooled is None:
-            raise CxrError(f"{self.name} has no linear head on its last feature map")
-        return pooled.cpu().numpy()
+    @cached_property
+    def gate_stages(self) -> list[int]:
+        """Which of timm's stages the gate looks at: those at 1/8, 1/16 and 1/32 of the film; empty without such."""
+        stages = getattr(self.network, "feature_info", None)
+        if self._head is None or stages is None or not hasattr(self.network, "forward_intermediates"):
+            return []
+        return [place for place, stage in enumerate(stages) if stage["reduction"] in _GATE_REDUCTIONS]
+
+    def gate_features(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """Means and deviations of the maps of ``gate_stages``, of films at the network's size, float32 (N, K).
+
+        Earlier stages tell a chest from other things better than the last one, which has learned to see only the
+        findings. Raises CxrError for a network without such stages.
+        """
+        if not self.gate_stages:
+            raise CxrError(f"{self.name} has no convolutional stages that a gate could look at")
+        stages = self.outputs(self._inputs(prepared), for_gate=True)[2]
+        assert stages is not None
+        return stages.cpu().numpy()
 
     def score_and_judge(
         self, prepared: Sequence[np.ndarray], told: Sequence[set[str]]
     ) -> tuple[np.ndarray, np.ndarray, list[Verdict]]:
         """``score``, and what the gate says of each film from the same forward pass."""
-        logits, _, pooled = self.outputs(self._inputs(prepared))
-        return *self.combine([logits.cpu().numpy()]), self._judge(pooled, prepared, told)
+        logits, _, stages = self.outputs(self._inputs(prepared), for_gate=self.gate is not None)
+        return *self.combine([logits.cpu().numpy()]), self._judge(stages, prepared, told)
 
     def _judge(
-        self, pooled: torch.Tensor | None, prepared: Sequence[np.ndarray], told: Sequence[set[str]]
+        self, stages: torch.Tensor | None, prepared: Sequence[np.ndarray], told: Sequence[set[str]]
     ) -> list[Verdict]:
-        if self.gate is None or pooled is None:
+        if self.gate is None or stages is None:
             return [NO_GATE] * len(prepared)
-        return self.gate.judge(pooled.cpu().numpy(), np.stack([small_film(film) for film in prepared]), told)
+        return self.gate.judge(stages.cpu().numpy(), np.stack([small_film(film) for film in prepared]), told)
 
     def combine(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The network's own logits, and their probabilities, both (N, C)."""
@@ -219,8 +242,8 @@ class Classifier(Model):
     def analyse(self, film: Radiograph) -> Analysis:
         """Prediction and every finding's Grad-CAM, from one forward pass if ``one_pass``."""
         prepared = [self.prepare(film)]
-        outputs, maps, pooled = self.outputs(self._inputs(prepared))
-        logits, verdicts = outputs.cpu().numpy(), self._judge(pooled, prepared, [reasons_of(film)])
+        outputs, maps, stages = self.outputs(self._inputs(prepared), for_gate=self.gate is not None)
+        logits, verdicts = outputs.cpu().numpy(), self._judge(stages, prepared, [reasons_of(film)])
         prediction = self.predictions(logits, self.probabilities(logits), [film.warnings], verdicts)[0]
         if maps is None:
             return Analysis(prediction, self.explain_all(film))

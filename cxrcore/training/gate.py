@@ -48,10 +48,10 @@ def fit_bundle_gate(
 
     negatives: folders of pictures that are no front views of a
     chest, beside those that are drawn. Returns what was used, which config.json keeps as ``guard``. Raises
-    InvalidDataset for an empty folder, InvalidBundle for a network without one linear head on its last feature map.
+    InvalidDataset for an empty folder, InvalidBundle for a network without ``gate_stages``.
     """
-    if classifier.folder is None or not classifier.one_pass:
-        raise InvalidBundle(f"{classifier.name} has no linear head on its last feature map, which a gate needs")
+    if classifier.folder is None or not classifier.gate_stages:
+        raise InvalidBundle(f"{classifier.name} has no convolutional stages that a gate could look at")
     pictures = read_negatives(negatives) + draw_negatives(DRAWN, seed)
     rng = np.random.default_rng(seed)
     learned, tuned = (
@@ -108,10 +108,10 @@ def gate_examples(
         window = _part(classifier, shown[:, :: rng.choice((1, -1))], rng, (0.4, 0.95))
         seen += [(film, 0, False, False, False) for film in (classifier.prepare(Radiograph(picture, 8, 8, "")), window)]
     inputs = [film for film, *_ in seen]
-    pooled = [
-        classifier.pooled_features(inputs[start : start + BATCH]) for start in progress(range(0, len(inputs), BATCH))
+    features = [
+        classifier.gate_features(inputs[start : start + BATCH]) for start in progress(range(0, len(inputs), BATCH))
     ]
-    return GateExamples(**vars(_views(seen)), pooled=np.concatenate(pooled), chest=np.arange(len(seen)) < chest)
+    return GateExamples(**vars(_views(seen)), features=np.concatenate(features), chest=np.arange(len(seen)) < chest)
 
 
 def film_views(classifier: Classifier, films: DecodedFilms, most: int, seed: int = 0) -> Views:

@@ -42,12 +42,12 @@ def examples(rng: np.random.Generator, count: int, features: int = 40) -> GateEx
     """Vectors in which every question has its own direction."""
     chest, turn = rng.random(count) < 0.7, rng.integers(0, 4, count)
     flags = [rng.random(count) < 0.3 for _ in range(3)]
-    pooled = rng.normal(size=(count, features))
-    pooled[:, 0] += 6 * chest
+    vectors = rng.normal(size=(count, features))
+    vectors[:, 0] += 6 * chest
     small = rng.normal(size=(count, SIDE * SIDE))
     for column, flag in enumerate((*(turn == k for k in range(4)), *flags)):
         small[:, 20 * column : 20 * column + 20] += 4 * flag[:, None]
-    return GateExamples(small.astype(np.float32), turn, *flags, pooled=pooled.astype(np.float32), chest=chest)
+    return GateExamples(small.astype(np.float32), turn, *flags, features=vectors.astype(np.float32), chest=chest)
 
 
 def test_a_gate_learns_its_questions_and_survives_its_file(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_gate_learns_its_questions_and_survives_its_file(tmp_path: Path) -> No
     train, val, test = (examples(rng, n) for n in (1500, 500, 300))
     gate = fit_gate(train, train, val)
     gate.write(tmp_path / GATE)
-    verdicts = InputGate.read(tmp_path / GATE).judge(test.pooled, test.small, [set()] * 300)
+    verdicts = InputGate.read(tmp_path / GATE).judge(test.features, test.small, [set()] * 300)
     refused = np.array(["NOT_A_CHEST_XRAY" in verdict.reasons for verdict in verdicts])
     accepted = np.array([verdict.accepted for verdict in verdicts])
     assert accepted[~test.chest].mean() < 0.1
@@ -71,11 +71,11 @@ def test_the_distance_is_mahalanobis_over_the_leading_components() -> None:
     rng = np.random.default_rng(1)
     train, val = examples(rng, 800, 20), examples(rng, 300, 20)
     gate = fit_gate(train, train, val)
-    own = train.pooled[train.upright].astype(np.float64)
+    own = train.features[train.upright].astype(np.float64)
     assert gate.tensors["feature_axes"].shape[1] == 20 < FEATURE_COMPONENTS  # all of them
     inverse = np.linalg.inv(np.cov(own.T))
-    expected = [mahalanobis(row, own.mean(axis=0), inverse) / np.sqrt(20) for row in val.pooled]
-    assert gate.answers(val.pooled, val.small).distance == pytest.approx(expected, rel=1e-3)
+    expected = [mahalanobis(row, own.mean(axis=0), inverse) / np.sqrt(20) for row in val.features]
+    assert gate.answers(val.features, val.small).distance == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_gate_needs_films_and_other_pictures() -> None:
