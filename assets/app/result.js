@@ -2,12 +2,14 @@
 
 import { make } from "./dom.js";
 import { Gate } from "./gate.js";
+import { Meaning } from "./meaning.js";
 import { byAlarm, drawnFilm, filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
 
 export class Result {
   constructor(page, heatmap, models) {
     Object.assign(this, { page, heatmap, models });
     this.gate = new Gate(page, () => this.show(page.result));
+    this.meaning = new Meaning(page);
   }
 
   /** Fetch the picture of the film, then show the result. */
@@ -93,5 +95,6 @@ export class Result {
       row.querySelector("input").checked = chosen;
     }
     this.heatmap.choose({ finding: name });
+    this.meaning.show();
   }
 }

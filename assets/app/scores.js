@@ -27,10 +27,13 @@ function origin({ dataset, split, split_origin: origin }, hub) {
   return `${dataset}, ${split}`;
 }
 
-/** The score on the model's test films, or on whatever it was scored on last. */
+/** The scores on the model's test films, or on whatever it was scored on last. */
+export const testScores = (about) =>
+  about.evaluations.find((entry) => String(entry.split).includes("test")) || about.evaluations.at(-1);
+
+/** How good the model is, in a sentence. */
 export function headline(about) {
-  const scores =
-    about.evaluations.find((entry) => String(entry.split).includes("test")) || about.evaluations.at(-1);
+  const scores = testScores(about);
   if (!scores && about.members) {
     return "How good its members are together was not measured: only each member carries scores of its own.";
   }

@@ -1,4 +1,4 @@
-"""A film that the model cannot read: withheld, corrected at a click, or analysed anyway and marked so."""
+"""A film that the model cannot read: withheld, corrected at a click, or analysed anyway; what an answer is worth."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import cxrcore
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.phantom import draw_phantom
 from tests.app.visit import Visit
@@ -62,3 +63,24 @@ def test_a_good_film_after_it_is_shown_at_once(reader: Visit) -> None:
     reader.analyse(picture(draw_phantom(4).pixels))
     assert reader.page.locator(".findings").is_visible()
     assert not reader.page.locator("[data-part=anyway]").is_visible()
+
+
+def test_what_an_answer_is_worth_follows_the_prevalence(reader: Visit) -> None:
+    """Oracle: Bayes' rule on the rates of the model's own metrics.json."""
+    page = reader.page
+    reader.analyse(picture(draw_phantom(3, ["Effusion"]).pixels))
+    (scores,) = [entry for entry in cxrcore.load("phantom").info["metrics"] if entry["split"] == "test"]
+    for finding in ("Effusion", "Nodule"):
+        reader.choose(finding)
+        row = scores["findings"][finding]
+        page.select_option("[data-part=setting]", "screening")
+        assert page.input_value("[data-part=prevalence]") == "1"
+        page.fill("[data-part=prevalence]", "25")
+        assert page.input_value("[data-part=setting]") == "other"
+        found, cleared = 0.25 * row["sensitivity"], 0.75 * row["specificity"]
+        positive = page.get_attribute(f'[data-finding="{finding}"]', "data-positive") == "true"
+        right, wrong = (found, 0.75 - cleared) if positive else (cleared, 0.25 - found)
+        assert f"right in {100 * right / (right + wrong):.1f}" in page.inner_text("[data-part=worth]")
+        assert ("not excluded" in page.inner_text("[data-part=rates]")) is not positive
+    page.fill("[data-part=prevalence]", "200")
+    assert page.inner_text("[data-part=worth]") == "Give a share between 0 and 100 %."
