@@ -39,7 +39,7 @@ export class Gate {
   correct() {
     const { page } = this;
     const { turn, invert } = this.verdict;
-    page.film = { ...page.film, corrected: correction(this.verdict, true) };
+    page.correcting = correction(this.verdict, true); // a fact of the film once the server has read it so
     page.enter("reading", "Reading the corrected film");
     const wanted = { turn: String(turn), invert: String(invert) };
     page.trigger("ask_model", { model: page.about.name, token: page.token, ...wanted });

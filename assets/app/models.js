@@ -79,6 +79,7 @@ export class Models {
   refuse({ previous_token: token, message }) {
     const { page } = this;
     page.token = token || null;
+    page.correcting = "";
     page.part("model").value = page.about.name;
     page.enter(page.result && token ? "result" : "empty");
     this.status(message);

@@ -23,6 +23,7 @@ export class Page {
     this.chosenBefore = null; // the visitor's model, while another reads a drawn film
     this.finding = null; // the chosen one
     this.method = "gradcam";
+    this.correcting = ""; // what the server was asked to put right, in words
     this.maps = {}; // method -> finding -> map
     this.shown = false; // a map without more evidence than in other films is drawn all the same
   }
@@ -56,7 +57,7 @@ export class Page {
   /** Wait for the result of another film; the one before is deleted from the server's memory. */
   read(film, words) {
     this.letGo();
-    this.film = film;
+    Object.assign(this, { film, correcting: "" });
     this.chooseModel();
     this.enter("reading", words);
   }

@@ -19,6 +19,8 @@ export class Result {
     if (!picture) return page.fail("The film was no longer there when the page asked for it. Please open it again.");
     for (const name of ["plain", "image"]) page.part(name).src = picture;
     await page.part("image").decode();
+    if (page.correcting) page.film = { ...page.film, corrected: page.correcting };
+    page.correcting = "";
     this.show(answer);
   }
 
