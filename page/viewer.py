@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.components.base import server
 from gradio.events import EventListener
 
+from cxrcore.models.shaking import shake
 from cxrcore.resources import ASSETS
 from cxrcore.serving.catalog import Catalog
 from cxrcore.serving.example_films import fetch_example_film, list_example_films
@@ -74,6 +75,16 @@ class FilmViewer(gr.HTML):
         """The newer revision of a model from the Hub, if there is one."""
         revision = self._catalog.hub.newer(str(name))
         return asdict(revision) if revision else None
+
+    @server
+    def shake(self, request: dict[str, Any]) -> Payload:
+        """The probabilities of a film that is here, as it is and changed, by change."""
+
+        def work() -> Payload:
+            model = self._catalog[str(request.get("model"))]
+            return {"kind": "shaken", "films": shake(model, self._films[str(request.get("token"))])}
+
+        return answer(work)
 
     @server
     def fetch_film(self, film_id: str) -> Payload:

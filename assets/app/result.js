@@ -3,6 +3,7 @@
 import { make } from "./dom.js";
 import { Gate } from "./gate.js";
 import { Meaning } from "./meaning.js";
+import { Shaking } from "./shaking.js";
 import { byAlarm, drawnFilm, filmFacts, howToRead, isLong, percent, summary, verdict } from "./words.js";
 
 export class Result {
@@ -10,6 +11,7 @@ export class Result {
     Object.assign(this, { page, heatmap, models });
     this.gate = new Gate(page, () => this.show(page.result));
     this.meaning = new Meaning(page);
+    this.shaking = new Shaking(page);
   }
 
   /** Fetch the picture of the film, then show the result. */
@@ -98,5 +100,6 @@ export class Result {
     }
     this.heatmap.choose({ finding: name });
     this.meaning.show();
+    this.shaking.show();
   }
 }

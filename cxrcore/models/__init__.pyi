@@ -4,6 +4,7 @@ from .ensemble import Ensemble
 from .golden import SelfTest, self_test, write_golden
 from .opening import find_bundle, load
 from .precision import default_dtype
+from .shaking import shake
 
 __all__ = [
     "Analysis",
@@ -16,5 +17,6 @@ __all__ = [
     "find_bundle",
     "load",
     "self_test",
+    "shake",
     "write_golden",
 ]

@@ -9,6 +9,7 @@ import pytest
 
 import cxrcore
 from cxrcore.gate.negatives import draw_negatives
+from cxrcore.models.shaking import CHANGES
 from cxrcore.phantom import draw_phantom
 from tests.app.visit import Visit
 from tests.films import encoded
@@ -84,3 +85,22 @@ def test_what_an_answer_is_worth_follows_the_prevalence(reader: Visit) -> None:
         assert ("not excluded" in page.inner_text("[data-part=rates]")) is not positive
     page.fill("[data-part=prevalence]", "200")
     assert page.inner_text("[data-part=worth]") == "Give a share between 0 and 100 %."
+
+
+def test_a_shaken_film_shows_how_far_the_answer_moves(reader: Visit) -> None:
+    page = reader.page
+    reader.analyse(picture(draw_phantom(3, ["Effusion"]).pixels))
+    reader.choose("Effusion")
+    page.click("[data-part=shake]")
+    page.wait_for_selector("[data-part=shaken] li")
+    rows = [
+        row.inner_text().replace("\u00a0", " ").split("\n") for row in page.query_selector_all("[data-part=shaken] li")
+    ]
+    assert [row[0] for row in rows] == list(CHANGES)
+    shown = page.inner_text('.finding[data-finding="Effusion"] .probability').replace("\u00a0", " ")
+    assert rows[0][-1] == shown
+    assert "The answer stays in" in page.inner_text("[data-part=shake-status]")
+    reader.choose("Nodule")
+    assert page.inner_text("[data-part=shake-status]").startswith("Nodule:")
+    reader.analyse(picture(draw_phantom(4).pixels))
+    assert not page.locator("[data-part=shaken]").is_visible()

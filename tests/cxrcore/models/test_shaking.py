@@ -1,0 +1,46 @@
+"""The shaken film against predictions of films that were changed by other means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+import cxrcore
+from cxrcore.films.radiograph import Radiograph
+from cxrcore.models.shaking import AS_IT_IS, CHANGES, LONGEST, shake
+from cxrcore.phantom import draw_phantom
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return cxrcore.load("phantom")
+
+
+def film(pixels: np.ndarray) -> Radiograph:
+    return Radiograph(np.ascontiguousarray(pixels, np.float32), 8, 8, "PNG")
+
+
+def test_each_change_is_the_prediction_of_the_film_so_changed(phantom) -> None:
+    """Oracle: Pillow's mirror, and a gamma applied by hand."""
+    drawn = draw_phantom(7, ["Effusion"]).pixels
+    answers = shake(phantom, film(drawn))
+    assert list(answers) == list(CHANGES)
+    mirrored = np.asarray(ImageOps.mirror(Image.fromarray(drawn)))
+    for name, pixels in ((AS_IT_IS, drawn), ("mirrored", mirrored), ("darker (gamma 1.4)", drawn**1.4)):
+        assert answers[name] == pytest.approx(phantom.predict(film(pixels)).probabilities, abs=0.01)
+
+
+def test_the_same_film_is_shaken_alike_and_stays_as_it_is(phantom) -> None:
+    once = film(draw_phantom(8).pixels)
+    before = once.pixels.copy()
+    assert shake(phantom, once) == shake(phantom, once)
+    np.testing.assert_array_equal(once.pixels, before)
+
+
+def test_changes_stay_in_range_and_large_films_are_reduced_first(phantom) -> None:
+    wide = np.random.default_rng(0).random((1500, 3000), dtype=np.float32)
+    answers = shake(phantom, film(wide))
+    assert all(0 <= value <= 1 for one in answers.values() for value in one.values())
+    small = np.asarray(Image.fromarray(wide).resize((LONGEST, LONGEST // 2), Image.Resampling.BOX))
+    assert answers[AS_IT_IS] == pytest.approx(phantom.predict(film(small)).probabilities, abs=0.01)
