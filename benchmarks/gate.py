@@ -26,7 +26,7 @@ from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.errors import CxrError
 from cxrcore.evaluation.evaluate import films_of_split
 from cxrcore.gate.fitting import GateExamples, fit_gate
-from cxrcore.gate.input_gate import InputGate, small_film
+from cxrcore.gate.input_gate import InputGate
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.gate.reasons import Verdict
 from cxrcore.models.classifier import Classifier
@@ -56,13 +56,8 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def judged(model: Classifier, films: Sequence[np.ndarray]) -> list[Verdict]:
     """What the model's gate says of films at its network's size, from their pixels alone."""
-    verdicts: list[Verdict] = []
-    for start in range(0, len(films), 32):
-        part = [np.ascontiguousarray(film, np.float32) for film in films[start : start + 32]]
-        small = np.stack([small_film(film) for film in part])
-        assert model.gate is not None
-        verdicts += model.gate.judge(model.gate_features(part), small, [set()] * len(part))
-    return verdicts
+    whole = [np.ascontiguousarray(film, np.float32) for film in films]
+    return [verdict for start in range(0, len(whole), 32) for verdict in model.judge(whole[start : start + 32])]
 
 
 def cells(verdicts: Sequence[Verdict]) -> list[str]:

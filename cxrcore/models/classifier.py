@@ -204,6 +204,11 @@ class Classifier(Model):
         logits, _, stages = self.outputs(self._inputs(prepared), for_gate=self.gate is not None)
         return *self.combine([logits.cpu().numpy()]), self._judge(stages, prepared, told)
 
+    def judge(self, prepared: Sequence[np.ndarray]) -> list[Verdict]:
+        """What the gate says of films at the network's size, by their pixels alone."""
+        stages = self.outputs(self._inputs(prepared), for_gate=True)[2] if self.gate is not None else None
+        return self._judge(stages, prepared, [set()] * len(prepared))
+
     def _judge(
         self, stages: torch.Tensor | None, prepared: Sequence[np.ndarray], told: Sequence[set[str]]
     ) -> list[Verdict]:

@@ -20,7 +20,6 @@ from cxrcore.evaluation.adapt import Site, adapt
 from cxrcore.evaluation.evaluate import splits_of
 from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.explain.heatmap import strengths
-from cxrcore.gate.input_gate import small_film
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.golden import write_golden
 from cxrcore.publishing.model_card import write_model_card
@@ -74,15 +73,8 @@ def adapt_bundle(model: Classifier, films: DecodedFilms, out: Path, log: Log = l
 
 def refused_by_gate(model: Classifier, films: DecodedFilms) -> np.ndarray:
     """Which films the model's gate refuses by their pixels, bool (N,); none where it has no gate."""
-    if model.gate is None:
-        return np.zeros(len(films), bool)
-    refused: list[bool] = []
-    for start in range(0, len(films), BATCH):
-        pixels = list(films.take(slice(start, start + BATCH)))
-        small = np.stack([small_film(film) for film in pixels])
-        verdicts = model.gate.judge(model.gate_features(pixels), small, [set()] * len(pixels))
-        refused += [verdict.accepted is False for verdict in verdicts]
-    return np.array(refused)
+    parts = (list(films.take(slice(start, start + BATCH))) for start in range(0, len(films), BATCH))
+    return np.array([verdict.accepted is False for part in parts for verdict in model.judge(part)], bool)
 
 
 def new_to(model: Classifier, table: FilmTable, log: Log = lambda text: None) -> FilmTable:
