@@ -140,16 +140,20 @@ def _chest_loss(examples: GateExamples) -> Loss:
 
 
 def _view_loss(views: Views) -> Loss:
-    """Films that are turned or inverted are not asked whether they are mirrored or cropped."""
+    """Each question is asked only of the films that it makes sense for.
+
+    Not whether a cropped film is turned or inverted, since small windows taught as upright blur both questions; and not
+    whether a film that is turned or inverted is mirrored or cropped.
+    """
     turn, orientated = torch.from_numpy(views.turn.astype(np.int64)), torch.from_numpy(views.orientated)
     inverted, mirrored, cropped = (
         torch.from_numpy(column.astype(np.float32)) for column in (views.inverted, views.mirrored, views.cropped)
     )
 
     def loss(logits: Tensor, rows: Tensor) -> Tensor:
-        total = F.cross_entropy(logits[:, TURNS], turn[rows])
-        total = total + F.binary_cross_entropy_with_logits(logits[:, INVERTED], inverted[rows])
-        asked = orientated[rows]
+        whole, asked = cropped[rows] == 0, orientated[rows]
+        total = F.cross_entropy(logits[whole, TURNS], turn[rows][whole])
+        total = total + F.binary_cross_entropy_with_logits(logits[whole, INVERTED], inverted[rows][whole])
         for column, truth in ((MIRRORED, mirrored), (CROPPED, cropped)):
             if asked.any():
                 total = total + F.binary_cross_entropy_with_logits(logits[asked, column], truth[rows][asked])
