@@ -167,13 +167,14 @@ def _thresholds(gate: InputGate, val: GateExamples) -> np.ndarray:
     answers = gate.answers(val.features, val.small)
     good, spoilt = val.upright, val.chest & ~val.orientated
     others = float(np.quantile(answers.chest[~val.chest], 1 - MISSED))
+    lowest = float(np.quantile(answers.chest[spoilt], REFUSED)) if spoilt.any() else others
 
     def above(values: np.ndarray) -> float:
         return max(float(np.quantile(values[good], 1 - REFUSED)), MARGIN)
 
     found = {
         "chest": others + STRICTNESS * (float(np.quantile(answers.chest[good], REFUSED)) - others),
-        "spoilt": float(np.quantile(answers.chest[spoilt], REFUSED)) if spoilt.any() else others,
+        "spoilt": max(lowest, float(np.median(answers.chest[~val.chest]))),
         "turned": above(answers.turned),
         "inverted": above(answers.views[:, INVERTED]),
         "mirrored": above(answers.views[:, MIRRORED]),

@@ -38,7 +38,9 @@ SHAPES = {  # by tensor: K features, P, Q and R components, H and G hidden units
     "view_answer_bias": "A",
     "thresholds": "T",
 }
-LENIENCE = 3.0  # logits: a film that is turned or inverted is refused for that, unless it is clearly no chest
+LENIENCE = (
+    3.0  # logits below the border of a chest, within which a picture may also be a film that is turned or inverted
+)
 # ``spoilt`` is the one for a chest in films that are turned or inverted, whose features are others.
 THRESHOLDS = ("chest", "spoilt", "turned", "inverted", "mirrored", "cropped", "distance")
 
@@ -109,12 +111,14 @@ class InputGate:
         at = dict(zip(THRESHOLDS, self.tensors["thresholds"].tolist(), strict=True))
         turned, inverted = answers.turned > at["turned"], answers.views[:, INVERTED] > at["inverted"]
         spoilt = turned | inverted
-        no_chest = answers.chest < np.where(spoilt, min(at["spoilt"], at["chest"]) - LENIENCE, at["chest"])
-        no_chest |= np.array(["NOT_A_CHEST_XRAY" in codes for codes in told])
+        border = np.where(spoilt, min(at["spoilt"], at["chest"]), at["chest"])
+        blank = np.array(["NOT_A_CHEST_XRAY" in codes for codes in told])
+        no_chest = blank | (answers.chest < border)
+        nothing = blank | (answers.chest < border - LENIENCE)
         found = {  # of what is no chest, and of a film that lies wrong, the other remarks say nothing
             "NOT_A_CHEST_XRAY": no_chest,
-            "ROTATED": turned & ~no_chest,
-            "INVERTED": inverted & ~no_chest,
+            "ROTATED": turned & ~nothing,
+            "INVERTED": inverted & ~nothing,
             "MIRRORED": (answers.views[:, MIRRORED] > at["mirrored"]) & ~(no_chest | spoilt),
             "CROPPED": (answers.views[:, CROPPED] > at["cropped"]) & ~(no_chest | spoilt),
             "FAR_FROM_TRAINING": (answers.distance > at["distance"]) & ~(no_chest | spoilt),
