@@ -78,7 +78,7 @@ class FilmViewer(gr.HTML):
 
     @server
     def shake(self, request: dict[str, Any]) -> Payload:
-        """The probabilities of a film that is here, as it is and changed, by change."""
+        """The probabilities of a film that is here, by change."""
 
         def work() -> Payload:
             model = self._catalog[str(request.get("model"))]

@@ -57,12 +57,12 @@ export class Shaking {
     const { page } = this;
     const { token, about } = page;
     page.part("shake").disabled = true;
-    page.part("shake-status").textContent = "Reading the film in ten ways.";
+    page.part("shake-status").textContent = "Reading the film in nine ways.";
     const answer = await page.call("shake", { token, model: about.name });
     page.part("shake").disabled = false;
     if (token !== page.token) return;
     if (answer.kind === "error") return void (page.part("shake-status").textContent = sentence(answer.message));
-    Object.assign(this, { token, films: answer.films });
+    Object.assign(this, { token, films: { "as it is": page.result.report.probabilities, ...answer.films } });
     this.show();
   }
 }

@@ -96,7 +96,7 @@ def test_a_shaken_film_shows_how_far_the_answer_moves(reader: Visit) -> None:
     rows = [
         row.inner_text().replace("\u00a0", " ").split("\n") for row in page.query_selector_all("[data-part=shaken] li")
     ]
-    assert [row[0] for row in rows] == list(CHANGES)
+    assert [row[0] for row in rows] == ["as it is", *CHANGES]
     shown = page.inner_text('.finding[data-finding="Effusion"] .probability').replace("\u00a0", " ")
     assert rows[0][-1] == shown
     assert "The answer stays in" in page.inner_text("[data-part=shake-status]")

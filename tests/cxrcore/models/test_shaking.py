@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 import cxrcore
 from cxrcore.films.radiograph import Radiograph
-from cxrcore.models.shaking import AS_IT_IS, CHANGES, LONGEST, shake
+from cxrcore.models.shaking import CHANGES, LONGEST, shake
 from cxrcore.phantom import draw_phantom
 
 
@@ -27,7 +27,7 @@ def test_each_change_is_the_prediction_of_the_film_so_changed(phantom) -> None:
     answers = shake(phantom, film(drawn))
     assert list(answers) == list(CHANGES)
     mirrored = np.asarray(ImageOps.mirror(Image.fromarray(drawn)))
-    for name, pixels in ((AS_IT_IS, drawn), ("mirrored", mirrored), ("darker (gamma 1.4)", drawn**1.4)):
+    for name, pixels in (("mirrored", mirrored), ("darker (gamma 1.4)", drawn**1.4)):
         assert answers[name] == pytest.approx(phantom.predict(film(pixels)).probabilities, abs=0.01)
 
 
@@ -43,4 +43,4 @@ def test_changes_stay_in_range_and_large_films_are_reduced_first(phantom) -> Non
     answers = shake(phantom, film(wide))
     assert all(0 <= value <= 1 for one in answers.values() for value in one.values())
     small = np.asarray(Image.fromarray(wide).resize((LONGEST, LONGEST // 2), Image.Resampling.BOX))
-    assert answers[AS_IT_IS] == pytest.approx(phantom.predict(film(small)).probabilities, abs=0.01)
+    assert answers["mirrored"] == pytest.approx(phantom.predict(film(small[:, ::-1])).probabilities, abs=0.01)
