@@ -37,8 +37,8 @@ from cxrcore.training.gate import (
     VAL_FILMS,
     film_views,
     gate_examples,
-    halves,
     read_negatives,
+    two_parts,
 )
 
 DOCUMENT, SECTION = ROOT / "docs" / "trust.md", "gate"
@@ -88,7 +88,7 @@ def negative_rows(model: Classifier, data: Path, folders: Sequence[Path]) -> Ite
     """A row for each kind of picture, by a gate that has not seen the kind."""
     train, val = _own_films(model, data, "train", TRAIN_FILMS), _own_films(model, data, "val", VAL_FILMS)
     views = film_views(model, train, TRAIN_FILMS)
-    first, second = halves(val, VAL_FILMS, np.random.default_rng(0))
+    first, second = two_parts(val, VAL_FILMS, np.random.default_rng(0))
     learned, tuned = gate_examples(model, first, [], spoilt=False), gate_examples(model, second, [], spoilt=True)
     none = np.empty((0, 1, 1), np.float32)
     kinds = {name: gate_examples(model, none, pictures, spoilt=False) for name, pictures in _kinds(folders)}

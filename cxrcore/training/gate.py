@@ -57,7 +57,7 @@ def fit_bundle_gate(
     learned, tuned = (
         gate_examples(classifier, films, [pictures[n] for n in others], spoilt, seed, progress)
         for films, others, spoilt in zip(
-            halves(val, VAL_FILMS, rng), _halves(np.arange(len(pictures)), rng), (False, True), strict=True
+            two_parts(val, VAL_FILMS, rng), _cut(np.arange(len(pictures)), rng), (False, True), strict=True
         )
     )
     gate = fit_gate(learned, film_views(classifier, train, TRAIN_FILMS, seed), tuned, seed)
@@ -171,15 +171,15 @@ def _whole(film: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(film, np.float32)
 
 
-def halves(films: DecodedFilms, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def two_parts(films: DecodedFilms, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """At most so many films, float32 (n, h, w), to learn from, and those of other patients, to set thresholds on."""
     rows = _some(len(films), most, rng)
     patients = np.array(films.table.patient_ids)[rows]
-    learned, held_out = _halves(np.unique(patients), rng)
+    learned, held_out = _cut(np.unique(patients), rng)
     return films.take(rows[np.isin(patients, learned)]), films.take(rows[np.isin(patients, held_out)])
 
 
-def _halves(things: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _cut(things: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The things in random order, cut in two: HELD_OUT of them are the second part."""
     shuffled = rng.permutation(things)
     cut = len(shuffled) - round(HELD_OUT * len(shuffled))
