@@ -21,6 +21,7 @@ PAGES = {  # address -> file in screens/, title
     "overview": ("overview", "Overview"),
     "rank": ("rank", "Ranking (ROC curves)"),
     "threshold": ("threshold", "Decisions at a threshold"),
+    "triage": ("triage", "Three answers"),
     "honesty": ("calibration", "Calibration"),
     "subgroups": ("subgroups", "Subgroups of patients"),
     "place": ("localisation", "Localisation (heatmaps)"),

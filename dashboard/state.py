@@ -18,6 +18,8 @@ KEYS = (
     "finding",
     "threshold",  # a probability, as a decimal
     "rule",  # how a threshold is chosen, as fit_operating_points spells it
+    "risk",  # of three answers, as a decimal
+    "confidence",
     "other_model",  # the second source of a comparison
     "other_labels",
     "other_evaluation",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cxrcore.errors import InvalidPredictions
+from cxrcore.evaluation.thresholds import films_of_curve
 from cxrcore.metrics.operating_points import GIVEN, threshold_by, tuning_films
 from cxrcore.metrics.rates import Rates, rates_at_threshold, rates_of
 from dashboard.sources.source import Source
@@ -83,22 +84,20 @@ def rates_on_curve(source: Source, finding: str, threshold: float, rule: str = B
     films as independent. The reported threshold has stored counts and intervals.
     """
     scores, curve = source.scores[finding], source.curves["findings"][finding]["roc"]
-    n_pos, n_neg = scores.n_pos, scores.n_neg
-    if rule == OWN and (counts := scores.counts):
-        tp, fp = counts.tp, counts.fp
-    else:
+    if rule != OWN or not scores.counts:
         where = max(int(np.sum(np.array(curve["thresholds"]) >= threshold)) - 1, 0)
         threshold = float(curve["thresholds"][where])
-        tp, fp = round(curve["sensitivity"][where] * n_pos), round(curve["false_positive_rate"][where] * n_neg)
+        return threshold, rates_at_threshold(*films_of_curve(curve, scores.n_pos, scores.n_neg), threshold)
+    tp, fp = scores.counts.tp, scores.counts.fp
+    n_pos, n_neg = scores.n_pos, scores.n_neg
     cells = [tp, fp, n_pos - tp, n_neg - fp]
     found = rates_of(np.repeat([1.0, 0.0, 1.0, 0.0], cells), np.repeat([True, True, False, False], cells))
-    if rule == OWN:
-        methods = scores.interval_methods or {}
-        reported = {
-            name: replace(getattr(found, name), low=low, high=high, method=methods.get(name, "as reported"))
-            for name, (low, high) in (scores.intervals or {}).items()
-        }
-        found = replace(found, **reported)
+    methods = scores.interval_methods or {}
+    reported = {
+        name: replace(getattr(found, name), low=low, high=high, method=methods.get(name, "as reported"))
+        for name, (low, high) in (scores.intervals or {}).items()
+    }
+    found = replace(found, **reported)
     return threshold, found
 
 

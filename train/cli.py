@@ -58,11 +58,18 @@ def predict(
     paths: Annotated[list[str], typer.Argument(help="Films: PNG, JPEG, TIFF, BMP, WebP, DICOM; folders are searched.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     heatmaps: Annotated[Path | None, typer.Option(help="Write every finding's overlay there, as PNG.")] = None,
+    risk: Annotated[
+        float, typer.Option(help="Of three answers: the share of patients, at most, whose film is answered wrongly.")
+    ] = 0.05,
+    confidence: Annotated[float, typer.Option(help="The confidence with which that risk holds.")] = 0.9,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="How far each probability moves on the changed film: ten readings.")
+    ] = False,
 ) -> None:
     """Probabilities for films; one unreadable film never stops the rest (exit code 1 then)."""
     from train.predict import predict_films
 
-    unreadable = predict_films(model, paths, as_json=as_json, heatmap_folder=heatmaps)
+    unreadable = predict_films(model, paths, as_json, heatmaps, risk, confidence, intervals)
     if unreadable:
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from cxrcore.errors import CxrError
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.gate.reasons import reasons_of
+from cxrcore.metrics.triage import CONFIDENCE, RISK, Answer
 from cxrcore.models.base import Model, Prediction
+from cxrcore.models.shaking import spread
 from train.terminal import print_json
 
 BATCH = 16
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom"}
-_MARKS = {True: " (above its threshold)", False: "", None: ""}
+_ANSWERS = {Answer.RULE_IN: "ruled in", Answer.RULE_OUT: "ruled out"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class _ReadFilm:
     """One path as typed, and the film read from it, or why it could not be read."""
 
     path: str
-    film: Radiograph | None = None  # only where its heatmaps will be drawn
+    film: Radiograph | None = None  # only where it is read again, for heatmaps or intervals
     prepared: Any = None  # as the model's ``prepare`` gives it
     warnings: tuple[str, ...] = ()
     told: set[str] = field(default_factory=set)  # what the file alone tells the gate
@@ -40,25 +42,34 @@ class _ReadFilm:
 
 
 def predict_films(
-    reference: str, paths: Sequence[str], as_json: bool = False, heatmap_folder: Path | None = None
+    reference: str,
+    paths: Sequence[str],
+    as_json: bool = False,
+    heatmap_folder: Path | None = None,
+    risk: float = RISK,
+    confidence: float = CONFIDENCE,
+    intervals: bool = False,
 ) -> int:
     """Print one answer per film, in the order given; returns how many films could not be read.
 
-    Raises CxrError for a model that cannot be opened, no films, or a heatmap folder that cannot be written.
+    risk, confidence: of the three answers (``metrics.triage``); intervals: also each probability's ``spread``. Raises
+    CxrError for a model that cannot be opened, no films, a risk that cannot be promised, or a heatmap folder that
+    cannot be written.
     """
     films = [film for path in paths for film in _expand(path)]
     if not films:
         raise CxrError(f"no films in {', '.join(map(repr, paths))}")
     model = cxrcore.load(reference)
+    limits = None if model.triage is None else model.triage.limits(risk, confidence)
     overlays = _Overlays(model, heatmap_folder) if heatmap_folder else None
-    show = _print_json if as_json else _print_text
+    keep_film, show = intervals or overlays is not None, _print_json if as_json else _print_text
     unreadable = 0
     with (
         tqdm(total=len(films), unit="film", disable=None, leave=False) as bar,
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
     ):
         for start in range(0, len(films), BATCH):
-            batch = list(pool.map(partial(_read, model, overlays is not None), films[start : start + BATCH]))
+            batch = list(pool.map(partial(_read, model, keep_film), films[start : start + BATCH]))
             readable = [film for film in batch if film.error is None]
             predictions = iter(
                 model.predict_prepared(
@@ -72,6 +83,11 @@ def predict_films(
             for film in batch:
                 prediction = next(predictions) if film.error is None else None
                 unreadable += prediction is None
+                if prediction and limits:
+                    triage = limits.answers(prediction.probabilities)
+                    prediction = replace(prediction, triage=triage, triage_why=limits.why)
+                if prediction and intervals and film.film:
+                    prediction = replace(prediction, intervals=spread(model, film.film))
                 with tqdm.external_write_mode():  # the bar moves below the line that is printed
                     show(film, prediction)
                 if overlays and film.film is not None:
@@ -97,9 +113,21 @@ def _print_text(film: _ReadFilm, prediction: Prediction | None) -> None:
         print(f"{film.path}: {film.error}", file=sys.stderr, flush=True)
         return
     by_probability = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    answers = (f"{name} {value:.1%}{_MARKS[prediction.positive[name]]}" for name, value in by_probability)
+    answers = (f"{name} {value:.1%}{_remark(prediction, name)}" for name, value in by_probability)
     notes = [*prediction.gate.sentences, *prediction.warnings]
     print("\n  note: ".join([f"{film.path}: {', '.join(answers)}", *dict.fromkeys(notes)]), flush=True)
+
+
+def _remark(prediction: Prediction, name: str) -> str:
+    """What a line says of a finding beside its probability, in brackets; empty where nothing stands out."""
+    low, high = (prediction.intervals or {}).get(name, (None, None))
+    parts = [
+        "" if low is None else f"{low:.1%} to {high:.1%} on the changed film",
+        "above its threshold" if prediction.positive[name] else "",
+        _ANSWERS.get((prediction.triage or {}).get(name, Answer.UNSURE), ""),
+    ]
+    words = ", ".join(filter(None, parts))
+    return f" ({words})" if words else ""
 
 
 def _expand(path: str) -> list[str]:

@@ -19,7 +19,8 @@ const stem = (page) => page.film.name.replace(/[.][^.]*$/, "") || "film";
 
 function saveNumbers(page) {
   const { film, ...rest } = page.result.report;
-  const text = JSON.stringify({ film: { ...page.film, ...film }, ...rest }, null, 2);
+  const values = page.worth ? { predictive_values: page.worth } : {};
+  const text = JSON.stringify({ film: { ...page.film, ...film }, ...rest, ...values }, null, 2);
   save(`${stem(page)}-${page.about.name}.json`, new Blob([text], { type: "application/json" }));
 }
 

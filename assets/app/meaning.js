@@ -1,5 +1,6 @@
 // What a finding's answer means: this model's rates on films it never saw, and what an alarm is worth where one works.
 
+import { OWN, promise } from "./decisions.js";
 import { make } from "./dom.js";
 import { films, testScores } from "./scores.js";
 import { findingOf, percent, wholePercent } from "./words.js";
@@ -17,20 +18,23 @@ export function predictiveValues(sensitivity, specificity, prevalence) {
   return { ppv: share(alarms), npv: share(silences) };
 }
 
-/** The rates of a finding on the model's test films; null where they were not measured. */
-export function rates(about, name) {
+/** The rates of a finding on the model's test films, by a way to decide; null where they were not measured. */
+export function rates(about, name, rule = OWN.key) {
   const scores = testScores(about);
-  const row = scores?.findings[name];
+  const own = scores?.findings[name];
+  const row = rule === OWN.key ? own : { prevalence: own?.prevalence, ...choiceOf(about, rule).rates?.[name] };
   if (typeof row?.sensitivity !== "number" || typeof row?.specificity !== "number") return null;
   return { ...row, on: `${films(scores)} that it never saw` };
 }
+
+const choiceOf = (about, rule) => about.decisions.find(({ key }) => key === rule) || {};
 
 const withEnds = (value, ends) =>
   wholePercent(value) + (ends ? ` (${ends.map((end) => (100 * end).toFixed(0)).join("–")})` : "");
 
 /** The rates in a sentence; a second one where the film is below the threshold: not shown is not excluded. */
-export function ratesInWords(about, name, positive) {
-  const row = rates(about, name);
+export function ratesInWords(about, name, positive, ruleKey = OWN.key) {
+  const row = rates(about, name, ruleKey);
   if (!row) return "";
   const { title } = findingOf(about, name);
   const rule = about.kind === "multilabel" || about.binary ? "above its threshold" : "the most likely";
@@ -68,11 +72,18 @@ export class Meaning {
 
   show() {
     const { page } = this;
-    this.row = rates(page.about, page.finding);
+    const { report } = page.result;
+    const rule = report.decided_by?.rule || OWN.key;
+    this.row = report.limits ? null : rates(page.about, page.finding, rule);
     const { normal } = findingOf(page.about, page.finding);
-    page.part("meaning").hidden = normal || !this.row || this.answer === null;
+    page.part("meaning").hidden = normal || !(report.limits || (this.row && this.answer !== null));
+    page.part("share").hidden = !this.row;
+    page.worth = null;
     if (page.part("meaning").hidden) return;
-    page.part("rates").textContent = ratesInWords(page.about, page.finding, this.answer);
+    page.part("rates").textContent = report.limits
+      ? promise(page.about, report, page.finding)
+      : ratesInWords(page.about, page.finding, this.answer, rule);
+    if (!this.row) return;
     const settings = [["own", "As in its test films", this.row.prevalence], ...PREVALENCES, ["other", "Another share"]];
     page.part("setting").replaceChildren(...settings.map(([value, title]) => make("option", { value }, title)));
     this.choose(this.chosen);
@@ -92,6 +103,9 @@ export class Meaning {
     const share = Number(page.part("prevalence").value) / 100;
     const possible = share > 0 && share < 1;
     page.part("prevalence").setAttribute("aria-invalid", String(!possible));
+    const { sensitivity, specificity } = this.row;
+    const values = possible && predictiveValues(sensitivity, specificity, share);
+    page.worth = possible ? { finding: page.finding, prevalence: share, ...values } : null; // for the numbers saved
     page.part("worth").textContent = possible
       ? worthInWords(this.row, share, this.answer)
       : "Give a share between 0 and 100 %.";

@@ -1,5 +1,6 @@
 // The result of a film: a bar for every finding, and the map of the chosen one.
 
+import { Decisions } from "./decisions.js";
 import { make } from "./dom.js";
 import { Gate } from "./gate.js";
 import { Meaning } from "./meaning.js";
@@ -10,6 +11,7 @@ export class Result {
   constructor(page, heatmap, models) {
     Object.assign(this, { page, heatmap, models });
     this.gate = new Gate(page, () => this.show(page.result));
+    this.decisions = new Decisions(page, () => this.decide());
     this.meaning = new Meaning(page);
     this.shaking = new Shaking(page);
   }
@@ -23,7 +25,17 @@ export class Result {
     await page.part("image").decode();
     if (page.correcting) page.film = { ...page.film, corrected: page.correcting };
     page.correcting = "";
-    this.show(answer);
+    this.sent = answer.report;
+    this.decisions.offer(answer.about);
+    this.show({ ...answer, report: this.decisions.apply(answer.about, this.sent) });
+  }
+
+  /** Answer the same film another way; nothing is read again. */
+  decide() {
+    const { page } = this;
+    page.result = { ...page.result, report: this.decisions.apply(page.about, this.sent) };
+    this.showAnswers();
+    this.choose(page.finding);
   }
 
   show(result) {
@@ -32,21 +44,29 @@ export class Result {
     Object.assign(page, { result, token, about, maps: { gradcam: result.maps }, method: "gradcam" });
     page.part("error").hidden = true;
     page.part("stage").style.setProperty("--ratio", report.film.width / report.film.height);
-    page.part("summary").textContent = summary(about, report);
-    page.part("how-to-read").textContent = howToRead(about, report);
     page.notice("synthetic-film", page.film.synthetic && drawnFilm(about, page.chosenBefore));
     page.notice("synthetic-model", about.synthetic && !page.film.synthetic && page.start.synthetic);
     page.notice("warning", about.caution, "This model’s own warning:");
     page.part("method").value = "gradcam";
     this.showFacts();
+    this.models.show(about);
+    page.enter("result");
+    const order = this.showAnswers();
+    this.choose(this.firstChoice(order.filter((entry) => !entry.normal)));
+    page.part("summary").focus({ preventScroll: true });
+  }
+
+  /** The summary and a row for every finding, in their order, which is returned. */
+  showAnswers() {
+    const { page } = this;
+    const { about, report } = page.result;
+    page.part("summary").textContent = summary(about, report);
+    page.part("how-to-read").textContent = howToRead(about, report);
     const order = byAlarm(about, report);
     page.part("findings").classList.toggle("few", !isLong(about));
     page.part("findings").replaceChildren(...order.map((entry) => this.row(entry)));
-    this.models.show(about);
-    page.enter("result");
     this.gate.show();
-    this.choose(this.firstChoice(order.filter((entry) => !entry.normal)));
-    page.part("summary").focus({ preventScroll: true });
+    return order;
   }
 
   // The finding chosen before (the same film, read by another model), else the likeliest above its threshold.
@@ -69,14 +89,14 @@ export class Result {
 
   row({ name, title, description, normal }) {
     const { about, result } = this.page;
-    const { probabilities, positive, thresholds } = result.report;
+    const { probabilities, positive, thresholds, limits } = result.report;
     const share = probabilities[name];
     const radio = make("input", { type: "radio", name: "cxr-finding", value: name });
     radio.addEventListener("change", () => this.choose(name));
     const fill = make("span", { className: "fill", style: `width:${100 * share}%` });
     const bar = make("span", { className: "bar", "aria-hidden": "true" }, fill);
-    if (thresholds[name] !== null) {
-      bar.append(make("span", { className: "mark", style: `left:${100 * thresholds[name]}%` }));
+    for (const mark of limits ? [limits.out[name], limits.into[name]] : [thresholds[name]]) {
+      if (mark !== null) bar.append(make("span", { className: "mark", style: `left:${100 * mark}%` }));
     }
     const row = make(
       "label",

@@ -1,14 +1,8 @@
 // The film shaken: a finding's probability when tone, framing or file quality change and the patient does not.
 
+import { answerTo } from "./decisions.js";
 import { make } from "./dom.js";
 import { findingOf, percent, sentence } from "./words.js";
-
-/** Whether a finding is positive as on the film itself: by its threshold or, of several classes, the likeliest. */
-export function positiveIn(report, probabilities, name) {
-  const threshold = report.thresholds[name];
-  if (threshold !== null) return probabilities[name] >= threshold;
-  return Object.values(probabilities).every((other) => other <= probabilities[name]);
-}
 
 /** The range of a finding's probability, and in how many of the changed films the answer stays. */
 export function shakenInWords(about, report, films, name) {
@@ -16,8 +10,8 @@ export function shakenInWords(about, report, films, name) {
   const shares = answers.map((probabilities) => probabilities[name]);
   const range = `${percent(Math.min(...shares))} to ${percent(Math.max(...shares))}`;
   const { title } = findingOf(about, name);
-  if (report.positive[name] === null) return `${title}: ${range}.`;
-  const same = answers.filter((probabilities) => positiveIn(report, probabilities, name) === report.positive[name]);
+  if (report.positive[name] === null && !report.limits) return `${title}: ${range}.`;
+  const same = answers.filter((probabilities) => answerTo(report, probabilities, name) === report.positive[name]);
   const where = same.length === answers.length ? "all of them" : `${same.length} of ${answers.length}`;
   return `${title}: ${range}. The answer stays in ${where}.`;
 }
@@ -48,7 +42,7 @@ export class Shaking {
       const bar = make("span", { className: "bar", "aria-hidden": "true" }, fill);
       if (threshold !== null) bar.append(make("span", { className: "mark", style: `left:${100 * threshold}%` }));
       const row = make("li", {}, make("span", {}, change), bar, make("span", {}, percent(probabilities[finding])));
-      row.dataset.positive = positiveIn(result.report, probabilities, finding);
+      row.dataset.positive = answerTo(result.report, probabilities, finding);
       return row;
     });
   }

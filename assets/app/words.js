@@ -30,9 +30,17 @@ export function sentence(words) {
   return begun + (/[.!?]?$/.exec(begun)[0] || !begun ? "" : ".");
 }
 
+/** How many findings have which of three answers. */
+function counted(about, { positive }) {
+  const names = diseases(about).map(({ name }) => positive[name]);
+  const parts = [[true, "ruled in"], [false, "ruled out"], [null, "unsure"]];
+  const words = parts.map(([answer, title]) => [names.filter((one) => one === answer).length, title]);
+  return listed(words.filter(([many]) => many).map(([many, title]) => `${many} ${title}`));
+}
+
 /** Of several findings those above their threshold first, the likeliest first among them; of classes the likeliest. */
-export function byAlarm(about, { positive, probabilities }) {
-  const alarm = ({ name }) => Number(about.kind === "multilabel" && positive[name] === true);
+export function byAlarm(about, { positive, probabilities, limits }) {
+  const alarm = ({ name }) => Number((about.kind === "multilabel" || Boolean(limits)) && positive[name] === true);
   const rank = (a, b) => alarm(b) - alarm(a) || probabilities[b.name] - probabilities[a.name];
   return [...about.findings].sort(rank);
 }
@@ -50,6 +58,12 @@ export function verdict(about, report, name) {
   const { positive, thresholds } = report;
   const short = isLong(about);
   if (about.binary && findingOf(about, name).normal) return "";
+  if (report.limits) {
+    const { out, into } = report.limits;
+    if (positive[name] === null) return "unsure";
+    if (positive[name]) return `ruled in, above ${wholePercent(into[name])}`;
+    return `ruled out, below ${wholePercent(out[name])}`;
+  }
   if (positive[name] === null) return short ? "no known threshold" : "no alarm threshold is known";
   if (thresholds[name] === null) return positive[name] ? "the most likely here" : "less likely";
   const threshold = short ? "its threshold" : "this model's alarm threshold";
@@ -74,7 +88,9 @@ export function correction({ turn, invert }, done = false) {
 
 /** The result in one line. */
 export function summary(about, report) {
-  const { positive, probabilities } = report;
+  const { positive, probabilities, limits } = report;
+  if (limits && diseases(about).length > 1) return `Of ${diseases(about).length} findings: ${counted(about, report)}`;
+  if (limits) return `${diseases(about)[0].title}: ${counted(about, report).slice(2)}`;
   if (about.kind === "multiclass" && !about.binary) {
     return "Most likely: " + about.findings.find((entry) => positive[entry.name]).title;
   }
@@ -155,7 +171,8 @@ export function howToRead(about, report) {
   return [howBarsRead(about, report), about.population].filter(Boolean).join(" ");
 }
 
-function howBarsRead(about, { positive, thresholds }) {
+function howBarsRead(about, { positive, thresholds, limits }) {
+  if (limits) return "Between the marks the model is unsure: neither answer would keep its promise there.";
   const marks = Object.values(thresholds).filter((threshold) => threshold !== null).length;
   const none = "No alarm threshold was fitted for this model, so it calls nothing positive.";
   if (about.kind === "multilabel") {

@@ -16,6 +16,7 @@ from cxrcore.errors import CxrError, InvalidBundle
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import LabelSet
 from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.metrics.triage import Triage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +40,7 @@ class BundleConfig:
     )  # timm.create_model arguments beyond num_classes and in_chans
     calibration: Calibration = field(default_factory=Identity)
     operating_points: OperatingPoints | None = None  # None: three or more classes (the winner), or never fitted
+    triage: Triage | None = None  # the limits of three answers; None: never fitted
     evidence_levels: dict[str, float | None] = field(default_factory=dict)  # logits, per finding
     map_ceilings: dict[str, float] = field(
         default_factory=dict
@@ -76,6 +78,7 @@ class BundleConfig:
                 "preprocessing": prep.to_dict(),
                 "calibration": self.calibration.to_dict(),
                 "operating_points": None if points is None else points.to_dict(),
+                "triage": None if self.triage is None else self.triage.to_dict(),
                 "evidence_levels": self.evidence_levels,
                 "map_ceilings": self.map_ceilings,
                 "test_time_augmentation": self.test_time_augmentation,
@@ -102,6 +105,7 @@ class BundleConfig:
                 model_args={k: v for k, v in data.get("model_args", {}).items() if k != "in_chans"},
                 calibration=calibration_from_dict(section["calibration"]),
                 operating_points=None if points is None else OperatingPoints.from_dict(points),
+                triage=_triage(section),
                 evidence_levels=section["evidence_levels"],
                 map_ceilings=section.get("map_ceilings", {}),
                 test_time_augmentation=section.get("test_time_augmentation", "none"),
@@ -164,6 +168,7 @@ class EnsembleConfig:
     calibration: Calibration = field(default_factory=Identity)  # of the mean's log-odds (``from_probabilities``)
     operating_points: OperatingPoints | None = None  # None: three or more classes (the winner), or never fitted
     evidence_levels: dict[str, float | None] = field(default_factory=dict)  # logits, per finding
+    triage: Triage | None = None  # the limits of three answers; None: never fitted
     why: str = ""  # why nothing was fitted
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,6 +182,7 @@ class EnsembleConfig:
             "calibration": self.calibration.to_dict(),
             "operating_points": None if self.operating_points is None else self.operating_points.to_dict(),
             "evidence_levels": self.evidence_levels,
+            "triage": None if self.triage is None else self.triage.to_dict(),
             "why": self.why or None,
             "provenance": self.provenance,
         }
@@ -196,6 +202,7 @@ class EnsembleConfig:
                 calibration_from_dict(section["calibration"]),
                 None if points is None else OperatingPoints.from_dict(points),
                 dict(section["evidence_levels"]),
+                _triage(section),
                 str(section["why"] or ""),
             )
         except CxrError as error:
@@ -212,9 +219,16 @@ def _check_findings(config: BundleConfig | EnsembleConfig) -> None:
     points = config.operating_points
     if points is not None and tuple(points.findings) != config.labels.names:
         raise InvalidBundle("this bundle's operating points are not for its own findings, in their order")
+    if config.triage is not None and tuple(config.triage.present) != config.labels.names:
+        raise InvalidBundle("this bundle's limits of three answers are not for its own findings, in their order")
     strangers = set(config.evidence_levels) - set(config.labels)
     if strangers:
         raise InvalidBundle(f"this bundle has evidence levels for unknown findings: {', '.join(sorted(strangers))}")
+
+
+def _triage(section: dict[str, Any]) -> Triage | None:
+    stored = section.get("triage")  # bundles made before there were three answers have none
+    return None if stored is None else Triage.from_dict(stored)
 
 
 def _section(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Make a model's numbers hold at another site: calibration, operating points and evidence levels from films of there.
+"""Make a model's numbers hold at another site: calibration, thresholds, limits and evidence levels from films of there.
 
 The weights stay as they are, so no film is ranked otherwise within a finding.
 """
@@ -29,6 +29,7 @@ from cxrcore.metrics.discrimination import auroc
 from cxrcore.metrics.operating_points import OperatingPoints, decide, fit_operating_points
 from cxrcore.metrics.rates import rates_of
 from cxrcore.metrics.recalibration import fit_recalibration
+from cxrcore.metrics.triage import fit_triage
 
 LEAST = 50  # labelled films that adapting needs
 FOLDS = 5
@@ -53,7 +54,8 @@ def adapt(config: BundleConfig, site: Site, seed: int = 0) -> tuple[BundleConfig
     """The config with what the site's films determine, and a report of what that changes there.
 
     Platt scaling per finding, or a temperature with an offset a class (``calibrators``), then operating points by the
-    model's own rule, and evidence levels. A finding with under ten films with it, or without it, keeps what it had.
+    model's own rule, limits of three answers, and evidence levels. A finding with under ten films with it, or without
+    it, keeps what it had.
     The report has, for each finding, AUROC, Brier score, expected calibration error, calibration line, sensitivity and
     specificity before and after. After: each film with numbers fitted on other patients (five folds by patient), so it
     says what to expect of the next films. Raises InvalidDataset where there are too few films, or no finding has
@@ -102,7 +104,8 @@ def _fitted(config: BundleConfig, site: Site) -> BundleConfig:
     probabilities = to_probabilities(calibration.apply(site.logits), labels.kind)
     old = config.operating_points
     points = fit_operating_points(labels, site.targets, probabilities, old.rule if old else "youden")
-    config = replace(config, calibration=calibration, operating_points=_kept_points(old, points))
+    triage = fit_triage(labels.names, site.targets, probabilities, site.patients)
+    config = replace(config, calibration=calibration, operating_points=_kept_points(old, points), triage=triage)
     if site.strengths is None:
         return config
     levels = dict(zip(labels, evidence_levels(site.strengths, site.targets), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,21 @@ def read_thresholds(reference: str, labels: LabelSet) -> OperatingPoints:
     values = np.array([chosen.get(name, np.nan) for name in labels], np.float32)
     why = {name: f"no threshold for it in {path.name}" for name in labels if name not in chosen}
     return OperatingPoints(labels.names, values, fitted_on, rule, why)
+
+
+def films_of_curve(curve: Mapping[str, Any], n_pos: int, n_neg: int) -> tuple[np.ndarray, np.ndarray]:
+    """Targets (N,) and probabilities (N,) with the stored ROC curve (``sensitivity``, ``false_positive_rate``, ...).
+
+    For where a table of films is not at hand: rates at the curve's thresholds come out exact, and every film is taken
+    for a patient of its own.
+    """
+    thresholds = np.asarray(curve["thresholds"], np.float64)
+    steps = [
+        np.diff(np.rint(np.asarray(curve[rate]) * total).astype(int), prepend=0)
+        for rate, total in (("sensitivity", n_pos), ("false_positive_rate", n_neg))
+    ]
+    targets = np.repeat([1.0, 0.0], [int(found.sum()) for found in steps])
+    return targets, np.concatenate([np.repeat(thresholds, found) for found in steps])
 
 
 def _thresholds_of(path: Path) -> tuple[dict[str, Any], str]:

@@ -17,6 +17,7 @@ from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import LabelSet
 from cxrcore.gate.reasons import Verdict, reasons_of
 from cxrcore.metrics.operating_points import OperatingPoints, decide
+from cxrcore.metrics.triage import Answer, Limits, Triage
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,13 @@ class Prediction:
     probabilities: dict[str, float]  # in [0, 1], label order; multiclass: they sum to 1
     positive: dict[str, bool | None]  # None: this bundle has no operating point for the finding
     thresholds: dict[str, float | None]  # the operating points, probabilities; None: the winner decides, or none fitted
+    triage: dict[str, Answer] | None  # by the model's usual limits; None: this bundle has none
+    triage_why: dict[str, str]  # finding -> why one of the answers is never given
     logits: dict[str, float]  # uncalibrated; an ensemble's are its members' mean
     warnings: tuple[str, ...]  # about the film, plain sentences
     gate: Verdict  # whether the film is one that this model can read
     model: str  # name@digest of the weights
+    intervals: dict[str, tuple[float, float]] | None = None  # how far it moves (``models.shaking.spread``), if asked
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: plain types, no NaN."""
@@ -37,6 +41,9 @@ class Prediction:
             "probabilities": self.probabilities,
             "positive": self.positive,
             "thresholds": self.thresholds,
+            "triage": None if self.triage is None else {name: str(answer) for name, answer in self.triage.items()},
+            "triage_why": self.triage_why,
+            "intervals": None if self.intervals is None else {n: list(ends) for n, ends in self.intervals.items()},
             "logits": self.logits,
             "warnings": list(self.warnings),
             "gate": self.gate.to_dict(),
@@ -59,6 +66,7 @@ class Model(ABC):
     name: str
     labels: LabelSet
     operating_points: OperatingPoints | None
+    triage: Triage | None
     network: Any  # of one network alone: the timm module in float32, eval mode
     passes: int  # forward passes a film takes
 
@@ -113,6 +121,11 @@ class Model(ABC):
             name: float(t) if np.isfinite(t) else None for name, t in zip(self.labels, points.thresholds, strict=True)
         }
 
+    @cached_property
+    def limits(self) -> Limits | None:
+        """Where the three answers change, for a risk of 5 % at a confidence of 90 %; None where never fitted."""
+        return None if self.triage is None else self.triage.limits()
+
     def predict(self, film: Radiograph) -> Prediction:
         """Probability and decision per finding for one film."""
         return self.predict_batch([film])[0]
@@ -152,6 +165,8 @@ class Model(ABC):
                 probabilities=dict(zip(names, row.tolist(), strict=True)),
                 positive={n: None if n in undecided else bool(v) for n, v in zip(names, decision, strict=True)},
                 thresholds=self.thresholds,
+                triage=self.limits.answers(dict(zip(names, row.tolist(), strict=True))) if self.limits else None,
+                triage_why=self.limits.why if self.limits else {},
                 logits=dict(zip(names, raw.tolist(), strict=True)),
                 warnings=tuple(note for note in notes if verdict.accepted is None or note != INVERTED_WARNING),
                 gate=verdict,

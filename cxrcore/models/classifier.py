@@ -30,6 +30,7 @@ from cxrcore.findings import LabelSet
 from cxrcore.gate.input_gate import InputGate, small_film
 from cxrcore.gate.reasons import NO_GATE, Verdict, reasons_of
 from cxrcore.metrics.operating_points import OperatingPoints
+from cxrcore.metrics.triage import Triage
 from cxrcore.models.base import Analysis, Model
 from cxrcore.models.precision import default_dtype
 
@@ -53,6 +54,7 @@ class Classifier(Model):
         self.name: str = config.name
         self.labels: LabelSet = config.labels
         self.operating_points: OperatingPoints | None = config.operating_points
+        self.triage: Triage | None = config.triage
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dtype = dtype or default_dtype(self.device, network)
         self.passes = 2 if self.mirrored else 1

@@ -45,6 +45,7 @@ class Ensemble(Model):
         self.name = config.name
         self.labels = config.labels
         self.operating_points = config.operating_points
+        self.triage = config.triage
         self.passes = sum(member.passes for member in members)
 
     @cached_property

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.models.base import Model
+from cxrcore.models.ensemble import Ensemble
 
 LONGEST = 1024  # pixels; larger films are reduced to it first
 
@@ -31,6 +32,20 @@ def shake(model: Model, film: Radiograph, seed: int = 0) -> dict[str, dict[str, 
     ]
     answers = model.predict_batch(films)
     return {name: answer.probabilities for name, answer in zip(changed, answers, strict=True)}
+
+
+def spread(model: Model, film: Radiograph) -> dict[str, tuple[float, float]]:
+    """How far each finding's probability moves: its least and greatest, in [0, 1].
+
+    Over the film as it is, its nine changes and, of an ensemble, each member alone: ten forward passes and one a
+    member. It tells how much the answer depends on what should not matter, and is no confidence interval.
+    """
+    readers = [model, *model.members] if isinstance(model, Ensemble) else [model]
+    answers = [reader.predict(film).probabilities for reader in readers] + list(shake(model, film).values())
+    return {
+        name: (min(answer[name] for answer in answers), max(answer[name] for answer in answers))
+        for name in model.labels
+    }
 
 
 def _reduced(pixels: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from cxrcore.evaluation.evaluate import films_of_split
 from cxrcore.explain.heatmap import evidence_levels
 from cxrcore.films.radiograph import read_radiograph
 from cxrcore.metrics.operating_points import fit_operating_points
+from cxrcore.metrics.triage import fit_triage
 from cxrcore.models.ensemble import Ensemble
 from cxrcore.models.opening import find_bundle, load_one
 from cxrcore.predictions.record import PREDICTIONS, Predictions
@@ -79,6 +80,7 @@ def _fitted(
         config,
         calibration=calibration,
         operating_points=fit_operating_points(config.labels, films.targets, probabilities, _rule(members)),
+        triage=fit_triage(config.labels.names, films.targets, probabilities, films.patient_ids),
         evidence_levels=dict(zip(config.labels, levels, strict=True)),
         provenance=config.provenance | {"fitted_on": fitted_on | {"split_sha256": digest}},
     )

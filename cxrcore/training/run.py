@@ -39,6 +39,7 @@ from cxrcore.films.preprocessing import Preprocessing, unpack
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import label_set
 from cxrcore.metrics.operating_points import fit_operating_points, parse_rule
+from cxrcore.metrics.triage import fit_triage
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
 from cxrcore.models.golden import write_golden
@@ -148,7 +149,8 @@ def _fit_on_validation(
     config = replace(classifier.config, calibration=calibration)
     probabilities = Classifier(classifier.network, config).probabilities(logits)
     points = fit_operating_points(labels, targets, probabilities, rule, fitted_on="val")
-    config = replace(config, operating_points=points)
+    triage = fit_triage(labels.names, targets, probabilities, val.table.patient_ids)
+    config = replace(config, operating_points=points, triage=triage)
     if maps is None:
         return config
     return replace(

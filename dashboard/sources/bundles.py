@@ -68,6 +68,7 @@ def bundle_source(reference: str, path: Path, folder: Path) -> Source:
         predictions=films,
         config=config,
         points=points,
+        triage=None if settings is None else settings.triage,
         validation=Predictions.read(validation) if validation.is_file() and validation.parent != folder else None,
         boxes=read_boxes(folder / BOXES) if (folder / BOXES).is_file() else (),
         folder=bundle,

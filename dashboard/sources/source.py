@@ -18,6 +18,7 @@ from cxrcore.datasets.boxes import Box
 from cxrcore.evaluation.record import FindingMetrics, Metrics
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.operating_points import OperatingPoints, disease_of
+from cxrcore.metrics.triage import Triage
 from cxrcore.predictions.record import Predictions
 from cxrcore.serving.notices import Notices
 from dashboard.state import UPLOAD
@@ -38,6 +39,7 @@ class Source:
     predictions: Predictions | None = None  # of these films only; None where no table ships
     config: BundleConfig | None = None  # of a single network's bundle
     points: OperatingPoints | None = None  # thresholds that its metrics were reported at
+    triage: Triage | None = None  # the bundle's limits of three answers
     validation: Predictions | None = None  # films on which other thresholds may be chosen
     boxes: tuple[Box, ...] = ()  # of findings, where the evaluation holds some
     folder: Path | None = None  # the bundle's

@@ -11,6 +11,7 @@ import cxrcore
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.models.shaking import CHANGES
 from cxrcore.phantom import draw_phantom
+from cxrcore.serving.decisions import decisions
 from tests.app.visit import Visit
 from tests.films import encoded
 
@@ -104,3 +105,32 @@ def test_a_shaken_film_shows_how_far_the_answer_moves(reader: Visit) -> None:
     assert page.inner_text("[data-part=shake-status]").startswith("Nodule:")
     reader.analyse(picture(draw_phantom(4).pixels))
     assert not page.locator("[data-part=shaken]").is_visible()
+
+
+def test_another_way_to_decide_answers_the_same_film_at_once(reader: Visit) -> None:
+    """Oracle: the limits and thresholds of the bundle, by the library."""
+    page = reader.page
+    reader.analyse(picture(draw_phantom(3, ["Effusion"]).pixels))
+    before, asked = reader.probabilities(), len(reader.requests)
+    page.select_option("[data-part=decide]", "risk=0.05")
+    model = cxrcore.load("phantom")
+    prediction = model.predict(cxrcore.read_radiograph(picture(draw_phantom(3, ["Effusion"]).pixels)["buffer"]))
+    words = {"rule_in": "ruled in", "rule_out": "ruled out", "unsure": "unsure"}
+    for finding, answer in prediction.triage.items():
+        assert page.inner_text(f'[data-finding="{finding}"] .verdict').startswith(words[answer])
+    reader.choose("Effusion")
+    assert "at most 5" in page.inner_text("[data-part=rates]")
+    assert not page.locator("[data-part=prevalence]").is_visible()
+    with page.expect_download() as download:
+        page.click("[data-part=save-json]")
+    saved = json.loads(download.value.path().read_text())
+    assert saved["decided_by"] == {"rule": "risk=0.05"}
+    (rule,) = [choice for choice in decisions(model) if choice["key"] == "specificity=0.95"]
+    page.select_option("[data-part=decide]", "specificity=0.95")
+    for finding, threshold in rule["thresholds"].items():
+        shown = page.inner_text(f'[data-finding="{finding}"] .verdict')
+        assert shown.startswith("above" if prediction.probabilities[finding] >= threshold else "below")
+    assert f"{100 * rule['rates']['Effusion']['sensitivity']:.0f}" in page.inner_text("[data-part=rates]")
+    assert reader.probabilities() == before
+    assert len(reader.requests) == asked
+    assert [line for line in reader.console if not line.startswith("warning")] == []

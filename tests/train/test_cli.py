@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import cxrcore
+from cxrcore.models.shaking import shake
 from tests.conftest import TOY
 from train.bench import BENCHMARKS
 from train.cli import main
@@ -47,6 +48,24 @@ def test_predict_prints_one_json_object_a_film_in_order(toy_run, films, capsys):
         assert sum(row["probabilities"].values()) == pytest.approx(1)
         alone = model.predict(cxrcore.read_radiograph(row["path"])).probabilities
         assert row["probabilities"] == pytest.approx(alone, abs=5e-3)
+
+
+def test_predict_gives_three_answers_at_the_risk_asked_for_and_intervals(films, capsys):
+    """Oracle: the bundle's limits and the shaken film, by the library."""
+    arguments = "predict", "phantom", films / "a.png", "--json"
+    code, out, _ = run(capsys, *arguments, "--risk", "0.2", "--confidence", "0.8", "--intervals")
+    row, model = json.loads(out), cxrcore.load("phantom")
+    assert code == 0
+    assert row["triage"] == model.triage.limits(0.2, 0.8).answers(row["probabilities"])
+    film = cxrcore.read_radiograph(row["path"])
+    for finding, (low, high) in row["intervals"].items():
+        shaken = [answer[finding] for answer in shake(model, film).values()]
+        assert low == pytest.approx(min(*shaken, row["probabilities"][finding]), abs=5e-3)
+        assert high == pytest.approx(max(*shaken, row["probabilities"][finding]), abs=5e-3)
+    assert json.loads(run(capsys, *arguments)[1])["intervals"] is None
+    code, out, err = run(capsys, *arguments, "--risk", "0.5")
+    assert (code, out) == (2, "")
+    assert err.startswith("cxr: a risk lies above 0")
 
 
 def test_predict_searches_folders_and_says_verdicts_in_words(toy_run, films, capsys):
@@ -270,6 +289,7 @@ def test_bench_names_its_measurements_and_each_is_there(capsys):
         "nih_subset",
         "seeds",
         "measuring",
+        "triage",
     }  # tables of documents
     assert sorted(names) == sorted(path.stem for path in BENCHMARKS.glob("*.py") if path.stem not in others)
 

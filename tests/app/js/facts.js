@@ -12,6 +12,7 @@ export const chest = {
   members: 0,
   hub: null,
   evaluations: [],
+  decisions: [],
   findings: ["Effusion", "Nodule", "Hernia", "Mass"].map((name) => finding(name)),
 };
 

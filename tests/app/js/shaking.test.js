@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { positiveIn, shakenInWords } from "../../../assets/app/shaking.js";
+import { answerTo } from "../../../assets/app/decisions.js";
+import { shakenInWords } from "../../../assets/app/shaking.js";
 import { chest, report, three } from "./facts.js";
 
 const plain = (text) => text.replaceAll("\u00a0", " ");
@@ -19,6 +20,6 @@ test("of several classes the likeliest is the answer", () => {
   const [normal, viral, bacterial] = three.findings.map(({ name }) => name);
   const known = report({ [normal]: [0.5, true, null], [viral]: [0.3, false, null], [bacterial]: [0.2, false, null] });
   const mirrored = { [normal]: 0.4, [viral]: 0.5, [bacterial]: 0.1 };
-  assert.equal(positiveIn(known, mirrored, normal), false);
+  assert.equal(answerTo(known, mirrored, normal), false);
   assert.match(shakenInWords(three, known, { "as it is": known.probabilities, mirrored }, normal), /in 1 of 2/);
 });

@@ -121,6 +121,8 @@ def test_tensors_that_do_not_fit_are_named(bundle, change, said):
             ),
             "not for its own findings",
         ),
+        (lambda d: d["cxrcore"].update(triage={"Mass": {"present": {"patients": 9}}}), "malformed: 'extremes'"),
+        (lambda d: d["cxrcore"].update(triage={}), "three answers are not for its own findings"),
     ],
 )
 def test_configs_that_do_not_fit_are_named(bundle, change, said):

@@ -20,6 +20,7 @@ from cxrcore.evaluation.thresholds import read_thresholds
 from cxrcore.findings import PHANTOM5, Kind
 from cxrcore.metrics.arrays import sigmoid
 from cxrcore.metrics.operating_points import OperatingPoints, fit_operating_points
+from cxrcore.metrics.triage import fit_triage
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.ensemble import make_ensemble
 from train.ensemble import make_ensemble as make_from_command_line
@@ -61,6 +62,8 @@ def test_members_of_one_split_are_calibrated_and_decide_together(members, tmp_pa
     expected = fit_operating_points(PHANTOM5, targets, shares, "specificity=.9")
     assert config.operating_points.rule == "specificity=.9"
     assert config.operating_points.thresholds.tolist() == expected.thresholds.tolist()
+    limits = fit_triage(PHANTOM5.names, targets, shares, tables(members)[0].patient_ids).limits()
+    assert cxrcore.load(tmp_path / "pair").limits.out == pytest.approx(limits.out)
     negatives = [(shares[targets[:, k] == 0, k] < t).mean() for k, t in enumerate(expected.thresholds)]
     assert min(negatives) >= 0.9
     assert abs(shares.mean() - targets.mean()) < abs(mean.mean() - targets.mean())
