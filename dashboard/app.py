@@ -47,7 +47,9 @@ with st.sidebar:
     st.caption(parts.NOTE)
 st.html(
     "<style>[data-testid=stMainBlockContainer] { padding-top: 4.25rem; padding-bottom: 3rem } "
-    "[data-testid=stMetricLabel], [data-testid=stMetricLabel] * { white-space: normal !important }</style>"
+    "[data-testid=stMetricLabel], [data-testid=stMetricLabel] * { white-space: normal !important } "
+    "[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] p { color: inherit !important } "
+    "[data-testid=stCaptionContainer] { opacity: 0.75 }</style>"
 )
 if source is None:
     st.header(page.title, anchor=False)

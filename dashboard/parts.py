@@ -105,7 +105,7 @@ def _plotly(
     st.plotly_chart(figure, key=f"chart-{name}-{kind}", config=config, alt=alt, width=width)
 
 
-def numbers_as_csv(numbers: Frame, name: str) -> None:
+def numbers_as_csv(numbers: Frame, name: str, label: str = "↓ Numbers as CSV") -> None:
     """Draw a quiet button that saves a chart's or table's numbers; a function is only called when it is pressed."""
 
     def content() -> bytes:
@@ -113,7 +113,7 @@ def numbers_as_csv(numbers: Frame, name: str) -> None:
         return str(frame.to_csv(index=False)).encode()
 
     st.download_button(
-        "↓ Numbers as CSV",
+        label,
         content,
         file_name=f"{name}.csv",
         mime="text/csv",

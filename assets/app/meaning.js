@@ -3,7 +3,7 @@
 import { OWN, promise } from "./decisions.js";
 import { make } from "./dom.js";
 import { films, testScores } from "./scores.js";
-import { findingOf, percent, wholePercent } from "./words.js";
+import { count, findingOf, percent, wholePercent } from "./words.js";
 
 export const PREVALENCES = [
   ["screening", "Screening", 0.01],
@@ -47,6 +47,17 @@ export function ratesInWords(about, name, positive, ruleKey = OWN.key) {
   return `${measured} Not shown is not excluded: ${missed} of the films with it were not shown either.`;
 }
 
+/** How often validation films with a probability like this one had the finding; empty where that is not known. */
+export function frequencyInWords(about, name, share) {
+  const bins = about.frequencies[name] || [];
+  const bin = bins.find((one, at) => share >= one.from && (share < one.to || at === bins.length - 1));
+  if (!bin) return "";
+  const [low, high] = [bin.from, bin.to].map((end) => (100 * end).toFixed(0));
+  const films = bin.n === 1 ? "1 validation film" : `${count(bin.n)} validation films`;
+  const ends = bin.low === null || bin.high === null ? null : [bin.low, bin.high];
+  return `Of ${films} with a probability from ${low} to ${high}\u00a0%, ${withEnds(bin.frequency, ends)} had it.`;
+}
+
 /** What an alarm, or none, is worth at a prevalence in (0, 1). */
 export function worthInWords(row, prevalence, positive) {
   const { ppv, npv } = predictiveValues(row.sensitivity, row.specificity, prevalence);
@@ -80,9 +91,11 @@ export class Meaning {
     page.part("share").hidden = !this.row;
     page.worth = null;
     if (page.part("meaning").hidden) return;
-    page.part("rates").textContent = report.limits
+    const words = report.limits
       ? promise(page.about, report, page.finding)
       : ratesInWords(page.about, page.finding, this.answer, rule);
+    const often = frequencyInWords(page.about, page.finding, report.probabilities[page.finding]);
+    page.part("rates").textContent = [words, often].filter(Boolean).join(" ");
     if (!this.row) return;
     const settings = [["own", "As in its test films", this.row.prevalence], ...PREVALENCES, ["other", "Another share"]];
     page.part("setting").replaceChildren(...settings.map(([value, title]) => make("option", { value }, title)));

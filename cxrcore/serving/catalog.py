@@ -11,7 +11,7 @@ from cxrcore.bundle.reference import origin, parse_reference
 from cxrcore.errors import BundleNotFound, CxrError
 from cxrcore.hub.client import Token
 from cxrcore.models.opening import find_bundle
-from cxrcore.serving.decisions import decisions
+from cxrcore.serving.decisions import decisions, frequencies
 from cxrcore.serving.hub_catalog import HubCatalog, load_on_one_thread
 from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL, Notices, provenance_note, provenance_who, read_notices
 
@@ -148,6 +148,7 @@ def model_facts(name: str, model: Model) -> dict[str, Any]:
         "findings": [f | {"title": labels[f["name"]].title} for f in info["labels"]["findings"]],
         "facts": [[term, str(fact)] for term, fact in facts.items() if fact],
         "decisions": decisions(model),
+        "frequencies": frequencies(model),
         "evaluations": [scores for scores in info["metrics"] if _well_formed(scores)],
     }
 

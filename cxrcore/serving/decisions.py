@@ -39,7 +39,7 @@ def _by_rules(model: Model) -> list[dict[str, Any]]:
     points = model.operating_points
     if points is None or model.folder is None:
         return []
-    tuned, tested = _evaluation(model.folder, "val"), _evaluation(model.folder, "test")
+    tuned, tested = _films(model.folder, "val"), _films(model.folder, "test")
     choices = []
     for rule, title in RULES.items() if tuned and tested else ():
         if rule == _normal(points.rule):
@@ -69,16 +69,32 @@ def _normal(rule: str) -> str:
     return f"{name}={float(value):g}" if value else name
 
 
+def frequencies(model: Model) -> dict[str, list[dict[str, Any]]]:
+    """How often validation films had a finding, by finding and bin of its probability; empty without stored curves.
+
+    A bin: ``from`` and ``to`` (probabilities), ``n`` films, ``frequency`` with ``low`` and ``high`` (shares), by patient.
+    """
+    curves = {} if model.folder is None else _curves(model.folder, "val")
+    return {name: curve["reliability"]["bins"] for name, curve in curves.items() if curve.get("reliability")}
+
+
 @cache
-def _evaluation(folder: Path, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Targets and probabilities with the stored curves of a split, by finding; empty where the bundle has none."""
+def _curves(folder: Path, split: str) -> dict[str, Any]:
+    """The stored curves of a split, by finding; empty where the bundle has none."""
     found = next(folder.glob(f"evaluation/*-{split}/curves.json"), None)
-    if found is None or not found.with_name(METRICS).is_file():
+    return {} if found is None else dict(json.loads(found.read_text("utf-8"))["findings"])
+
+
+@cache
+def _films(folder: Path, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Targets and probabilities with those curves, by finding."""
+    found = next(folder.glob(f"evaluation/*-{split}/{METRICS}"), None)
+    if found is None:
         return {}
-    curves, scores = json.loads(found.read_text("utf-8")), read_metrics(found.with_name(METRICS))
+    scores = read_metrics(found).findings
     return {
-        name: films_of_curve(curve["roc"], scores.findings[name].n_pos, scores.findings[name].n_neg)
-        for name, curve in curves["findings"].items()
+        name: films_of_curve(curve["roc"], scores[name].n_pos, scores[name].n_neg)
+        for name, curve in _curves(folder, split).items()
         if curve.get("roc")
     }
 

@@ -27,6 +27,6 @@ def answers_figure(names: Sequence[str], measured: Sequence[Measured]) -> go.Fig
             hovertemplate=f"%{{y}}: %{{x:.1%}} {title}<extra></extra>",
         )
     styled(figure, height=90 + ROW * len(names), legend=True, barmode="stack")
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(autorange="reversed")
     return figure

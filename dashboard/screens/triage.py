@@ -121,18 +121,16 @@ def page() -> None:
             "table of split val; `cxr fit` and `cxr adapt` store them."
         )
         return
-    left, middle, right = st.columns(3)
+    left, right = st.columns(2)
     with left:
         risk = choose("risk", "Risk of each wrong answer, at most", RISKS, RISK)
-    with middle:
+    with right:
         confidence = choose("confidence", "Confidence", CONFIDENCES, CONFIDENCE)
     limits = triage.limits(risk, confidence)
     show_findings(source, limits)
-    parts.numbers_as_csv(lambda: films_frame(source, limits), "answers-by-film")
+    parts.numbers_as_csv(lambda: films_frame(source, limits), "answers-by-film", "↓ Every film's answers as CSV")
     st.subheader("By group of patients", anchor=False)
-    with right:
-        finding = parts.finding_picker(source, list(limits.out))
-    show_groups(source, limits, finding)
+    show_groups(source, limits, parts.finding_picker(source, list(limits.out)))
 
 
 page()

@@ -12,6 +12,7 @@ from cxrcore.gate.negatives import draw_negatives
 from cxrcore.models.shaking import CHANGES
 from cxrcore.phantom import draw_phantom
 from cxrcore.serving.decisions import decisions
+from tests.accessibility import violations
 from tests.app.visit import Visit
 from tests.films import encoded
 
@@ -134,3 +135,19 @@ def test_another_way_to_decide_answers_the_same_film_at_once(reader: Visit) -> N
     assert reader.probabilities() == before
     assert len(reader.requests) == asked
     assert [line for line in reader.console if not line.startswith("warning")] == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_has_no_grave_violation_of_accessibility(open_page, film_path, dark: bool) -> None:
+    """Oracle: axe, before a film, with its answer, and with three answers instead of two."""
+    visit = open_page(390, dark=dark)
+    assert violations(visit.page) == []
+    visit.page.select_option("[data-part=model]", "phantom")
+    visit.analyse(film_path)
+    if visit.page.locator("[data-part=anyway]").is_visible():
+        visit.page.click("[data-part=anyway]")
+    visit.page.click("[data-part=shake]")
+    visit.page.wait_for_selector("[data-part=shaken] li")
+    assert violations(visit.page) == []
+    visit.page.select_option("[data-part=decide]", "risk=0.05")
+    assert violations(visit.page) == []

@@ -14,6 +14,7 @@ import pytest
 
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
+from tests.accessibility import violations
 from tests.dashboard.opening import PHANTOM, ROOT, stored
 from tests.servers import running
 
@@ -58,7 +59,11 @@ def shown(page: Any, label: str) -> str:
     return card.locator('[data-testid="stMetricValue"]').inner_text()
 
 
-def test_every_page_opens_from_the_menu_with_an_empty_console(page: Any, address: str) -> None:
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+def test_every_page_opens_from_the_menu_readable_and_with_an_empty_console(
+    page: Any, address: str, scheme: str
+) -> None:
+    page.emulate_media(color_scheme=scheme)
     page.goto(address)
     settle(page)
     assert shown(page, "Mean AUROC") == f"{stored(PHANTOM, 'phantom-test')['macro']['auroc']['value']:.3f}"
@@ -67,6 +72,7 @@ def test_every_page_opens_from_the_menu_with_an_empty_console(page: Any, address
         settle(page)
         page.wait_for_selector("text=never for diagnosis")
         assert page.locator('[data-testid="stException"]').count() == 0, page.url
+        assert violations(page) == [], page.url
     assert [text for text in page.heard if not text.startswith(HARMLESS)] == []
     assert page.hosts <= {"127.0.0.1", ""}
 

@@ -13,6 +13,7 @@ export const chest = {
   hub: null,
   evaluations: [],
   decisions: [],
+  frequencies: {},
   findings: ["Effusion", "Nodule", "Hernia", "Mass"].map((name) => finding(name)),
 };
 

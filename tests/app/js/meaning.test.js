@@ -47,3 +47,15 @@ test("what an answer is worth falls where the finding is rare", () => {
   assert.match(plain(meaning.worthInWords(row, 0.01, true)), /right in 7\.5 % of cases/);
   assert.match(plain(meaning.worthInWords(row, 0.01, false)), /right in 99\.8 % of cases \(negative/);
 });
+
+test("how often validation films like this one had the finding", () => {
+  const bins = [
+    { from: 0, to: 0.5, n: 1200, frequency: 0.02, low: 0.01, high: 0.04 },
+    { from: 0.5, to: 1, n: 1, frequency: 1, low: null, high: null },
+  ];
+  const known = { ...about, frequencies: { Effusion: bins } };
+  const told = (share) => plain(meaning.frequencyInWords(known, "Effusion", share));
+  assert.equal(told(0.2), "Of 1,200 validation films with a probability from 0 to 50 %, 2.0 % (1–4) had it.");
+  assert.equal(told(1), "Of 1 validation film with a probability from 50 to 100 %, 100 % had it.");
+  assert.equal(meaning.frequencyInWords(about, "Effusion", 0.2), "");
+});
