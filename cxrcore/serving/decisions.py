@@ -72,7 +72,7 @@ def _normal(rule: str) -> str:
 def frequencies(model: Model) -> dict[str, list[dict[str, Any]]]:
     """How often validation films had a finding, by finding and bin of its probability; empty without stored curves.
 
-    A bin: ``from`` and ``to`` (probabilities), ``n`` films, ``frequency`` with ``low`` and ``high`` (shares), by patient.
+    A bin: ``from`` and ``to`` (probabilities), ``n`` films, ``frequency`` with ``low`` and ``high`` (shares).
     """
     curves = {} if model.folder is None else _curves(model.folder, "val")
     return {name: curve["reliability"]["bins"] for name, curve in curves.items() if curve.get("reliability")}
