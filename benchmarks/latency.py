@@ -32,10 +32,11 @@ from torchvision import transforms
 import cxrcore
 from benchmarks.measuring import print_header, print_row, timed
 from cxrcore.bundle.config import BundleConfig
-from cxrcore.bundle.folder import write_bundle
+from cxrcore.bundle.folder import embedded_models, write_bundle
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import NIH14
+from cxrcore.models.shaking import shake
 from cxrcore.phantom import draw_phantom
 
 LAST_LAYER = {"resnet18": lambda network: network.layer4[-1], "densenet121": lambda network: network.features.norm5}
@@ -111,6 +112,25 @@ def measure(architecture: str, folder: Path, png: bytes, repeats: int) -> None:
     )
 
 
+def measure_answer(name: str, film: cxrcore.Radiograph, repeats: int) -> None:
+    """Print what an embedded model's answer costs beside a bare prediction, and a shaken film in such predictions."""
+    model = cxrcore.load(name, device="cpu")
+    assert isinstance(model, cxrcore.Classifier)
+    network = model.network.to(memory_format=torch.channels_last)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            torch.sigmoid(network(model.tensor(film)))
+
+    stages = {"bare": bare, "answer": lambda: model.analyse(film), "shaken": lambda: shake(model, film)}
+    for work in stages.values():
+        work()
+    rounds = [{stage: timed(work).wall for stage, work in stages.items()} for _ in range(repeats)]
+    seconds = {stage: 1e3 * median(one[stage] for one in rounds) for stage in stages}
+    ratios = [median(one[stage] / one["bare"] for one in rounds) for stage in ("answer", "shaken")]
+    print_row(name, *(f"{seconds[stage]:.0f} ms" for stage in stages), f"{ratios[0]:.2f}", f"{ratios[1]:.1f}")
+
+
 def main(repeats: int = 7) -> None:
     """Print the table."""
     torch.set_num_threads(1)
@@ -132,6 +152,10 @@ def main(repeats: int = 7) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for architecture in LAST_LAYER:
             measure(architecture, Path(folder), png, repeats)
+    print("\nA film already read: preprocessing and network alone, then with gate, calibration, answers and maps\n")
+    print_header("model", "bare prediction", "whole answer", "shaken film", "answer / bare", "shaken / bare")
+    for name in embedded_models():
+        measure_answer(name, cxrcore.read_radiograph(png), 3 * repeats)
 
 
 if __name__ == "__main__":
