@@ -20,6 +20,8 @@ KEYS = (
     "rule",  # how a threshold is chosen, as fit_operating_points spells it
     "other_model",  # the second source of a comparison
     "other_labels",
+    "checklist",
+    "status",  # of the items that are shown
     "other_evaluation",
 )
 UPLOAD = "upload"  # the model in a link to an uploaded table; the file has to be uploaded again
