@@ -95,8 +95,8 @@ class Uncalibrated(JsonRecord):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Uncalibrated:
         """Read what ``to_dict`` wrote. Raises KeyError where a part is missing."""
-        errors = (data[name] for name in ("brier", "ece", "ece_expected"))
-        return cls(Estimate.from_dict(data["auroc"]), *errors, Recalibration.from_dict(data["calibration"]))
+        area, line = Estimate.from_dict(data["auroc"]), Recalibration.from_dict(data["calibration"])
+        return cls(area, data["brier"], data["ece"], data["ece_expected"], line)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -645,5 +645,5 @@ def _people(facts: BundleFacts) -> str:
     for column, value, words in (("sex", "F", "female"), ("view", "AP", "AP")):
         words_known = [str(word) for word in films.metadata.get(column, ()) if str(word)]
         if words_known:
-            parts.append(f"{words_known.count(value) / len(words_known):.0%} {words}")
+            parts.append(f"{100 * words_known.count(value) / len(words_known):.0f} % {words}")
     return f"test films: {', '.join(parts)}; " if parts else ""

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -148,7 +149,7 @@ def test_an_ensemble_answers_for_its_members(tmp_path):
     for name in ("one", "two"):
         shutil.copytree(PHANTOM, tmp_path / name)
     weights = tmp_path / "two" / "model.safetensors"
-    save_file({name: 1.01 * tensor for name, tensor in load_file(weights).items()}, weights)
+    save_file({name: np.asarray(1.01 * tensor) for name, tensor in load_file(weights).items()}, weights)
     make_ensemble([tmp_path / "one", tmp_path / "two"], tmp_path / "pair")
     rows = rows_of(tmp_path / "pair")
     assert "2 networks" in rows["CLAIM", "27"].text
