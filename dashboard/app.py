@@ -27,6 +27,7 @@ PAGES = {  # address -> file in screens/, title
     "place": ("localisation", "Localisation (heatmaps)"),
     "films": ("films", "Single films"),
     "versus": ("compare", "Comparison with another model"),
+    "checklists": ("checklists", "Reporting checklists"),
 }
 
 st.set_page_config(page_title="Chest X-ray classifier: evaluation", layout="wide", initial_sidebar_state=330)

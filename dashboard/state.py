@@ -22,6 +22,8 @@ KEYS = (
     "confidence",
     "other_model",  # the second source of a comparison
     "other_labels",
+    "checklist",
+    "status",  # of the items that are shown
     "other_evaluation",
 )
 UPLOAD = "upload"  # the model in a link to an uploaded table; the file has to be uploaded again

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import cxrcore
-from benchmarks.embedded import SECTION, embedded_table
+from benchmarks.embedded import RELIABILITY, SECTION, TRUST, embedded_table, reliability_table
 from benchmarks.measuring import ROOT, read_section
 from cxrcore.bundle.folder import EMBEDDED, TASKS, embedded_models, read_config
 from cxrcore.datasets.boxes import read_boxes
@@ -129,6 +129,21 @@ def test_the_readmes_figures_are_the_cards():
         if "mean" not in row:  # which the card does not print
             assert all(f"0{value} (0{low}-0{high})" in card for value, low, high in printed)
         assert f'cxrcore.load("{name}")' in card
+
+
+def test_the_documents_reliability_is_of_the_stored_scores():
+    """``make figures`` writes it."""
+    assert read_section(TRUST, RELIABILITY).strip() == reliability_table().strip()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_calibration_a_finding_at_a_time_keeps_the_auroc(name):
+    model = load(name)
+    (metrics,) = (one for one in model.info["metrics"] if one["split"] == "test")
+    exact = model.labels.kind == "multilabel" or model.labels.binary  # over more classes a temperature may change ranks
+    for scores in metrics["findings"].values():
+        before, after = scores["uncalibrated"]["auroc"]["value"], scores["auroc"]["value"]
+        assert before == pytest.approx(after, abs=1e-3 if exact else 0.02)  # shipped logits are rounded
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -11,7 +11,7 @@ from cxrcore.errors import CxrError
 from cxrcore.evaluation.score import score_file
 from cxrcore.evaluation.thresholds import read_thresholds
 from cxrcore.predictions.import_table import read_predictions
-from cxrcore.reporting.html_report import evaluations_of, from_scored, remarks_of, render
+from cxrcore.reporting.html_report import checklists_of, evaluations_of, from_scored, remarks_of, render
 from cxrcore.storage import write_text
 
 
@@ -34,7 +34,7 @@ def report(
     if path.is_dir() or subject.startswith("xrv:") or embedded:
         if any(option is not None for option in (labels, thresholds, tune_fraction, split)):
             raise CxrError("a bundle's scores are already measured; --labels and thresholds are for predictions tables")
-        page = render(evaluations_of(subject), remarks_of(subject))
+        page = render(evaluations_of(subject), remarks_of(subject), checklists_of(subject))
     else:
         if not path.is_file():
             raise CxrError(f"{subject!r} is neither a model nor a predictions table")

@@ -23,7 +23,7 @@ from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.shared_findings import read_for
 from cxrcore.evaluation.split_origins import OTHER, OWN, UNKNOWN
-from cxrcore.evaluation.summary import curves, summarise
+from cxrcore.evaluation.summary import curves, summarise, with_uncalibrated
 from cxrcore.models.base import Model
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
@@ -130,6 +130,8 @@ def score_split(
     )
     metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)
     metrics = replace(metrics, split_origin=origin)
+    if len(members) == 1:
+        metrics = with_uncalibrated(metrics, predictions)
     if accelerator is None or accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         predictions.write(out / "predictions.parquet")

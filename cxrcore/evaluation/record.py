@@ -82,6 +82,23 @@ class Counts(JsonRecord):
     tn: int
 
 
+@dataclass(frozen=True)
+class Uncalibrated(JsonRecord):
+    """Scores of one finding's probabilities as the network gives them, before calibration."""
+
+    auroc: Estimate
+    brier: float | None
+    ece: float | None
+    ece_expected: float | None  # by chance, of a perfectly calibrated model
+    calibration: Recalibration
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Uncalibrated:
+        """Read what ``to_dict`` wrote. Raises KeyError where a part is missing."""
+        area, line = Estimate.from_dict(data["auroc"]), Recalibration.from_dict(data["calibration"])
+        return cls(area, data["brier"], data["ece"], data["ece_expected"], line)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Rated(_Record):
     """Rates with intervals in keys of their own, and one ``why`` for everything that is null."""
@@ -109,7 +126,7 @@ class _Rated(_Record):
 class FindingMetrics(_Rated):
     """Scores of one finding."""
 
-    _optional = frozenset(("intervals", "interval_methods", "counts", "why"))
+    _optional = frozenset(("intervals", "interval_methods", "counts", "uncalibrated", "why"))
 
     n_pos: int = 0  # films with the finding
     n_neg: int = 0
@@ -131,6 +148,7 @@ class FindingMetrics(_Rated):
     ece: float | None = None
     ece_expected: float | None = None  # by chance, of a perfectly calibrated model
     calibration: Recalibration | None = None
+    uncalibrated: Uncalibrated | None = None  # of one network whose logits are known
     specificity_at_sensitivity: AtSensitivity | None = None
     why: str | None = None
 
@@ -144,6 +162,8 @@ class FindingMetrics(_Rated):
             return BrierParts(*(value[part.name] for part in fields(BrierParts)))
         if name == "calibration":
             return Recalibration.from_dict(value)
+        if name == "uncalibrated":
+            return Uncalibrated.from_dict(value)
         if name == "specificity_at_sensitivity":
             return AtSensitivity.from_dict(value)
         return super()._read(name, value)

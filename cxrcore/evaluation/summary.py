@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cxrcore.bundle.calibrators import to_probabilities
 from cxrcore.evaluation.record import (
     RATES,
     SCHEMA,
@@ -17,6 +18,7 @@ from cxrcore.evaluation.record import (
     MacroMetrics,
     Metrics,
     MicroMetrics,
+    Uncalibrated,
 )
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import group_codes
@@ -107,6 +109,24 @@ def curves(predictions: Predictions, *, split: str) -> dict[str, Any]:
         if None in (roc, pr, benefit):
             result[name]["why"] = "a curve needs films with the finding, and the ROC curve films without it too"
     return {"schema": SCHEMA, "findings": result}
+
+
+def with_uncalibrated(metrics: Metrics, films: Predictions, seed: int = 0) -> Metrics:
+    """The metrics with each finding's scores before calibration, from the logits of the same films.
+
+    Only for one network: an ensemble's calibration was not applied to the mean logits in its table. Unchanged without
+    logits. ``seed`` is for the simulated ``ece_expected``.
+    """
+    if films.logits is None:
+        return metrics
+    raw = np.clip(to_probabilities(films.logits, films.labels.kind), 0, 1)
+    patients, findings = group_codes(films.patient_ids), dict(metrics.findings)
+    for column, name in enumerate(films.labels):
+        y, p = films.targets[:, column], raw[:, column]
+        line = fit_recalibration(y, p, patients)
+        before = Uncalibrated(auroc(y, p, patients), brier(y, p), ece(y, p), expected_ece(y, p, seed=seed), line)
+        findings[name] = replace(findings[name], uncalibrated=before)
+    return replace(metrics, findings=findings)
 
 
 class _Calibration(NamedTuple):

@@ -22,7 +22,10 @@ from cxrcore.evaluation.record import METRICS, RATES, FindingMetrics, Metrics, r
 from cxrcore.findings import Kind
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.publishing.card_figures import DENSITY, ROC, draw_figures
+from cxrcore.reporting.bundle_facts import read_facts
+from cxrcore.reporting.checklists import Checklist, fill_checklists
 from cxrcore.reporting.html_report import RULES
+from cxrcore.reporting.reliability import HEAD, reliability_rows
 from cxrcore.resources import load_template
 from cxrcore.text import NumberFormat
 
@@ -48,7 +51,8 @@ def write_model_card(folder: Path, config: BundleConfig, pictures: bool = True, 
     ``pictures``: also draw ROC and reliability of every held-out evaluation, and show them in its card. ``embedded``:
     the bundle ships with the project and opens by its task.
     """
-    text = with_front_matter(_body(config, _held_out_scores(folder), embedded), front_matter(config, folder))
+    body = _body(config, _held_out_scores(folder), fill_checklists(read_facts(folder, config)), embedded)
+    text = with_front_matter(body, front_matter(config, folder))
     (folder / CARD).write_text(text, "utf-8")
     if pictures:
         illustrate(folder)
@@ -60,7 +64,9 @@ def write_ensemble_card(folder: Path, config: EnsembleConfig) -> None:
         illustrate(member)
     members = zip(config.members, config.provenance["members"], strict=True)
     points = config.operating_points
-    text = _render("ensemble_card.md", config=config, members=members, rule=points and _rule(points.rule))
+    lists = fill_checklists(read_facts(folder, config))
+    rule = points and _rule(points.rule)
+    text = _render("ensemble_card.md", config=config, members=members, rule=rule, checklists=lists)
     (folder / CARD).write_text(text, "utf-8")
 
 
@@ -105,11 +111,16 @@ def with_front_matter(text: str, front: str) -> str:
 
 
 def _render(template: str, /, **values: Any) -> str:
-    return load_template("cxrcore.publishing", template, fill=_fill, item=_item).render(**values)
+    return load_template("cxrcore.publishing", template, fill=_fill, item=_item, cell=_table_cell).render(**values)
 
 
 def _fill(text: str) -> str:
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _table_cell(text: str) -> str:
+    """A text in a cell of a Markdown table, with nothing that would end the cell or be read as HTML."""
+    return html.escape(text, quote=False).replace("|", "\\|")
 
 
 def _item(text: str) -> str:
@@ -181,7 +192,7 @@ def _patients(metrics: Metrics) -> str:
     return "held-out drawn films" if metrics.dataset == "phantom" else metrics.origin.patients
 
 
-def _body(config: BundleConfig, evaluations: Sequence[Metrics], embedded: bool) -> str:
+def _body(config: BundleConfig, evaluations: Sequence[Metrics], checklists: Sequence[Checklist], embedded: bool) -> str:
     points, labels = config.operating_points, config.labels
     return _render(
         "model_card.md",
@@ -197,7 +208,10 @@ def _body(config: BundleConfig, evaluations: Sequence[Metrics], embedded: bool) 
         cells=lambda scores: [_cell(scores, measure) for measure in _MEASURES],
         estimate=_NUMBER.estimate,
         number=_NUMBER.number,
+        reliability_head=HEAD,
+        reliability=reliability_rows,
         limits=_limits(config),
+        checklists=checklists,
         name=embedded_name(config.name) if embedded else config.name,
         place=f"assets/models/{config.name}" if embedded else config.name,
         repo=None,

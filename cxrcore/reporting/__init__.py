@@ -1,4 +1,4 @@
-"""Reports of a model's scores: one HTML file, and the static charts that the model card shares."""
+"""Reports of a model's scores: one HTML file, static charts and reporting checklists, which the model card shares."""
 
 import lazy_loader
 

@@ -1,3 +1,17 @@
-from .html_report import RULES, Evaluation, evaluations_of, from_scored, remarks_of, render
+from .bundle_facts import BundleFacts, read_facts
+from .checklists import Checklist, fill_checklists
+from .html_report import RULES, Evaluation, checklists_of, evaluations_of, from_scored, remarks_of, render
 
-__all__ = ["RULES", "Evaluation", "evaluations_of", "from_scored", "remarks_of", "render"]
+__all__ = [
+    "RULES",
+    "BundleFacts",
+    "Checklist",
+    "Evaluation",
+    "checklists_of",
+    "evaluations_of",
+    "fill_checklists",
+    "from_scored",
+    "read_facts",
+    "remarks_of",
+    "render",
+]

@@ -22,6 +22,8 @@ from cxrcore.metrics.operating_points import GIVEN, OperatingPoints
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
 from cxrcore.reporting import charts
+from cxrcore.reporting.bundle_facts import read_facts
+from cxrcore.reporting.checklists import Checklist, fill_checklists
 from cxrcore.reporting.figures import short
 from cxrcore.resources import load_template
 from cxrcore.text import HasInterval, NumberFormat, ends
@@ -67,13 +69,18 @@ def remarks_of(reference: str) -> list[str]:
     return [drawn] * bool(facts.get("synthetic")) + ([str(facts["note"])] if facts.get("note") else [])
 
 
+def checklists_of(reference: str) -> list[Checklist]:
+    """Reporting checklists, filled from a bundle. Raises BundleNotFound or InvalidBundle."""
+    return fill_checklists(read_facts(find_bundle(reference)))
+
+
 def from_scored(scored: Scored) -> Evaluation:
     """The evaluation of a table that was just scored."""
     return Evaluation(scored.metrics, scored.curves, scored.films, scored.films.notes)
 
 
-def render(evaluations: Sequence[Evaluation], remarks: Sequence[str] = ()) -> str:
-    """The whole report as HTML; ``remarks`` are listed under its limits."""
+def render(evaluations: Sequence[Evaluation], remarks: Sequence[str] = (), checklists: Sequence[Checklist] = ()) -> str:
+    """The whole report as HTML; ``remarks`` are listed under its limits, and ``checklists`` stand at its end."""
     template = load_template(
         "cxrcore.reporting",
         "report.html",
@@ -90,6 +97,7 @@ def render(evaluations: Sequence[Evaluation], remarks: Sequence[str] = ()) -> st
         model=evaluations[0].metrics.model,
         evaluations=[_page(one, f"e{k}") for k, one in enumerate(evaluations)],
         remarks=list(remarks),
+        checklists=checklists,
         hundreds=_HUNDREDTHS.interval,
         tick=lambda value: short(value).rstrip("0"),
     )

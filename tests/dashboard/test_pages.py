@@ -32,7 +32,7 @@ from tests.dashboard.opening import (
 )
 
 PAGES = ("overview", "rank", "threshold", "calibration")
-ALL_PAGES = (*PAGES, "subgroups", "localisation", "films", "compare")
+ALL_PAGES = (*PAGES, "subgroups", "localisation", "films", "compare", "checklists")
 FINDING = "Effusion"
 
 
@@ -233,3 +233,20 @@ def test_published_table_is_tuned_on_some_patients_and_scored_on_others(chexnet:
 def test_published_table_opens(chexnet: dict[str, str], page: str) -> None:
     at = open_page(page, **chexnet)
     assert "11,928 films of 3,117 patients" in words(at)
+
+
+def test_checklists_show_the_rows_of_a_status() -> None:
+    at = open_page("checklists", model=PNEUMONIA)
+    assert "CLAIM 2024: " in words(at)
+    rows = at.markdown[-1].value.splitlines()[2:]
+    assert len(rows) == 44
+    only = checked(at.selectbox(key="pick-status").set_value("not done").run()).markdown[-1].value.splitlines()[2:]
+    assert only == [row for row in rows if "badge[not done]" in row]
+    assert any("33 Testing on external data" in row for row in only)
+    assert link(at, "status") == "not done"
+
+
+def test_a_table_without_a_model_has_no_checklists(films: Predictions, tmp_path: Path) -> None:
+    films.write(tmp_path / "predictions.parquet")
+    at = open_page("checklists", model=str(tmp_path / "predictions.parquet"))
+    assert "how its model was made" in words(at)

@@ -13,7 +13,8 @@ from sklearn.metrics import accuracy_score, average_precision_score, confusion_m
 
 from cxrcore.bundle.calibrators import to_probabilities
 from cxrcore.errors import InvalidPredictions
-from cxrcore.evaluation.summary import curves, summarise
+from cxrcore.evaluation.record import Metrics
+from cxrcore.evaluation.summary import curves, summarise, with_uncalibrated
 from cxrcore.findings import NIH14, NIH15, PNEUMONIA2, PNEUMONIA3, LabelSet
 from cxrcore.metrics.operating_points import fit_operating_points
 from cxrcore.predictions.record import Predictions
@@ -209,3 +210,21 @@ def test_curves_hold_what_the_plots_of_honesty_and_worth_need():
     entry = curves(table(PNEUMONIA2), split="test")["findings"]["Pneumonia"]
     assert len(entry["decision"]["thresholds"]) == len(entry["decision"]["model"]) == 99
     assert entry["reliability"]["bins"][0].keys() == {"from", "to", "n", "probability", "frequency", "low", "high"}
+
+
+def test_scores_before_calibration_are_those_of_the_logits_and_keep_the_auroc():
+    films = table(NIH14).of_split("test")
+    slope, shift = np.linspace(0.3, 2, 14), np.linspace(-2, 1, 14)
+    calibrated = replace(films, probabilities=to_probabilities(slope * films.logits + shift, NIH14.kind))
+    metrics = with_uncalibrated(summarise(calibrated, dataset="made", split="test", model="m"), calibrated)
+    plain = summarise(films, dataset="made", split="test", model="m")  # oracle: the same scores of the raw output
+    for name, scores in metrics.findings.items():
+        before, raw = scores.uncalibrated, plain.findings[name]
+        assert before.auroc.value == pytest.approx(scores.auroc.value, abs=1e-12)
+        assert before.brier == pytest.approx(raw.brier)
+        assert before.ece == pytest.approx(raw.ece)
+        assert before.calibration.slope.value == pytest.approx(raw.calibration.slope.value)
+    no_silent_nulls(metrics.to_dict())
+    assert Metrics.from_dict(json.loads(json.dumps(metrics.to_dict()))) == metrics
+    without = replace(films, logits=None)
+    assert with_uncalibrated(plain, without) is plain
