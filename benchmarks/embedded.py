@@ -1,22 +1,30 @@
 """Tables of the embedded models in README and docs/trust.md, from their scores, and their cards: ``make figures``.
 
     python -m benchmarks.embedded
+    python -m benchmarks.embedded --maps nih14 --dataset nih --data DIR --faithfulness 60
 
-The numbers are those of the cards: ``evaluation/*-test/metrics.json``, by ``cxr evaluate``. Scores that were stored
-without those before calibration get them from their own table of predictions.
+The numbers are those of the cards: ``evaluation/*-test/metrics.json``, by ``cxr evaluate``. Scores that
+were stored without those before calibration get them from their own table of predictions. Nothing else is measured here
+but with ``--maps``, which evaluates a model's test films again and stores what that says of its maps, no other figure.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measuring import ROOT, table_text, write_section
 from cxrcore.bundle.folder import embedded_models, is_ensemble, read_config, read_ensemble
+from cxrcore.errors import CxrError, InvalidDataset
+from cxrcore.evaluation.evaluate import evaluate
 from cxrcore.evaluation.record import METRICS, Metrics, read_metrics
 from cxrcore.evaluation.summary import with_uncalibrated
 from cxrcore.metrics.operating_points import disease_of
-from cxrcore.models.opening import find_bundle
+from cxrcore.models.opening import find_bundle, load
 from cxrcore.predictions.record import PREDICTIONS, Predictions
 from cxrcore.publishing.model_card import write_model_card
 from cxrcore.reporting.reliability import HEAD as RELIABILITY_HEAD
@@ -29,17 +37,48 @@ README, SECTION = ROOT / "README.md", "embedded models"
 TRUST, RELIABILITY = ROOT / "docs" / "trust.md", "reliability"
 HEAD = ("model", "findings", "learned from", "scored on", "AUROC", "sensitivity", "specificity")
 NUMBER = NumberFormat(leading_zero=False)
+MAPS = "maps hit a box (noise)"  # a column where some evaluation has boxes
+SHORT = NumberFormat(digits=2, leading_zero=False)
 SHOWN = 3  # findings named in a row
 
 
 def embedded_table() -> str:
     """A row for every embedded model and test set, as Markdown; figures are the card's, without a leading 0."""
-    rows: list[Sequence[str]] = [HEAD]
+    rows: list[tuple[str, ...]] = [(*HEAD, MAPS)]
     for task in embedded_models():
         folder = find_bundle(task)
         for path in sorted(folder.glob(f"evaluation/*-test/{METRICS}")):
-            rows.append(_row(task, folder, read_metrics(path)))
-    return table_text(rows)
+            metrics = read_metrics(path)
+            rows.append((*_row(task, folder, metrics), _hits(metrics)))
+    boxed = any(row[-1] for row in rows[1:])
+    return table_text(rows if boxed else [row[:-1] for row in rows])
+
+
+def _hits(metrics: Metrics) -> str:
+    """Share of boxes that hold the map's maximum, and that of random maps; empty without boxes."""
+    found = metrics.localisation
+    if found is None or not found.n or found.control is None:
+        return ""
+    return f"{SHORT.estimate(found.scores['hit'])} of {found.n} ({SHORT.number(found.control['hit'].value)})"
+
+
+def add_map_scores(task: str, dataset: str, data: Path, faithfulness: int) -> Path:
+    """Evaluate a model's test films again and add the scores of its maps to its metrics.json; returns that path.
+
+    Raises InvalidDataset where these are not the films that it was scored on, or not by these weights.
+    """
+    path = find_bundle(task) / "evaluation" / f"{dataset}-test" / METRICS
+    stored = read_metrics(path)
+    with tempfile.TemporaryDirectory(prefix="cxr-maps-") as scratch:
+        new = evaluate(load(task), dataset, data, "test", Path(scratch), log=print, faithfulness=faithfulness)
+    if (new.model, new.n, new.n_patients) != (stored.model, stored.n, stored.n_patients):
+        raise InvalidDataset(f"{task} was scored on {stored.n} films as {stored.model}; here {new.n} as {new.model}")
+    findings = {
+        name: replace(scores, localisation=new.findings[name].localisation) for name, scores in stored.findings.items()
+    }
+    whole = replace(stored, findings=findings, localisation=new.localisation, faithfulness=new.faithfulness)
+    write_json(path, whole.to_dict())
+    return path
 
 
 def _row(task: str, folder: Path, metrics: Metrics) -> tuple[str, ...]:
@@ -81,8 +120,22 @@ def complete_scores(folder: Path) -> None:
             write_json(path, with_uncalibrated(metrics, films).to_dict())
 
 
-def main() -> None:
+def main() -> int:
     """Write README's table, that of docs/trust.md and every embedded model's card."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--maps", metavar="TASK", help="first measure the maps of this model")
+    parser.add_argument("--dataset", help="of its test films")
+    parser.add_argument("--data", type=Path, help="their folder")
+    parser.add_argument("--faithfulness", type=int, default=0, metavar="N", help="films for deletion and insertion")
+    options = parser.parse_args()
+    if options.maps:
+        if not (options.dataset and options.data):
+            parser.error("--maps needs --dataset and --data")
+        try:
+            add_map_scores(options.maps, options.dataset, options.data, options.faithfulness)
+        except CxrError as error:
+            print(f"embedded: {error}", file=sys.stderr)
+            return 2
     for task in embedded_models():
         folder = find_bundle(task)
         if not is_ensemble(folder):
@@ -91,7 +144,8 @@ def main() -> None:
     write_section(README, SECTION, embedded_table())
     write_section(TRUST, RELIABILITY, reliability_table())
     print(f"{README.name}, {TRUST.name} and {len(embedded_models())} cards are written")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,8 +3,9 @@
     python -m benchmarks.localisation                              # nih14 on $CXR_DATA_DIR/nih-256 and nih
     python -m benchmarks.localisation nih14 runs/before --data films --data more-films --write
 
-A film that lies in several folders is taken from the first. With fewer than ten films a finding has no interval; "all
-boxes" takes every pair of a film and a finding with a box. ``--write`` puts the table into docs/generalisation.md.
+The scores of one folder are in the metrics.json that ``cxr evaluate`` writes; here several folders count together, and
+a film that lies in several is taken from the first. With fewer than ten films a finding has no interval; "all boxes"
+takes every pair of a film and a finding with a box. ``--write`` puts the table into docs/generalisation.md.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 import cxrcore
 from benchmarks.measuring import REPORT, table_text, write_section
 from cxrcore.datasets import read_boxes, read_dataset
+from cxrcore.datasets.boxes import Box
+from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import CxrError, InvalidDataset
-from cxrcore.evaluation.boxed import NIH_SIDE, BoxedMap, locate_heatmap, summarise_boxed
+from cxrcore.evaluation.boxed import BoxedMap, boxed_rows, locate_films, summarise_boxed
 from cxrcore.findings import NIH14
 from cxrcore.metrics.localisation import Localisation
 from cxrcore.models.base import Model
@@ -31,37 +36,34 @@ from cxrcore.text import NumberFormat
 
 SHORT, GAIN = NumberFormat(digits=2, leading_zero=False), NumberFormat(digits=2, leading_zero=False, signed=True)
 ALL = "**all boxes**"
-HEADER = ("model", "finding", "films", "hit", "hit of noise", "gain", "IoU", "IoU of noise", "boxes' share of the film")
+HEADER = ("model", "finding", "films", "hit", "hit of noise", "gain", "IoU", "IoU of noise")
+HEADER += ("drawn box, IoU ≥ .25", "of noise", "boxes' share of the film")
 
-Corners = list[tuple[float, float, float, float]]
+Films = list[tuple[FilmTable, tuple[Box, ...]]]
 
 
-def boxed_films(folders: list[Path]) -> dict[str, tuple[Path, str, dict[str, Corners]]]:
-    """Official test films with a box: path, patient, and finding -> boxes. Raises InvalidDataset for none."""
-    films: dict[str, tuple[Path, str, dict[str, Corners]]] = {}
+def boxed_films(folders: list[Path]) -> Films:
+    """Official test films with a box, by folder, each film once. Raises InvalidDataset for none."""
+    films: Films = []
+    known: set[str] = set()
     for folder in folders:
-        table = read_dataset("nih", folder, NIH14)
-        boxes: dict[str, dict[str, Corners]] = {}
-        for box in read_boxes(folder):
-            corners = (box.x, box.y, box.width, box.height)
-            boxes.setdefault(box.image, {}).setdefault(box.finding, []).append(corners)
-        for row, image in enumerate(table.images):
-            if table.splits[row] == "test" and image in boxes:
-                films.setdefault(image, (table.paths[row], table.patient_ids[row], boxes[image]))
-    if not films:
+        table, boxes = read_dataset("nih", folder, NIH14), read_boxes(folder)
+        new = [split == "test" and name not in known for split, name in zip(table.splits, table.images, strict=True)]
+        part = table.select(np.flatnonzero(boxed_rows(table, boxes) & new))
+        known |= set(part.images)
+        films.append((part, boxes))
+    if not known:
         raise InvalidDataset("no film of the official test list has a box here")
     return films
 
 
-def study(model: Model, films: dict[str, tuple[Path, str, dict[str, Corners]]]) -> dict[str, Localisation]:
+def study(model: Model, films: Films) -> dict[str, Localisation]:
     """The scores of a model's maps by finding, and of all together."""
+    bar = partial(tqdm, unit="film", desc=model.name, disable=None, leave=False)
     located: dict[str, list[BoxedMap]] = {name: [] for name in model.labels}
-    for path, patient, boxes in tqdm(films.values(), unit="film", desc=model.name, disable=None, leave=False):
-        film = cxrcore.read_radiograph(path)
-        heats = model.analyse(film).heatmaps
-        for finding in boxes.keys() & heats.keys():
-            scores = locate_heatmap(heats[finding], film, boxes[finding], (NIH_SIDE, NIH_SIDE))
-            located[finding].append((*scores, patient))
+    for table, boxes in films:
+        for finding, maps in locate_films(model, table, boxes, bar).items():
+            located[finding] += maps
     found = {name: summarise_boxed(maps) for name, maps in located.items() if maps}
     return found | {ALL: summarise_boxed([one for maps in located.values() for one in maps])}
 
@@ -70,10 +72,13 @@ def rows_of(model: Model, found: dict[str, Localisation]) -> list[list[str]]:
     """The table's rows of a model."""
     rows = []
     for name, one in found.items():
-        control = one.control or {}
-        hits = SHORT.estimate(one.scores["hit"]), SHORT.estimate(control.get("hit")), GAIN.estimate(one.gain)
-        overlap = SHORT.estimate(one.scores["iou"]), SHORT.estimate(control.get("iou"))
-        rows.append([model.name, name, str(one.n), *hits, *overlap, SHORT.number(one.chance)])
+        scores, control = one.scores, one.control or {}
+        pairs = [
+            (SHORT.estimate(scores[key]), SHORT.estimate(control.get(key))) for key in ("hit", "iou", "box_iou_25")
+        ]
+        hits, *overlaps = pairs
+        cells = [*hits, GAIN.estimate(one.gain), *(cell for pair in overlaps for cell in pair)]
+        rows.append([model.name, name, str(one.n), *cells, SHORT.number(one.chance)])
     return rows
 
 
@@ -95,8 +100,9 @@ def main() -> int:
     except CxrError as error:
         print(f"localisation: {error}", file=sys.stderr)
         return 2
-    patients = len({patient for _, patient, _ in films.values()})
-    text = f"{table_text([HEADER, *rows])}\n{len(films)} films of {patients} patients, 95 % intervals by patient."
+    patients = {patient for table, _ in films for patient in table.patient_ids}
+    count = sum(len(table) for table, _ in films)
+    text = f"{table_text([HEADER, *rows])}\n{count} films of {len(patients)} patients, 95 % intervals by patient."
     print(text)
     if options.write:
         write_section(REPORT, "localisation", text)

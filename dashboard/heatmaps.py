@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from cxrcore.datasets.boxes import Box
+from cxrcore.datasets.boxes import Box, box_frame
 from cxrcore.errors import UnreadableImage
-from cxrcore.evaluation.boxed import NIH_SIDE, BoxedMap, locate_heatmap, summarise_boxed
+from cxrcore.evaluation.boxed import BoxedMap, by_film, locate_heatmap, summarise_boxed
 from cxrcore.metrics.localisation import Localisation, border_share
-from dashboard.sources.pictures import Pictures, is_nih
+from dashboard.sources.pictures import Pictures
 
 if TYPE_CHECKING:
     from cxrcore import Analysis, Radiograph
     from cxrcore.models.base import Model
 
-_Corners = tuple[float, float, float, float]  # x, y, width, height in pixels
 MEAN_GRID = (32, 32)  # of a mean map, over the film
 MEAN_FILMS = 100  # of a finding are enough for a mean map
 
@@ -86,9 +85,7 @@ def study_maps(
     ``boxes``: those of the model's findings on films that can be shown; ``present``: for each finding the films of its
     mean map; ``patients``: film -> patient, a film being its own where it is not named. ``progress`` wraps the films.
     """
-    marked: dict[str, dict[str, list[_Corners]]] = {}
-    for box in boxes:
-        marked.setdefault(box.image, {}).setdefault(box.finding, []).append((box.x, box.y, box.width, box.height))
+    marked = by_film(boxes)
     shown = {finding: set(images) for finding, images in present.items()}
     images = sorted(set(marked).union(*shown.values()) if shown else marked)
     located: dict[str, list[BoxedMap]] = {}
@@ -104,9 +101,8 @@ def study_maps(
             unreadable.append(image)
             continue
         heats = model.analyse(film).heatmaps
-        size = (NIH_SIDE, NIH_SIDE) if is_nih(image) else None
         for finding, corners in marked.get(image, {}).items():
-            own, control = locate_heatmap(heats[finding], film, corners, size)
+            own, control = locate_heatmap(heats[finding], film, corners, box_frame(image))
             located.setdefault(finding, []).append((own, control, patients.get(image, image)))
         for finding in (finding for finding, names in shown.items() if image in names):
             sums[finding] = sums.get(finding, 0) + _over_film(heats[finding])

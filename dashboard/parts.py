@@ -20,6 +20,7 @@ FORMAT = "picture-format"
 NUMBER = NumberFormat(between="–", undefined="–")
 TWO_DIGITS = NumberFormat(digits=2, between="–", undefined="–")
 PERCENT = NumberFormat(digits=1, factor=100, unit=" %", between="–", undefined="–")
+SIGNED = NumberFormat(digits=2, signed=True, between="–", undefined="–")
 WHOLE_PERCENT = NumberFormat(digits=0, factor=100, unit=" %", between="–", undefined="–")
 # Colours of split origins.
 _BADGES = {"official": "green", "fixed": "green", "own": "blue", "random": "orange", "unknown": "gray"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,17 @@ import pytest
 
 import cxrcore
 from benchmarks import nih_subset, seeds
+from benchmarks.embedded import add_map_scores
 from benchmarks.generalise import FilmSet, mean_rate, named, read_set, rows_of, truth, unseen
 from benchmarks.measuring import read_section, write_section
-from cxrcore.bundle.folder import EMBEDDED
+from cxrcore.bundle.folder import EMBEDDED, read_config
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
+from cxrcore.evaluation.record import read_metrics
 from cxrcore.findings import NIH14, NIH15, PHANTOM5, PNEUMONIA2, PNEUMONIA3, TB3, LabelSet
+from cxrcore.metrics.localisation import Located, summarise_localisation
+from cxrcore.publishing.model_card import write_model_card
+from cxrcore.storage import write_json
 
 KERMANY = FilmSet("children", "", "kermany", "pneumonia2", absent=("Tuberculosis",))
 
@@ -129,3 +136,38 @@ def test_the_subset_keeps_patients_in_one_part_and_takes_few_films_of_each(monke
     monkeypatch.setitem(nih_subset.FILMS, "test", 11)
     with pytest.raises(InvalidDataset, match="10 films can be had for test, and 11"):
         nih_subset.choose(films, seed=0)
+
+
+def test_scores_of_maps_are_added_to_stored_ones_and_no_other_figure_changes(toy_run, kermany_like, tmp_path):
+    model = shutil.copytree(toy_run, tmp_path / "toy")
+    path = model / "evaluation/kermany-test/metrics.json"
+    whole = read_metrics(path)
+    before = replace(
+        whole,
+        brier=0.5,  # not what would be measured
+        findings={name: replace(scores, localisation=None) for name, scores in whole.findings.items()},
+        localisation=None,
+        faithfulness=None,
+    )
+    write_json(path, before.to_dict())
+    assert add_map_scores(str(model), "kermany", kermany_like, 4) == path
+    after = read_metrics(path)
+    assert after.faithfulness.n == 4
+    assert replace(after, faithfulness=whole.faithfulness, brier=whole.brier).to_dict() == whole.to_dict()
+    write_json(path, replace(before, n=before.n + 1).to_dict())
+    with pytest.raises(InvalidDataset, match="was scored on"):
+        add_map_scores(str(model), "kermany", kermany_like, 0)
+
+
+def test_a_card_prints_what_maps_scored_on_boxes(toy_run, tmp_path):
+    model = shutil.copytree(toy_run, tmp_path / "toy")
+    path = model / "evaluation/kermany-test/metrics.json"
+    there, elsewhere = Located(True, True, 0.5, 0.5, 0.2, 0.1), Located(False, False, 0, 0, 0.4, 0.1)
+    own = summarise_localisation([there] * 9 + [elsewhere] * 3, [elsewhere] * 12)
+    metrics = read_metrics(path)
+    findings = metrics.findings | {"Pneumonia": replace(metrics.findings["Pneumonia"], localisation=own)}
+    write_json(path, replace(metrics, findings=findings, localisation=own).to_dict())
+    write_model_card(model, read_config(model), pictures=False)
+    rows = [line for line in (model / "README.md").read_text().splitlines() if "| 12 |" in line[1:]]
+    assert [row.partition(" | ")[0] for row in rows] == ["| Pneumonia", "| all"]
+    assert all("| 0.750 (0.468-0.911) | 0.000 (0.000-0.242) |" in row for row in rows)

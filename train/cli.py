@@ -143,12 +143,16 @@ def evaluate(
         Literal["normal", "all"],
         typer.Option(help="For another label set: films without the finding are the normal ones, or all others."),
     ] = "normal",
+    faithfulness: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Also test the maps by deletion and insertion on N films; 60 is many."),
+    ] = 0,
 ) -> None:
     """Score a model on a dataset's split, from its weights; of another label set, on the findings both share."""
     require_training("evaluate")
     from train.evaluate import evaluate_model
 
-    evaluate_model(model, dataset, data, split, out, folder or (), negatives == "all")
+    evaluate_model(model, dataset, data, split, out, folder or (), negatives == "all", faithfulness)
 
 
 @cli.command()

@@ -25,6 +25,7 @@ def evaluate_model(
     out: Path,
     folders: Sequence[str] = (),
     all_negatives: bool = False,
+    faithfulness: int = 0,
 ) -> dict:
     """Write the scores into ``out``, print them, and return them. Raises CxrError."""
     first = join_processes().is_main_process
@@ -39,8 +40,8 @@ def evaluate_model(
         out.mkdir(parents=True, exist_ok=True)
     except OSError:
         raise CxrError(f"cannot write into {out.name!r}; choose another --out") from None
-    bar = (lambda films: tqdm(films, unit="film", desc="reading", disable=None, leave=False)) if first else iter
-    metrics = evaluate(model, dataset, data, split, out, bar, say, folders, all_negatives)
+    bar = (lambda films: tqdm(films, unit="film", disable=None, leave=False)) if first else iter
+    metrics = evaluate(model, dataset, data, split, out, bar, say, folders, all_negatives, faithfulness)
     say(as_table(metrics))
     say(f"scores written to {out}")
     return metrics.to_dict()

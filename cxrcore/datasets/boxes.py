@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from cxrcore.errors import InvalidDataset
 
 BOXES = "boxes.csv"
 BOX_FILES = ("BBox_List_2017.csv", "BBox_List_2017.csv.gz", BOXES)
+NIH_FRAME = (1024.0, 1024.0)  # height and width of the films that NIH's boxes were drawn on, whatever copy is at hand
+_NIH = re.compile(r"\d{8}_\d{3}\.png")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ def boxes_of(folder: Path) -> tuple[Box, ...]:
         return read_boxes(folder)
     except InvalidDataset:
         return ()
+
+
+def is_nih(image: str) -> bool:
+    """Whether a film is called as NIH calls its own."""
+    return _NIH.fullmatch(image) is not None
+
+
+def box_frame(image: str) -> tuple[float, float] | None:
+    """Height and width, in the boxes' pixels, of the film that they were drawn on; None: those of the film at hand."""
+    return NIH_FRAME if is_nih(image) else None
 
 
 def write_boxes(path: Path, boxes: Sequence[Box]) -> None:

@@ -14,16 +14,20 @@ import numpy as np
 import yaml
 from accelerate import Accelerator
 
+from cxrcore.datasets.boxes import Box, boxes_of
 from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.registry import DATASETS
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
+from cxrcore.evaluation.boxed import locate_films, summarise_boxed
+from cxrcore.evaluation.faithfulness import NOT_ASKED, measure_faithfulness
 from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.shared_findings import read_for
 from cxrcore.evaluation.split_origins import OTHER, OWN, UNKNOWN
 from cxrcore.evaluation.summary import curves, summarise, with_uncalibrated
+from cxrcore.metrics.faithfulness import Faithfulness
 from cxrcore.models.base import Model
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
@@ -44,6 +48,7 @@ def evaluate(
     log: Callable[[str], None] = lambda text: None,
     folders: Sequence[str] = (),
     all_negatives: bool = False,
+    faithfulness: int = 0,
 ) -> Metrics:
     """Score ``model`` on a split of a known dataset; ``out`` gets predictions.parquet, metrics.json and curves.json.
 
@@ -51,8 +56,9 @@ def evaluate(
     patients are those that the model's recipe held out, checked against the stored hash of its split. ``all`` is every
     film, for films that the model was not trained on. ``folders``: as for ``read_dataset``; those of the model's recipe
     where it was trained on this dataset. A model of another label set is scored on the findings that both share, see
-    ``shared_findings``. Returns the metrics. Raises InvalidDataset where the split is unknown. Under ``torchrun`` or
-    ``accelerate launch`` the processes share the films.
+    ``shared_findings``. Maps of films with a box (``read_boxes``) are scored against it; ``faithfulness`` is the number
+    of films for ``measure_faithfulness``, 0 for none. Returns the metrics. Raises InvalidDataset where the split is
+    unknown. Under ``torchrun`` or ``accelerate launch`` the processes share the films.
     """
     accelerator = join_processes()
     table = read_for(model.labels, dataset, data, folders or _recipe_folders(model, dataset), all_negatives)
@@ -70,11 +76,12 @@ def evaluate(
     for line in skipped:
         log(f"skipped {line}")
     if known:
-        return score_split(model, sizes, split, out, known[1], accelerator)
+        return score_split(model, sizes, split, out, known[1], accelerator, boxes_of(data), faithfulness, progress)
     where, origin = splits_of(model, sizes[0].table, split, listed=table)
     if not (where == split).any():
         raise InvalidDataset(f"no film of {dataset} is in split {split!r}")
-    return score_split(model, [films.select(where == split) for films in sizes], split, out, origin, accelerator)
+    parts = [films.select(where == split) for films in sizes]
+    return score_split(model, parts, split, out, origin, accelerator, boxes_of(data), faithfulness, progress)
 
 
 def films_of_split(model: Model, dataset: str, data: Path, split: str) -> FilmTable:
@@ -106,11 +113,15 @@ def score_split(
     out: Path,
     origin: str,
     accelerator: Accelerator | None = None,
+    boxes: Sequence[Box] = (),
+    faithfulness: int = 0,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Metrics:
     """Predict films, write predictions, metrics and curves into ``out``, and return the metrics.
 
     ``sizes``: the films at the size of each network of the model (several for an ensemble only). ``origin``:
-    a key of ``split_origins``, shown with every score.
+    a key of ``split_origins``, shown with every score. ``boxes`` of any films; ``faithfulness``: as for ``evaluate``.
+    Of several processes the first alone scores maps.
     """
     table = sizes[0].table
     members = members_of(model)
@@ -133,11 +144,36 @@ def score_split(
     if len(members) == 1:
         metrics = with_uncalibrated(metrics, predictions)
     if accelerator is None or accelerator.is_main_process:
+        metrics = _with_localisation(metrics, model, table, boxes, progress)
+        tested = _faithfulness(model, sizes[0], probabilities, faithfulness, progress)
+        metrics = replace(metrics, faithfulness=tested)
         out.mkdir(parents=True, exist_ok=True)
         predictions.write(out / "predictions.parquet")
         write_json(out / "metrics.json", metrics.to_dict())
         write_json(out / "curves.json", curves(predictions, split=split))
     return metrics
+
+
+def _with_localisation(
+    metrics: Metrics, model: Model, table: FilmTable, boxes: Sequence[Box], progress: Callable[..., Iterable[int]]
+) -> Metrics:
+    """The scores with those of the maps against boxes, of each finding and of all boxes together."""
+    located = locate_films(model, table, boxes, progress)
+    findings = {
+        name: replace(scores, localisation=summarise_boxed(located[name])) for name, scores in metrics.findings.items()
+    }
+    overall = summarise_boxed([one for maps in located.values() for one in maps])
+    return replace(metrics, findings=findings, localisation=overall)
+
+
+def _faithfulness(
+    model: Model, films: DecodedFilms, probabilities: np.ndarray, count: int, progress: Callable[..., Iterable[int]]
+) -> Faithfulness:
+    if count == 0:
+        return Faithfulness.none(NOT_ASKED)
+    if not isinstance(model, Classifier):
+        return Faithfulness.none("an ensemble's members see films of different sizes; measure each member by itself")
+    return measure_faithfulness(model, films, probabilities, count, progress)
 
 
 def split_digest(table: FilmTable, splits: np.ndarray) -> str:

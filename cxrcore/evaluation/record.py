@@ -12,8 +12,10 @@ from cxrcore.errors import InvalidPredictions
 from cxrcore.evaluation.split_origins import SplitOrigin, split_origin_of
 from cxrcore.findings import Kind
 from cxrcore.metrics.calibration import BrierParts
+from cxrcore.metrics.faithfulness import Faithfulness
 from cxrcore.metrics.intervals import Estimate
 from cxrcore.metrics.json_record import JsonRecord
+from cxrcore.metrics.localisation import Localisation
 from cxrcore.metrics.recalibration import Recalibration
 from cxrcore.text import NumberFormat
 
@@ -23,6 +25,7 @@ RATES = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
 NOT_RECORDED = Estimate.undefined("not recorded")
 _TERMINAL = NumberFormat(undefined="- (undefined)")
 _SHORT = NumberFormat()
+_SIGNED = NumberFormat(digits=2, signed=True, undefined="- (undefined)")
 
 
 class Rate(NamedTuple):
@@ -126,7 +129,7 @@ class _Rated(_Record):
 class FindingMetrics(_Rated):
     """Scores of one finding."""
 
-    _optional = frozenset(("intervals", "interval_methods", "counts", "uncalibrated", "why"))
+    _optional = frozenset(("intervals", "interval_methods", "counts", "uncalibrated", "why", "localisation"))
 
     n_pos: int = 0  # films with the finding
     n_neg: int = 0
@@ -151,11 +154,14 @@ class FindingMetrics(_Rated):
     uncalibrated: Uncalibrated | None = None  # of one network whose logits are known
     specificity_at_sensitivity: AtSensitivity | None = None
     why: str | None = None
+    localisation: Localisation | None = None  # maps against boxes; None of a table, which has no maps
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
         if value is None:
             return None
+        if name == "localisation":
+            return Localisation.from_dict(value)
         if name == "counts":
             return Counts(*(value[part.name] for part in fields(Counts)))
         if name == "brier_parts":
@@ -206,7 +212,10 @@ class Metrics(_Rated):
     """Scores of one split: the content of ``metrics.json``."""
 
     _optional = frozenset(
-        ("micro", "intervals", "interval_methods", "why", "operating_points", "split_origin", "tuned_on")
+        (
+            *("micro", "intervals", "interval_methods", "why", "operating_points", "split_origin", "tuned_on"),
+            *("localisation", "faithfulness"),
+        )
     )
 
     schema: int = SCHEMA
@@ -230,6 +239,8 @@ class Metrics(_Rated):
     operating_points: dict[str, str] | None = None  # rule, and fitted_on
     split_origin: str | None = None  # see ``evaluation.split_origins``
     tuned_on: dict[str, Any] | None = None  # fraction, n and seed of films that chose the thresholds
+    localisation: Localisation | None = None  # of all pairs of a film and a finding with a box; None of a table
+    faithfulness: Faithfulness | None = None  # of the maps; None of a table
     unknown: dict[str, Any] = field(default_factory=dict, repr=False)  # keys of newer versions, kept when written
 
     @property
@@ -262,6 +273,10 @@ class Metrics(_Rated):
             return MacroMetrics.from_dict(value)
         if name == "micro" and value is not None:
             return MicroMetrics.from_dict(value)
+        if name == "localisation" and value is not None:
+            return Localisation.from_dict(value)
+        if name == "faithfulness" and value is not None:
+            return Faithfulness.from_dict(value)
         return value
 
 
@@ -294,7 +309,20 @@ def as_table(metrics: Metrics) -> str:
         lines.append(f"no labels for {', '.join(unlabelled)}")
     if metrics.accuracy is not None:
         lines.append(f"accuracy {metrics.accuracy:.3f}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_map_lines(metrics)])
+
+
+def _map_lines(metrics: Metrics) -> list[str]:
+    """What was measured of the maps, in a line each."""
+    lines = []
+    if (found := metrics.localisation) is not None and found.n:
+        hits = _TERMINAL.estimate(found.scores["hit"]), _TERMINAL.estimate((found.control or {}).get("hit"))
+        lines.append(f"maps on {found.n} boxes: maximum inside {hits[0]}, of noise {hits[1]}")
+    tested = metrics.faithfulness
+    if tested is not None and tested.deletion and tested.insertion:
+        falls, rises = (_SIGNED.estimate(one.difference) for one in (tested.deletion, tested.insertion))
+        lines.append(f"maps on {tested.n} films, against a random order: deletion {falls}, insertion {rises} logits")
+    return lines
 
 
 def _difference(data: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -163,6 +163,17 @@ def shares(
     ]
 
 
+def mean(values: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95) -> Estimate:
+    """The mean of numbers (N,), one a film, resampled by patient; ``groups`` (N,) are patient ids."""
+    values = np.asarray(values, dtype=np.float64)
+    codes = np.arange(len(values)) if groups is None else group_codes(groups)
+    by_patient = sums_by_patient(np.stack([values, np.ones_like(values)], axis=1), codes)
+    drawn = resampled_sums(by_patient[by_patient[:, 1] > 0])
+    middle = float(values.mean())
+    low, high = percentile_interval(drawn[:, 0] / drawn[:, 1], level)
+    return Estimate(middle, min(low, middle), max(high, middle), BY_PATIENT, len(values), 0)
+
+
 def predictive_values(rates: Rates, prevalence: float) -> tuple[Estimate, Estimate]:
     """PPV and NPV at another prevalence, with intervals.
 

@@ -20,6 +20,7 @@ from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.record import METRICS, RATES, FindingMetrics, Metrics, read_metrics
 from cxrcore.findings import Kind
+from cxrcore.metrics.localisation import Localisation
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.publishing.card_figures import DENSITY, ROC, draw_figures
 from cxrcore.reporting.bundle_facts import read_facts
@@ -206,6 +207,7 @@ def _body(config: BundleConfig, evaluations: Sequence[Metrics], checklists: Sequ
         evaluations=evaluations,
         measures=_MEASURES,
         cells=lambda scores: [_cell(scores, measure) for measure in _MEASURES],
+        located=_located,
         estimate=_NUMBER.estimate,
         number=_NUMBER.number,
         reliability_head=HEAD,
@@ -221,6 +223,12 @@ def _body(config: BundleConfig, evaluations: Sequence[Metrics], checklists: Sequ
 
 def _cell(scores: FindingMetrics, measure: str) -> str:
     return _NUMBER.estimate(dict(zip(("value", "low", "high"), _measured(scores, measure), strict=True)))
+
+
+def _located(metrics: Metrics) -> list[tuple[str, Localisation]]:
+    """Findings with a box and what their maps scored, all boxes last."""
+    rows = [*((name, scores.localisation) for name, scores in metrics.findings.items()), ("all", metrics.localisation)]
+    return [(name, one) for name, one in rows if one and one.n and one.control]
 
 
 def _rule(rule: str) -> str:

@@ -126,7 +126,7 @@ def finish(
         origin = config.provenance["split_origin"] if split in films.table.splits else "own"
         folder = out / "evaluation" / f"{films.table.name}-{split}"
         part = films.select(splits == split)
-        metrics = score_split(classifier, [part], split, folder, origin, accelerator)
+        metrics = score_split(classifier, [part], split, folder, origin, accelerator, boxes)
         if first and boxes:
             write_boxes(folder / BOXES, [box for box in boxes if box.image in set(part.table.images)])
     if first:

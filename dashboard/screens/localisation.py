@@ -1,8 +1,8 @@
-"""Localisation: heatmaps against boxes, beside a random control, and mean heatmaps."""
+"""Localisation: heatmaps against boxes, beside a random control; their faithfulness; and mean heatmaps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,20 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cxrcore.datasets.boxes import Box, boxes_of
+from cxrcore.datasets.boxes import Box, boxes_of, is_nih
 from cxrcore.errors import CxrError
+from cxrcore.metrics.faithfulness import DELETION, INSERTION, Faithfulness, Ordered
 from cxrcore.metrics.intervals import Estimate
 from cxrcore.metrics.localisation import BORDER, MIN_FILMS, Localisation
 from cxrcore.text import ends
 from dashboard import parts
 from dashboard.charts.forest import Row, Series, forest
-from dashboard.charts.maps import mean_map
+from dashboard.charts.maps import mean_map, order_curves
 from dashboard.charts.style import GREY
 from dashboard.heatmaps import MEAN_FILMS, MapStudy, model_of, stamp_of, study_maps
-from dashboard.parts import PERCENT, WHOLE_PERCENT
+from dashboard.parts import PERCENT, SIGNED, WHOLE_PERCENT
 from dashboard.sources.choosing import sentence
-from dashboard.sources.pictures import Pictures, is_nih
+from dashboard.sources.pictures import Pictures
 from dashboard.sources.source import Source
 from dashboard.viewing import ask_folder, folder_given, pictures_of
 
@@ -37,6 +38,15 @@ SCORES = {
     "centre_hit": ("Centre hit", "share of films on which the map's centre of mass lies in the box"),
     "iou": ("IoU", "intersection over union of box and map; the map is cut to the box's area"),
     "iobb": ("IoBB", "share of the cut map that lies in the box (Wang 2017)"),
+    "box_iou": ("Drawn box", "intersection over union of the box and one drawn around the map's upper half"),
+    "box_iou_25": ("Drawn box ≥ .25", "share of films on which that is at least .25 (Wang 2017)"),
+}
+ORDERS = {
+    DELETION: (
+        "Deletion",
+        "cells are taken out of the film, strongest evidence first: a faithful map's target falls fast",
+    ),
+    INSERTION: ("Insertion", "cells are put into a blurred film, strongest evidence first: the target rises fast"),
 }
 MOST_STUDIES = 8  # in memory
 EVEN_BORDER = 1 - (1 - 2 * BORDER) ** 2  # of a flat map
@@ -46,6 +56,7 @@ def page() -> None:
     """Draw the page."""
     source = parts.current_source()
     parts.page_head(QUESTION, HOW, source)
+    _stored(source)
     if source.folder is None:
         st.info(
             "Maps come from the network itself, and a table has none: open the folder of the model that made it, with "
@@ -69,8 +80,23 @@ def page() -> None:
         return
     if study.unreadable:
         st.warning(f"{len(study.unreadable):,} film(s) could not be read and are left out.")
-    _localisation(source, study)
+    st.subheader("Heatmaps against boxes, on the films at hand", anchor=False)
+    _localisation(source, study.localisation, "place")
     _mean_maps(source, study)
+
+
+def _stored(source: Source) -> None:
+    """What the evaluation measured of the maps and wrote down; it needs no film here."""
+    located = {name: scores.localisation for name, scores in source.scores.items() if scores.localisation}
+    measured = {name: one for name, one in located.items() if one.n}
+    if measured:
+        st.subheader("Heatmaps against boxes, as evaluated", anchor=False)
+        if source.metrics.localisation and len(measured) > 1:
+            st.markdown(f"**All boxes** ({source.metrics.localisation.n}): {verdict(source.metrics.localisation)}")
+        _localisation(source, measured, "stored")
+    tested = source.metrics.faithfulness
+    if tested is not None:
+        _faithfulness(tested)
 
 
 def _boxes(source: Source) -> tuple[Box, ...]:
@@ -173,38 +199,73 @@ def _minutes(films: int) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} minutes"
 
 
+def _faithfulness(tested: Faithfulness) -> None:
+    """Deletion and insertion curves, and what they say, over all films and by finding."""
+    st.subheader("Does the answer follow the map?", anchor=False)
+    if tested.deletion is None or tested.insertion is None:
+        st.caption(f"Deletion and insertion: {tested.why}.")
+        return
+    st.caption(
+        f"On {tested.n} films of {tested.n_patients} patients, those with the highest probability of each finding "
+        f"(Petsiuk 2018). A cell taken out shows {tested.fill}. Below: the mean target, in logits."
+    )
+    rows = []
+    for column, (name, (title, how)) in zip(st.columns(2), ORDERS.items(), strict=True):
+        one: Ordered = getattr(tested, name)
+        shares = [k / (len(one.curve) - 1) for k in range(len(one.curve))]
+        numbers = pd.DataFrame({"share_of_cells": shares, "map": one.curve, "random": one.random_curve})
+        with column:
+            words = f"{title}: area {SIGNED.estimate(one.difference)} logits beside a random order"
+            parts.chart(order_curves(numbers), f"faithful-{name}", numbers, f"{words}.", f"{title}: {how}.")
+            st.markdown(f"{words}, better on {PERCENT.estimate(one.better)} of films.")
+    for finding, own in {"all": tested, **tested.findings}.items():
+        row: dict[str, Any] = {"finding": finding, "films": own.n, "patients": own.n_patients}
+        for name in ORDERS:
+            if (one := getattr(own, name)) is not None:
+                row |= _ends(f"{name}_difference", one.difference) | _ends(f"{name}_better", one.better)
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    with st.expander("Every finding as a table"):
+        st.dataframe(frame, hide_index=True, column_config=_columns(frame))
+        parts.numbers_as_csv(frame, "faithful-table")
+
+
 @st.fragment
-def _localisation(source: Source, study: MapStudy) -> None:
-    st.subheader("Heatmaps against boxes", anchor=False)
-    scored = [name for name in source.labels if name in study.localisation]
+def _localisation(source: Source, found: Mapping[str, Localisation], key: str) -> None:
+    scored = [name for name in source.labels if name in found]
     if not scored:
         st.info("No film that can be shown has a box of one of this model's findings.")
         return
     chosen = st.segmented_control(
-        "Score", list(SCORES), default="hit", required=True, format_func=lambda name: SCORES[name][0], key="place-score"
+        "Score",
+        list(SCORES),
+        default="hit",
+        required=True,
+        format_func=lambda name: SCORES[name][0],
+        key=f"{key}-score",
     )
     st.caption(f"{SCORES[chosen][0]}: {SCORES[chosen][1]}. In brackets: films with a box. Bars: 95 % intervals.")
-    enough = [name for name in scored if study.localisation[name].why is None]
+    enough = [name for name in scored if found[name].why is None]
     few = [name for name in scored if name not in enough]
-    frame = as_frame(study, scored)
+    frame = as_frame(found, scored)
     if enough:
         parts.chart(
-            _forest({name: study.localisation[name] for name in enough}, chosen),
-            f"place-{chosen}",
+            _forest({name: found[name] for name in enough}, chosen),
+            f"{key}-{chosen}",
             frame,
             f"{SCORES[chosen][0]} of the model's maps and of random maps, for {len(enough)} findings; numbers below.",
         )
         for name in enough:
-            st.markdown(f"- **{parts.title(name)}**: {verdict(study.localisation[name])}")
+            st.markdown(f"- **{parts.title(name)}**: {verdict(found[name])}")
     if few:
-        counts = ", ".join(f"{parts.title(name)} ({study.localisation[name].n})" for name in few)
+        counts = ", ".join(f"{parts.title(name)} ({found[name].n})" for name in few)
         st.caption(
             f"Too few boxes for a statement, fewer than {MIN_FILMS} films: {counts}. Their numbers are in the table, "
             "without intervals."
         )
     with st.expander("All numbers as a table"):
         st.dataframe(frame, hide_index=True, column_config=_columns(frame))
-        parts.numbers_as_csv(frame, "place-table")
+        parts.numbers_as_csv(frame, f"{key}-table")
 
 
 def _forest(found: dict[str, Localisation], score: str) -> go.Figure:
@@ -239,11 +300,11 @@ def verdict(one: Localisation) -> str:
     return f"{words}: not clearly better than noise, so these maps should not be read as pointing at the finding."
 
 
-def as_frame(study: MapStudy, scored: list[str]) -> pd.DataFrame:
+def as_frame(found: Mapping[str, Localisation], scored: list[str]) -> pd.DataFrame:
     """A row per finding: every score, the control's, and the gain."""
     rows = []
     for name in scored:
-        one = study.localisation[name]
+        one = found[name]
         row = {"finding": name, "films": one.n, "patients": one.n_patients, "maps_without_evidence": one.n_empty}
         for score in (*SCORES, "border_share"):
             row |= _ends(score, one.scores.get(score)) | _ends(f"random_{score}", (one.control or {}).get(score))

@@ -14,7 +14,6 @@ from cxrcore.errors import InvalidDataset
 from cxrcore.films.radiograph import Radiograph, read_radiograph
 
 _PHANTOM = re.compile(r"phantom-(\d{6,9})\.png")
-_NIH = re.compile(r"\d{8}_\d{3}\.png")
 
 
 class Pictures:
@@ -45,11 +44,6 @@ class Pictures:
         if match := _PHANTOM.fullmatch(image):
             return phantom_film(int(match[1]))
         return None
-
-
-def is_nih(image: str) -> bool:
-    """Whether a film is called as NIH calls its own."""
-    return _NIH.fullmatch(image) is not None
 
 
 def _paths_of(images: list[str], folder: Path) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +13,14 @@ import pytest
 from PIL import Image
 
 from cxrcore.datasets.boxes import Box, read_boxes, write_boxes
+from cxrcore.evaluation.record import read_metrics
 from cxrcore.explain.heatmap import Heatmap
 from cxrcore.films.preprocessing import Preprocessing
+from cxrcore.metrics.faithfulness import summarise_faithfulness
+from cxrcore.metrics.localisation import Located, summarise_localisation
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
+from cxrcore.storage import write_json
 from dashboard.heatmaps import study_maps
 from dashboard.sources.pictures import Pictures
 from tests.dashboard.opening import charts, open_page, words
@@ -112,6 +116,40 @@ def test_phantoms_are_drawn_again_and_scored_against_their_boxes(few_films: Path
     assert _hits(few_films, "Pneumothorax") == pytest.approx(table.loc["Pneumothorax", "hit"], abs=1e-9)
     app.button_group(key="place-score").set_value("iou").run()
     assert not app.exception
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """The pneumonia model with what an evaluation would have measured of its maps: no film is needed to show it."""
+    folder = tmp_path / "pneumonia-measured"
+    shutil.copytree(find_bundle("pneumonia"), folder)
+    path = folder / "evaluation" / "kermany-test" / "metrics.json"
+    metrics = read_metrics(path)
+    there, elsewhere = (
+        Located(True, True, 0.5, 0.5, 0.2, 0.1, box_iou=0.3),
+        Located(False, False, 0, 0, 0.4, 0.1, False, 0),
+    )
+    own = summarise_localisation([there] * 9 + [elsewhere] * 3, [elsewhere] * 12)
+    curves = np.linspace([3.0, 3.0], [-1.0, -1.0], 8).T[None].repeat(12, axis=0)
+    curves[:, 0, 1:-1] -= 1
+    tested = summarise_faithfulness(curves, -curves, np.array(["Pneumonia"] * 12), np.arange(12), "a blurred film")
+    findings = metrics.findings | {"Pneumonia": replace(metrics.findings["Pneumonia"], localisation=own)}
+    write_json(path, replace(metrics, findings=findings, localisation=own, faithfulness=tested).to_dict())
+    return folder
+
+
+def test_what_was_measured_of_the_maps_is_shown_without_a_film(measured: Path) -> None:
+    app = open_page("localisation", model=str(measured))
+    said = words(app)
+    assert "as evaluated" in said
+    assert "the maximum lies in the box on 75.0 %" in said
+    assert "better than noise by 75.0 %" in said
+    assert "Deletion: area -0.86 (-0.86 to -0.86) logits beside a random order, better on 100.0 %" in said
+    assert len(charts(app)) == 3
+    tables = [table.value.set_index("finding") for table in app.dataframe]
+    assert tables[0].loc["Pneumonia", "random_hit"] == 0
+    assert tables[1].loc["all", "deletion_difference"] == pytest.approx(-6 / 7)
+    assert "This page needs films" in said
 
 
 def _hits(folder: Path, finding: str) -> float:

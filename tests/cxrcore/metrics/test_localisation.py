@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxrcore.metrics.localisation import border_share, locate, summarise_localisation
+from cxrcore.metrics.localisation import Localisation, border_share, locate, summarise_localisation
 
 
 def square(size=20, rows=slice(4, 8), columns=slice(10, 16), value=1.0):
@@ -116,6 +116,22 @@ def test_a_good_map_beats_the_control():
     assert found.scores["iou"].low < found.scores["iou"].value < found.scores["iou"].high
     plain = found.to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain["noise"] == found.control["hit"].to_dict()
+
+
+@pytest.mark.parametrize(("films", "control"), [(0, True), (9, True), (9, False), (30, True), (30, False)])
+def test_what_is_written_is_read_back(films, control):
+    found = summarise_localisation(many(films), many(films, good=False) if control else None)
+    assert json.dumps(Localisation.from_dict(found.to_dict()).to_dict()) == json.dumps(found.to_dict())
+
+
+def test_boxes_drawn_from_a_map_are_scored_as_areas():
+    found = locate(square(), [BOX], drawn=[(13, 4, 6, 4)])  # half in, half out
+    assert found.box_iou == pytest.approx(12 / 36)
+    assert [found.score(name) for name in ("box_iou_10", "box_iou_25", "box_iou_50")] == [1, 1, 0]
+    assert locate(square(), [BOX], drawn=[(10, 4, 3, 4), (13, 4, 3, 4)]).box_iou == 1  # several count as one
+    assert locate(square(), [BOX], drawn=[]).box_iou == 0
+    assert locate(square(), [BOX]).box_iou is None
 
 
 def test_films_of_one_patient_count_less():
@@ -138,7 +154,8 @@ def test_too_few_boxes_say_so():
     assert few.scores["hit"].low is few.gain_p is None
     assert few.gain.why == few.why
     nothing = summarise_localisation([])
-    assert nothing.to_dict()["scores"]["hit"]["value"] is None
+    assert nothing.to_dict()["hit"] is nothing.to_dict()["noise"] is None
+    assert "no film" in nothing.to_dict()["why"]
     with pytest.raises(ValueError, match="control map for each"):
         summarise_localisation(many(10), many(9))
 
