@@ -112,11 +112,23 @@ def score_split(
     ``sizes``: the films at the size of each network of the model (several for an ensemble only). ``origin``:
     a key of ``split_origins``, shown with every score.
     """
-    table = sizes[0].table
     members = members_of(model)
     logits = [
         logits_and_maps(member, films, accelerator, maps=False)[0] for member, films in zip(members, sizes, strict=True)
     ]
+    write = accelerator is None or accelerator.is_main_process
+    return _scored(model, sizes[0].table, logits, split, out if write else None, origin)
+
+
+def write_scores(model: Model, table: FilmTable, logits: np.ndarray, split: str, out: Path, origin: str) -> Metrics:
+    """``score_split`` of one network's logits (N, C) that are known already."""
+    return _scored(model, table, [logits], split, out, origin)
+
+
+def _scored(
+    model: Model, table: FilmTable, logits: Sequence[np.ndarray], split: str, out: Path | None, origin: str
+) -> Metrics:
+    """The metrics of each network's logits, written into ``out`` with predictions and curves."""
     mean, probabilities = model.combine(logits)
     predictions = Predictions(
         labels=table.labels,
@@ -130,7 +142,7 @@ def score_split(
     )
     metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)
     metrics = replace(metrics, split_origin=origin)
-    if accelerator is None or accelerator.is_main_process:
+    if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         predictions.write(out / "predictions.parquet")
         write_json(out / "metrics.json", metrics.to_dict())

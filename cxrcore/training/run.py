@@ -20,7 +20,7 @@ import yaml
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from cxrcore.bundle.calibrators import Temperature, fit_calibration, with_offset
+from cxrcore.bundle.calibrators import Temperature, fit_calibration, to_probabilities, with_offset
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import write_bundle, write_config
 from cxrcore.bundle.weights import read_network
@@ -138,15 +138,24 @@ def finish(
 def _fit_on_validation(
     classifier: Classifier, val: DecodedFilms, accelerator: Accelerator, options: ModelConfig
 ) -> BundleConfig:
-    """The classifier's config with calibration, operating points and map scales fitted on validation films."""
     logits, maps = logits_and_maps(classifier, val, accelerator)
-    labels, targets, rule = classifier.labels, val.table.targets, options.operating_point
+    return with_numbers(classifier.config, val.table.targets, logits, maps, options)
+
+
+def with_numbers(
+    config: BundleConfig, targets: np.ndarray, logits: np.ndarray, maps: np.ndarray | None, options: ModelConfig
+) -> BundleConfig:
+    """The config with calibration, operating points and map scales fitted on films that the network did not learn from.
+
+    targets: (N, C) of 0, 1 or NaN; logits: (N, C), uncalibrated; maps: (N, C, h, w) in logits, where there are any.
+    """
+    labels, rule = config.labels, options.operating_point
     calibration = fit_calibration(labels.kind, targets, logits)
     if isinstance(calibration, Temperature) and options.operating_class:
         column, (_, specificity) = labels.index(options.operating_class), parse_rule(rule)
         calibration = with_offset(calibration, targets, logits, column, specificity)
-    config = replace(classifier.config, calibration=calibration)
-    probabilities = Classifier(classifier.network, config).probabilities(logits)
+    config = replace(config, calibration=calibration)
+    probabilities = to_probabilities(calibration.apply(logits), labels.kind)
     points = fit_operating_points(labels, targets, probabilities, rule, fitted_on="val")
     config = replace(config, operating_points=points)
     if maps is None:
