@@ -34,6 +34,9 @@ def adapt_model(reference: str, data: Path, out: Path, dataset: str | None = Non
         tqdm.write(f"skipped {line}")
     report = adapt_bundle(model, films, out, tqdm.write)
     tqdm.write("\n".join(summary_lines(report)))
+    if gate := report.get("gate"):
+        before, after = (gate["far_from_training"][when] for when in ("before", "after"))
+        tqdm.write(f"Far from training by the input gate: {before:.1%} of these films before, {after:.1%} after.")
     kept = f"; {', '.join(report['kept'])} as before, for lack of films" if report["kept"] else ""
     tqdm.write(
         f"{out}: {report['parent']} adapted on {report['films']:,} films of {report['patients']:,} patients{kept}. "

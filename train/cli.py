@@ -114,6 +114,10 @@ def fit(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     push: Annotated[str | None, typer.Option(metavar="USER/REPO", help="Push the bundle there at the end.")] = None,
+    negatives: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of pictures that are no chest films, for the input gate; may be repeated."),
+    ] = None,
 ) -> None:
     """Train a recipe on a dataset; the run's folder becomes a bundle that predict and the app open.
 
@@ -122,7 +126,7 @@ def fit(
     """
     require_training("fit")
     if recipe == "head" or on is not None:
-        _fit_head(recipe, data, out, on, bool(overrides), resume, push)
+        _fit_head(recipe, data, out, on, bool(overrides or resume or negatives), push)
         return
     from cxrcore.models.distributed import join_processes
     from cxrcore.training.run import fit as train
@@ -132,22 +136,20 @@ def fit(
     asked = open_recipe(recipe, overrides or [])
     if push is not None:
         refuse_unpushable(push)
-    train(asked, data, out, resume=resume)
+    train(asked, data, out, resume=resume, negatives=negatives or ())
     if push is not None and join_processes().is_main_process:
         push_after_fit(out, push)
 
 
-def _fit_head(
-    recipe: str, data: Path, out: Path, on: str | None, overrides: bool, resume: bool, push: str | None
-) -> None:
+def _fit_head(recipe: str, data: Path, out: Path, on: str | None, others: bool, push: str | None) -> None:
     from cxrcore.errors import CxrError
 
     if recipe != "head":
         raise CxrError(f"--on goes with head, and {recipe!r} is a recipe: cxr fit head --on MODEL --data DIR --out DIR")
     if on is None:
         raise CxrError("a head needs a model to be put on: cxr fit head --on MODEL --data DIR --out DIR")
-    if overrides or resume:
-        raise CxrError("cxr fit head is no recipe: it takes neither --set nor --resume")
+    if others:
+        raise CxrError("cxr fit head takes no --set, --resume or --negatives: trunk and gate are the model's")
     from train.head import fit_head_on
     from train.push import push_after_fit, refuse_unpushable
 

@@ -194,11 +194,15 @@ class Classifier(Model):
 
     @cached_property
     def gate_stages(self) -> list[int]:
-        """Which of timm's stages the gate looks at: those at 1/8, 1/16 and 1/32 of the film; empty without such."""
+        """Which of timm's stages the gate looks at: those at 1/8, 1/16 and 1/32 of the film; empty without such.
+
+        A map of one place has no deviation and is left out.
+        """
         stages = getattr(self.network, "feature_info", None)
         if self._head is None or stages is None or not hasattr(self.network, "forward_intermediates"):
             return []
-        return [place for place, stage in enumerate(stages) if stage["reduction"] in _GATE_REDUCTIONS]
+        fine = [reduction for reduction in _GATE_REDUCTIONS if min(self.preprocessing.size) >= 2 * reduction]
+        return [place for place, stage in enumerate(stages) if stage["reduction"] in fine]
 
     def gate_features(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """Means and deviations of the maps of ``gate_stages``, of films at the network's size, float32 (N, K).

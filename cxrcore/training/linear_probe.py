@@ -68,7 +68,8 @@ def learnable(targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
     spread = [
         all((column[folds != fold] == value).any() for fold in range(FOLDS) for value in (0, 1)) for column in targets.T
     ]
-    return np.array(enough) & np.array(spread)
+    both: np.ndarray = np.array(enough) & np.array(spread)
+    return both
 
 
 def fit_probe(features: np.ndarray, targets: np.ndarray, kind: Kind, folds: np.ndarray) -> Probe:

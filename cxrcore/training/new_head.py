@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cxrcore.bundle.calibrators import MIN_FILMS
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import GATE, write_bundle
 from cxrcore.bundle.weights import network_with, read_network
@@ -36,7 +37,7 @@ from cxrcore.models.golden import write_golden
 from cxrcore.publishing.model_card import write_model_card
 from cxrcore.storage import write_json
 from cxrcore.training.config import ModelConfig
-from cxrcore.training.linear_probe import FOLDS, MIN_FILMS, LinearHead, Probe, fit_probe, learnable, patient_folds
+from cxrcore.training.linear_probe import FOLDS, LinearHead, Probe, fit_probe, learnable, patient_folds
 from cxrcore.training.run import with_numbers
 
 LEAST = 50  # labelled films

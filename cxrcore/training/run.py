@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from cxrcore.bundle.folder import write_bundle, write_config
 from cxrcore.bundle.weights import read_network
 from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
 from cxrcore.datasets.cache import DecodedFilms, open_films
+from cxrcore.datasets.files import first_ten
 from cxrcore.datasets.registry import DATASETS, read_dataset
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
@@ -47,6 +49,7 @@ from cxrcore.resources import keep_freed_memory
 from cxrcore.storage import write_text
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import ModelConfig, Recipe, read_recipe
+from cxrcore.training.gate import check_negatives, fit_bundle_gate, why_no_gate
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.initial import InitialWeights, start_from
 from cxrcore.training.loop import train_network
@@ -58,9 +61,10 @@ _SAMPLES = 4  # validation films whose heatmaps TensorBoard shows
 _STATISTICS_FILMS = 2000  # training films, at most, behind data.training_statistics
 
 
-def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
+def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False, negatives: Sequence[Path] = ()) -> Path:
     """Train ``recipe`` on the films in ``data``; ``out`` becomes a bundle. Returns ``out``.
 
+    negatives: folders of pictures that are no chest films, for the input gate, which a run of enough films ends with.
     Under ``accelerate launch`` or ``torchrun`` several processes share the work. Raises InvalidDataset or InvalidRecipe
     before the first step, TrainingStopped after it.
     """
@@ -70,6 +74,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     first = accelerator.is_main_process
     log: Log = tqdm.write if first else _ignore
     training = out / "training"
+    check_negatives(negatives)
     if first:
         _claim(training, resume)
     accelerator.wait_for_everyone()
@@ -94,7 +99,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     _fold(network, recipe, parts["train"].table.targets)
     provenance = _provenance(recipe, table, splits, initial) | ({"untrained": untrained} if untrained else {})
     config = replace(config, provenance=provenance)
-    finish(network, config, films, splits, out, accelerator, boxes_of(data), recipe.model)
+    finish(network, config, films, splits, out, accelerator, boxes_of(data), recipe.model, negatives)
     return out
 
 
@@ -107,8 +112,9 @@ def finish(
     accelerator: Accelerator,
     boxes: Sequence[Box],
     options: ModelConfig,
+    negatives: Sequence[Path] = (),
 ) -> None:
-    """Store the weights, fit what validation determines, score validation and test patients, and write the card."""
+    """Store the weights, fit what validation determines, score validation and test, fit the gate, write the card."""
     first = accelerator.is_main_process
     if first:
         write_bundle(out, network, config)
@@ -129,10 +135,32 @@ def finish(
         if first and boxes:
             write_boxes(folder / BOXES, [box for box in boxes if box.image in set(part.table.images)])
     if first:
+        config = _with_gate(classifier, films.select(splits == "train"), films.select(splits == "val"), negatives)
         write_golden(classifier, out)
         write_model_card(out, config)
         tqdm.write(as_table(metrics))
         tqdm.write(f"bundle written to {out}")
+
+
+def _with_gate(
+    classifier: Classifier, train: DecodedFilms, val: DecodedFilms, negatives: Sequence[Path]
+) -> BundleConfig:
+    """Fit the input gate where the network and the number of films allow it; says what it was fitted on."""
+    if why := why_no_gate(classifier, len(train), len(val)):
+        tqdm.write(f"no input gate: {why}")
+        return classifier.config
+    guard = fit_bundle_gate(classifier, train, val, negatives, progress=partial(tqdm, disable=None, leave=False))
+    films, others = guard["films"], guard["not_films"]
+    real = f"{others['pictures']:,} of {first_ten(others['folders'])}" if others["pictures"] else "no others"
+    tqdm.write(
+        f"input gate: from {films['train']:,} training and {films['val']:,} validation films, "
+        f"{others['drawn']} drawn pictures and {real}"
+    )
+    if not others["pictures"]:
+        tqdm.write(
+            "a gate fitted without real pictures of other things refuses fewer of them: --negatives DIR adds some"
+        )
+    return replace(classifier.config, guard=guard)
 
 
 def _fit_on_validation(

@@ -139,12 +139,12 @@ def test_any_columns_of_0_and_1_are_findings(tmp_path, write):
         "filename,Patient ID,Sex,Drain,pleural thickening,Ward,Beds,Empty",
         "a.png,1,F,1,0,North,3,",
         "b.png,2,M,,1,South,1,",
-        "c.png,2,M,False,-1,South,0,",
+        "c.png,2,M,0,-1,South,0,",
     )
     table = read_own(tmp_path)
     assert (table.labels.names, table.labels.kind) == (("Drain", "Pleural_Thickening"), "multilabel")
     assert table.labels["Pleural_Thickening"].description == NIH14["Pleural_Thickening"].description
-    assert np.array_equal(table.targets, [[1, 0], [np.nan, 1], [0, np.nan]], equal_nan=True)
+    assert table.targets == pytest.approx(np.array([[1, 0], [np.nan, 1], [0, np.nan]]), nan_ok=True)
     assert table.patient_ids == ("1", "2", "2")
     assert table.notes[0].endswith("are passed over: Ward, Beds, Empty.")
     write("ours.csv", "image,note", "a.png,x", "b.png,y", "c.png,z")
