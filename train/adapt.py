@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 import cxrcore
 from cxrcore.datasets.cache import open_films
-from cxrcore.datasets.registry import detect_dataset
-from cxrcore.errors import CxrError, InvalidDataset
+from cxrcore.datasets.registry import detect_dataset, folder_of
+from cxrcore.errors import CxrError
 from cxrcore.evaluation.adapt import summary_lines
 from cxrcore.evaluation.shared_findings import read_for
 from cxrcore.models.classifier import Classifier
@@ -24,7 +24,7 @@ def adapt_model(reference: str, data: Path, out: Path, dataset: str | None = Non
     if not isinstance(model, Classifier):
         raise CxrError("an ensemble is not adapted as a whole: adapt its members and make it again")
     keep_freed_memory()
-    folder = _folder_of(data)
+    folder = folder_of(data)
     table = read_for(model.labels, dataset or detect_dataset(folder), folder)
     for note in table.notes:
         tqdm.write(note)
@@ -34,19 +34,11 @@ def adapt_model(reference: str, data: Path, out: Path, dataset: str | None = Non
         tqdm.write(f"skipped {line}")
     report = adapt_bundle(model, films, out, tqdm.write)
     tqdm.write("\n".join(summary_lines(report)))
+    if gate := report.get("gate"):
+        before, after = (gate["far_from_training"][when] for when in ("before", "after"))
+        tqdm.write(f"Far from training by the input gate: {before:.1%} of these films before, {after:.1%} after.")
     kept = f"; {', '.join(report['kept'])} as before, for lack of films" if report["kept"] else ""
     tqdm.write(
         f"{out}: {report['parent']} adapted on {report['films']:,} films of {report['patients']:,} patients{kept}. "
         f"After: each film by numbers fitted on other patients. {REPORT} has the intervals."
     )
-
-
-def _folder_of(data: Path) -> Path:
-    """The folder itself, or that of a label table, which must be the only one there."""
-    if not data.is_file():
-        return data
-    others = [path.name for path in sorted(data.parent.glob("*.csv")) if path != data]
-    if data.suffix.lower() != ".csv" or others:
-        beside = f" beside {others[0]}" if others else ""
-        raise InvalidDataset(f"{data.name!r}{beside}: give a folder, or a CSV that is the only one in its folder")
-    return data.parent

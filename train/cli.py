@@ -105,17 +105,36 @@ def recipes(
 
 @cli.command()
 def fit(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see: cxr recipes) or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="The dataset's folder.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE|head", help="A recipe's name (see: cxr recipes), a YAML file, or head.")
+    ],
+    data: Annotated[
+        Path, typer.Option(metavar="DIR|CSV", help="The dataset's folder; for head also a CSV beside its films.")
+    ],
     out: Annotated[Path, typer.Option(help="The run's folder, which becomes a bundle.")],
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="head: the model whose trunk it is put on.", autocompletion=_tasks),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, e.g. optimizer.lr=3e-4.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     push: Annotated[str | None, typer.Option(metavar="USER/REPO", help="Push the bundle there at the end.")] = None,
+    negatives: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of pictures that are no chest films, for the input gate; may be repeated."),
+    ] = None,
 ) -> None:
-    """Train a recipe on a dataset; the run's folder becomes a bundle that predict and the app open."""
+    """Train a recipe on a dataset; the run's folder becomes a bundle that predict and the app open.
+
+    ``cxr fit head --on MODEL`` keeps a model's trunk as it is and fits a linear head for your own labels: a CSV with an
+    image column, perhaps a patient column, and a column of 0 and 1 a finding; or a folder a class.
+    """
     require_training("fit")
+    if recipe == "head" or on is not None:
+        _fit_head(recipe, data, out, on, bool(overrides or resume or negatives), push)
+        return
     from cxrcore.models.distributed import join_processes
     from cxrcore.training.run import fit as train
     from train.push import push_after_fit, refuse_unpushable
@@ -124,8 +143,27 @@ def fit(
     asked = open_recipe(recipe, overrides or [])
     if push is not None:
         refuse_unpushable(push)
-    train(asked, data, out, resume=resume)
+    train(asked, data, out, resume=resume, negatives=negatives or ())
     if push is not None and join_processes().is_main_process:
+        push_after_fit(out, push)
+
+
+def _fit_head(recipe: str, data: Path, out: Path, on: str | None, others: bool, push: str | None) -> None:
+    from cxrcore.errors import CxrError
+
+    if recipe != "head":
+        raise CxrError(f"--on goes with head, and {recipe!r} is a recipe: cxr fit head --on MODEL --data DIR --out DIR")
+    if on is None:
+        raise CxrError("a head needs a model to be put on: cxr fit head --on MODEL --data DIR --out DIR")
+    if others:
+        raise CxrError("cxr fit head takes no --set, --resume or --negatives: trunk and gate are the model's")
+    from train.head import fit_head_on
+    from train.push import push_after_fit, refuse_unpushable
+
+    if push is not None:
+        refuse_unpushable(push)
+    fit_head_on(on, data, out)
+    if push is not None:
         push_after_fit(out, push)
 
 

@@ -24,6 +24,7 @@ export function films(scores) {
 function origin({ dataset, split, split_origin: origin }, hub) {
   if (origin === "official") return `the official ${split} films of ${dataset}`;
   if (origin === "own") return `${dataset}, patients held out by ${hub ? "its makers" : "this project"}`;
+  if (origin === "cross_validated") return `${dataset}, each patient scored by a head fitted on others`;
   return `${dataset}, ${split}`;
 }
 

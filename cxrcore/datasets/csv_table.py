@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from cxrcore.datasets.people import ages_in_years, sexes
 from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
-from cxrcore.findings import LABEL_SETS, NIH14, Kind, LabelSet
+from cxrcore.findings import LABEL_SETS, NIH14, Finding, Kind, LabelSet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +137,46 @@ def label_tables(folder: Path) -> tuple[list[tuple[Path, str | None]], list[str]
     raise InvalidDataset(f"no CSV in {folder.name!r}: expected one with a row a film and a column a finding")
 
 
+def read_own_table(folder: Path) -> FilmTable:
+    """``read_csv_table`` with every column of 0, 1, -1 and empty as a finding, several of which may be present.
+
+    A note names the columns passed over. Raises InvalidDataset as ``read_csv_table`` does, and without findings.
+    """
+    tables, _ = label_tables(folder)
+    frames = [read_table(path) for path, _ in tables]
+    about = {*IMAGE, *PATIENT, *SPLIT, *AGE, *SEX, *VIEW}
+    named = [str(name) for name in frames[0].columns if column_key(str(name)) not in about]
+    own = [name for name in named if all(name in frame and _is_finding(frame[name]) for frame in frames)]
+    if not own:
+        raise InvalidDataset(
+            f"no column of {first_ten([path.name for path, _ in tables])} is a finding: expected columns of 0 and 1"
+        )
+    labels = LabelSet("own", Kind.MULTILABEL, tuple(map(_finding, own)))
+    table = read_csv_table(folder, labels)
+    others = [name for name in named if name not in own]
+    note = (f"Columns that are no findings of 0 and 1 are passed over: {first_ten(others)}.",) if others else ()
+    return replace(table, notes=(*note, *table.notes))
+
+
+def _is_finding(column: pd.Series) -> bool:
+    given = column[column.notna() & (column.astype(str).str.strip() != "")]
+    values = _numbers(given)
+    return bool(values.isin([0, 1, -1]).all() and values.isin([0, 1]).any())
+
+
+def _finding(name: str) -> Finding:
+    """The finding that a column names, as the known label sets spell it, else a new one without a description."""
+    known = {column_key(finding): labels[finding] for labels in LABEL_SETS.values() for finding in labels}
+    return known.get(column_key(name), Finding(name, ""))
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """The values as numbers, NaN for those that are none; True is 1."""
+    import pandas as pd
+
+    return pd.to_numeric(column.map({True: 1, False: 0}) if column.dtype == bool else column, errors="coerce")
+
+
 def guess_labels(folder: Path) -> LabelSet | None:
     """The largest label set that every CSV here has all columns of; None where there is none."""
     tables, _ = label_tables(folder)
@@ -185,12 +225,10 @@ def _match(images: Sequence[str], films: Sequence[Path], folder: Path) -> list[P
 
 def read_targets(frame: pd.DataFrame, labels: LabelSet, notes: list[str]) -> np.ndarray:
     """Targets of 0, 1 or NaN (unknown), float32 (N, C) in label order; adds a note about uncertain labels."""
-    import pandas as pd
-
     targets = np.empty((len(frame), len(labels)), np.float32)
     for k, name in enumerate(labels):
         raw = frame[column_key(name)]
-        values = pd.to_numeric(raw.map({True: 1, False: 0}) if raw.dtype == bool else raw, errors="coerce")
+        values = _numbers(raw)
         odd = (values.isna() & raw.notna() & (raw.astype(str).str.strip() != "")) | ~values.isin([0, 1, -1, np.nan])
         if odd.any():
             raise InvalidDataset(

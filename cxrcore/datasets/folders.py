@@ -8,6 +8,7 @@ out, with a note.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from cxrcore.datasets.kermany import patient_of
 from cxrcore.datasets.reader import DatasetReader
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import InvalidDataset
-from cxrcore.findings import LABEL_SETS, TB3, Kind, LabelSet
+from cxrcore.findings import LABEL_SETS, TB3, Finding, Kind, LabelSet
 
 SPLIT_NAMES = {
     "train": "train",
@@ -97,6 +98,23 @@ def _patient(path: Path, image: str) -> str:
         return match[1]
     named = patient_of(path)
     return image if named == path.stem else named
+
+
+def own_labels(folder: Path) -> LabelSet:
+    """The folders with films as exclusive classes, the normal one first. Raises InvalidDataset for under two."""
+    _, parts = _split_folders(folder)
+    names = sorted({place.name for _, part in parts for place in subfolders(part) if find_films(place)})
+    if len(names) < 2:
+        raise InvalidDataset(
+            f"no labels in {folder.name!r}: expected a CSV with columns of 0 and 1, or a folder a class"
+        )
+    known = {_plain(alias): finding for finding, others in _ALIASES.items() for alias in (finding, *others)}
+    described = {name: labels[name] for labels in LABEL_SETS.values() for name in labels}
+    findings = [
+        replace(described[known[_plain(name)]], name=name) if _plain(name) in known else Finding(name, "")
+        for name in names
+    ]
+    return LabelSet("own", Kind.MULTICLASS, tuple(sorted(findings, key=lambda finding: not finding.normal)))
 
 
 def guess_labels(folder: Path) -> LabelSet | None:

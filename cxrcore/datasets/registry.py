@@ -61,6 +61,33 @@ def detect_dataset(folder: Path) -> str:
     )
 
 
+def read_own(folder: Path) -> FilmTable:
+    """The films of a folder with the labels that it gives them, whatever these are.
+
+    Of a known dataset, its usual label set; of a CSV, every column of 0 and 1 as a finding; else a class a sub-folder.
+    Raises InvalidDataset where there are no labels, and as the readers do.
+    """
+    if not folder.is_dir():
+        raise InvalidDataset(f"there is no folder {folder.name!r}")
+    for reader in READERS:
+        if reader not in _GENERAL and reader.recognise(folder):
+            return read_dataset(reader.name, folder, usual_labels(reader.name, folder))
+    if csv_table.READER.recognise(folder):
+        return csv_table.read_own_table(folder)
+    return class_folders.read_folders(folder, class_folders.own_labels(folder))
+
+
+def folder_of(data: Path) -> Path:
+    """The folder itself, or that of a label table. Raises InvalidDataset unless that is the only table there."""
+    if not data.is_file():
+        return data
+    others = [path.name for path in sorted(data.parent.glob("*.csv")) if path != data]
+    if data.suffix.lower() != ".csv" or others:
+        beside = f" beside {others[0]}" if others else ""
+        raise InvalidDataset(f"{data.name!r}{beside}: give a folder, or a CSV that is the only one in its folder")
+    return data.parent
+
+
 def usual_labels(name: str, folder: Path) -> LabelSet:
     """The label set to read a dataset with when none is named. Raises InvalidDataset when none fits the folder."""
     refuse_unknown(name, folder)

@@ -123,11 +123,31 @@ def score_split(
     a key of ``split_origins``, shown with every score. ``boxes`` of any films; ``faithfulness``: as for ``evaluate``.
     Of several processes the first alone scores maps.
     """
-    table = sizes[0].table
     members = members_of(model)
     logits = [
         logits_and_maps(member, films, accelerator, maps=False)[0] for member, films in zip(members, sizes, strict=True)
     ]
+    table = sizes[0].table
+    metrics, predictions = _scored(model, table, logits, split, origin)
+    if accelerator is None or accelerator.is_main_process:
+        metrics = _with_localisation(metrics, model, table, boxes, progress)
+        tested = _faithfulness(model, sizes[0], predictions.probabilities, faithfulness, progress)
+        metrics = replace(metrics, faithfulness=tested)
+        _write(out, metrics, predictions)
+    return metrics
+
+
+def write_scores(model: Model, table: FilmTable, logits: np.ndarray, split: str, out: Path, origin: str) -> Metrics:
+    """``score_split`` of one network's logits (N, C) that are known already, without scores of its maps."""
+    metrics, predictions = _scored(model, table, [logits], split, origin)
+    _write(out, metrics, predictions)
+    return metrics
+
+
+def _scored(
+    model: Model, table: FilmTable, logits: Sequence[np.ndarray], split: str, origin: str
+) -> tuple[Metrics, Predictions]:
+    """The scores and the predictions of each network's logits."""
     mean, probabilities = model.combine(logits)
     predictions = Predictions(
         labels=table.labels,
@@ -141,17 +161,14 @@ def score_split(
     )
     metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)
     metrics = replace(metrics, split_origin=origin)
-    if len(members) == 1:
-        metrics = with_uncalibrated(metrics, predictions)
-    if accelerator is None or accelerator.is_main_process:
-        metrics = _with_localisation(metrics, model, table, boxes, progress)
-        tested = _faithfulness(model, sizes[0], probabilities, faithfulness, progress)
-        metrics = replace(metrics, faithfulness=tested)
-        out.mkdir(parents=True, exist_ok=True)
-        predictions.write(out / "predictions.parquet")
-        write_json(out / "metrics.json", metrics.to_dict())
-        write_json(out / "curves.json", curves(predictions, split=split))
-    return metrics
+    return (with_uncalibrated(metrics, predictions) if len(logits) == 1 else metrics), predictions
+
+
+def _write(out: Path, metrics: Metrics, predictions: Predictions) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    predictions.write(out / "predictions.parquet")
+    write_json(out / "metrics.json", metrics.to_dict())
+    write_json(out / "curves.json", curves(predictions, split=metrics.split))
 
 
 def _with_localisation(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,15 +22,16 @@ def forward_films(
     forward: Callable[[Tensor], Sequence[Tensor]],
     device: torch.device,
     accelerator: Accelerator | None = None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> list[np.ndarray]:
     """Run ``forward`` on every film exactly once; returns its outputs, float32 (N, ...), in the order of ``films``.
 
     ``forward`` takes a batch as ``unpack_on`` gives it and returns one or more tensors with a row for each film. The
-    processes of ``accelerator`` share the batches, and each gets the whole result.
+    processes of ``accelerator`` share the batches, and each gets the whole result. ``progress`` wraps the batches.
     """
     rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     batches: list[tuple[int, list[np.ndarray]]] = []
-    for start in range(0, len(films), BATCH)[rank::processes]:
+    for start in progress(range(0, len(films), BATCH)[rank::processes]):
         packed = torch.from_numpy(films.pixels[films.rows[start : start + BATCH]])
         with torch.inference_mode():
             outputs = forward(unpack_on(packed, device))

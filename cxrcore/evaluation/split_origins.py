@@ -33,6 +33,12 @@ OWN = SplitOrigin(
     "held-out patients",
     "Patients that this model's training held out: not comparable with official test lists.",
 )
+CROSS_VALIDATED = SplitOrigin(
+    "cross_validated",
+    "cross-validated by patient",
+    "patients held out in turn",
+    "Each patient scored by a head fitted on other patients; the head that is used learned from all of them.",
+)
 RANDOM = SplitOrigin(
     "random",
     "random split",
@@ -52,7 +58,7 @@ UNKNOWN = SplitOrigin(
     "Nothing records how these films were chosen, or whether the model was trained on them: read every score as an "
     "upper bound.",
 )
-SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, FIXED, OWN, RANDOM, OTHER, UNKNOWN)}
+SPLIT_ORIGINS = {origin.key: origin for origin in (OFFICIAL, FIXED, OWN, CROSS_VALIDATED, RANDOM, OTHER, UNKNOWN)}
 
 
 def split_origin_of(key: str | None) -> SplitOrigin:

@@ -162,6 +162,19 @@ def _view_loss(views: Views) -> Loss:
     return loss
 
 
+def with_films(gate: InputGate, features: np.ndarray, small: np.ndarray) -> InputGate:
+    """The gate with the border of FAR_FROM_TRAINING moved outwards: at most REFUSED of these N films lie beyond it.
+
+    features: (N, K); small: (N, SIDE * SIDE), both of films that the gate accepts. The other thresholds stay: that of a
+    chest lies between films and pictures of other things, of which there are none here, and films that were accepted
+    cannot tell how sure a turn must be.
+    """
+    thresholds, place = gate.tensors["thresholds"].copy(), THRESHOLDS.index("distance")
+    border = float(np.quantile(gate.answers(features, small).distance, 1 - REFUSED))
+    thresholds[place] = max(float(thresholds[place]), border)
+    return InputGate(gate.tensors | {"thresholds": thresholds})
+
+
 def _thresholds(gate: InputGate, val: GateExamples) -> np.ndarray:
     """By THRESHOLDS. For the chest between the lowest films and the highest of other pictures, nearer to these."""
     answers = gate.answers(val.features, val.small)

@@ -156,9 +156,9 @@ class Classifier(Model):
     def _forward(
         self, inputs: torch.Tensor, for_gate: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        fast, stages = self.dtype is not torch.float32, None
+        stages = None
         with torch.inference_mode():
-            with torch.autocast(self.device.type, self.dtype, enabled=fast):
+            with self._autocast():
                 if for_gate:
                     features, taken = self._fast_network.forward_intermediates(inputs, indices=self.gate_stages)
                 else:
@@ -171,6 +171,21 @@ class Classifier(Model):
             logits, maps, _ = class_activation_maps(features, self._head, self.labels.kind)
         return logits, maps, stages
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
+
+    def pooled_features(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What the linear head sees: means over places of the last feature map, float32 (N, K).
+
+        inputs: as for ``forward``. Raises CxrError unless ``one_pass``.
+        """
+        if not self.one_pass:
+            raise CxrError(f"{self.name} has no linear layer after global pooling")
+        with torch.inference_mode(), self._autocast():
+            features = self._fast_network.forward_features(inputs.to(self.device, memory_format=torch.channels_last))
+        means: torch.Tensor = features.float().mean((2, 3))
+        return means
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (N, C) in [0, 1] from logits (N, C); multiclass rows sum to 1."""
         return to_probabilities(self.config.calibration.apply(logits), self.labels.kind)
@@ -181,11 +196,15 @@ class Classifier(Model):
 
     @cached_property
     def gate_stages(self) -> list[int]:
-        """Which of timm's stages the gate looks at: those at 1/8, 1/16 and 1/32 of the film; empty without such."""
+        """Which of timm's stages the gate looks at: those at 1/8, 1/16 and 1/32 of the film; empty without such.
+
+        A map of one place has no deviation and is left out.
+        """
         stages = getattr(self.network, "feature_info", None)
         if self._head is None or stages is None or not hasattr(self.network, "forward_intermediates"):
             return []
-        return [place for place, stage in enumerate(stages) if stage["reduction"] in _GATE_REDUCTIONS]
+        fine = [reduction for reduction in _GATE_REDUCTIONS if min(self.preprocessing.size) >= 2 * reduction]
+        return [place for place, stage in enumerate(stages) if stage["reduction"] in fine]
 
     def gate_features(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """Means and deviations of the maps of ``gate_stages``, of films at the network's size, float32 (N, K).

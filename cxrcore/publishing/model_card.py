@@ -19,6 +19,7 @@ from cxrcore.bundle.folder import embedded_name, member_folders, read_config
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.record import METRICS, RATES, FindingMetrics, Metrics, read_metrics
+from cxrcore.evaluation.split_origins import CROSS_VALIDATED
 from cxrcore.findings import Kind
 from cxrcore.metrics.localisation import Localisation
 from cxrcore.metrics.operating_points import OperatingPoints
@@ -133,7 +134,7 @@ def _held_out_scores(folder: Path) -> list[Metrics]:
         every = [read_metrics(path) for path in sorted(folder.glob(f"evaluation/*/{METRICS}"))]
     except InvalidPredictions as error:
         raise InvalidBundle(f"the scores of model {folder.name!r} cannot be read: {error}") from None
-    return [metrics for metrics in every if metrics.split == "test"]
+    return [metrics for metrics in every if metrics.split == "test" or metrics.origin == CROSS_VALIDATED]
 
 
 def _yaml(license: str, name: str, datasets: Sequence[str], scored: Sequence[Metrics], tags: Sequence[str]) -> str:

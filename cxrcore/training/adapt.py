@@ -20,6 +20,8 @@ from cxrcore.evaluation.adapt import Site, adapt
 from cxrcore.evaluation.evaluate import splits_of
 from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.explain.heatmap import strengths
+from cxrcore.gate.fitting import with_films
+from cxrcore.gate.input_gate import THRESHOLDS, InputGate, small_film
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.golden import write_golden
 from cxrcore.publishing.model_card import write_model_card
@@ -27,6 +29,7 @@ from cxrcore.storage import write_json
 
 REPORT = "adaptation.json"
 BATCH = 32
+GATE_FILMS = 200  # accepted films that move the gate's border: a hundredth of fewer is not even two films
 
 Log = Callable[[str], None]
 
@@ -42,7 +45,8 @@ def adapt_bundle(model: Classifier, films: DecodedFilms, out: Path, log: Log = l
         raise CxrError(f"{model.name} is no bundle, so there is nothing to adapt")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CxrError(f"{out.name!r} is in use; choose a new folder for --out")
-    refused = refused_by_gate(model, films)
+    features, small = _seen_by_gate(model, films)
+    refused = _refused(model, features, small)
     if refused.any():
         names = [image for image, no in zip(films.table.images, refused, strict=True) if no]
         log(f"{len(names)} of {len(films)} films are refused by the input gate and left out: {first_ten(names)}")
@@ -56,11 +60,16 @@ def adapt_bundle(model: Classifier, films: DecodedFilms, out: Path, log: Log = l
     report = {"parent": model.id, "dataset": table.name, "refused": int(refused.sum()), **report}
     adapted = {key: report[key] for key in ("parent", "dataset", "films", "patients", "adapted")}
     config = replace(config, name=out.name, provenance=model.config.provenance | {"adapted": adapted})
+    gate = model.gate and _adapted_gate(model.gate, features[~refused], small[~refused], report)
+    if gate is not None and config.guard is not None:
+        config = replace(config, guard=config.guard | {"adapted": report["gate"]})
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS, GATE, "recipe.yaml"):
             if (model.folder / name).is_file():
                 shutil.copyfile(model.folder / name, out / name)
+        if gate is not None:
+            gate.write(out / GATE)
         write_golden(Classifier(model.network, config, out, model.device), out)
         write_json(out / REPORT, report)
         write_config(out, config)
@@ -73,8 +82,40 @@ def adapt_bundle(model: Classifier, films: DecodedFilms, out: Path, log: Log = l
 
 def refused_by_gate(model: Classifier, films: DecodedFilms) -> np.ndarray:
     """Which films the model's gate refuses by their pixels, bool (N,); none where it has no gate."""
-    parts = (list(films.take(slice(start, start + BATCH))) for start in range(0, len(films), BATCH))
-    return np.array([verdict.accepted is False for part in parts for verdict in model.judge(part)], bool)
+    return _refused(model, *_seen_by_gate(model, films))
+
+
+def _seen_by_gate(model: Classifier, films: DecodedFilms) -> tuple[np.ndarray, np.ndarray]:
+    """What the model's gate looks at, features (N, K) and small films (N, S); of no width where it has no gate."""
+    if model.gate is None:
+        return np.empty((len(films), 0)), np.empty((len(films), 0))
+    features, small = [], []
+    for start in range(0, len(films), BATCH):
+        part = list(films.take(slice(start, start + BATCH)))
+        features.append(model.gate_features(part))
+        small.append(np.stack([small_film(film) for film in part]))
+    return np.concatenate(features), np.concatenate(small)
+
+
+def _refused(model: Classifier, features: np.ndarray, small: np.ndarray) -> np.ndarray:
+    if model.gate is None:
+        return np.zeros(len(features), bool)
+    verdicts = model.gate.judge(features, small, [set()] * len(features))
+    return np.array([verdict.accepted is False for verdict in verdicts], bool)
+
+
+def _adapted_gate(gate: InputGate, features: np.ndarray, small: np.ndarray, report: dict[str, Any]) -> InputGate | None:
+    """The gate with the site's border of FAR_FROM_TRAINING, and what that changes, in the report; None of few films."""
+    if len(features) < GATE_FILMS:
+        report["gate"] = None
+        report["gate_why"] = f"{len(features)} accepted films; its border of FAR_FROM_TRAINING is moved by {GATE_FILMS}"
+        return None
+    adapted = with_films(gate, features, small)
+    distance, place = gate.answers(features, small).distance, THRESHOLDS.index("distance")
+    borders = {"before": float(gate.tensors["thresholds"][place]), "after": float(adapted.tensors["thresholds"][place])}
+    far = {when: float((distance > border).mean()) for when, border in borders.items()}
+    report["gate"] = {"films": len(features), "distance": borders, "far_from_training": far}
+    return adapted
 
 
 def new_to(model: Classifier, table: FilmTable, log: Log = lambda text: None) -> FilmTable:

@@ -24,6 +24,7 @@ from cxrcore.training.augmentation import Augmentation
 
 TRAIN_FILMS, VAL_FILMS = 3000, 600  # at most
 DRAWN = 240  # pictures drawn by ``draw_negatives``
+FEWEST = {"train": 200, "val": 100}  # films: of fewer, a hundredth of the held-out ones is not even one film
 HELD_OUT = 0.3  # share of the validation patients, and of the other pictures, that thresholds come from
 BATCH = 32
 SMALLER = 2  # by how much films shrink before they are turned, for ``film_views``
@@ -64,19 +65,37 @@ def fit_bundle_gate(
     gate.write(classifier.folder / GATE)
     classifier.__dict__.pop("gate", None)
     counts = {"films": {"train": min(len(train), TRAIN_FILMS), "val": min(len(val), VAL_FILMS)}}
-    guard = {**counts, "not_films": {"drawn": DRAWN, "pictures": len(pictures) - DRAWN}, "seed": seed}
+    others = {"drawn": DRAWN, "pictures": len(pictures) - DRAWN, "folders": [folder.name for folder in negatives]}
+    guard = {**counts, "not_films": others, "seed": seed}
     write_config(classifier.folder, replace(classifier.config, guard=guard))
     return guard
 
 
+def why_no_gate(classifier: Classifier, train: int, val: int) -> str:
+    """Why no gate can be fitted on so many films; empty where one can."""
+    if not classifier.gate_stages:
+        return f"{classifier.name} has no convolutional stages that a gate could look at"
+    if train < FEWEST["train"] or val < FEWEST["val"]:
+        return (
+            f"it is fitted on {FEWEST['train']} training and {FEWEST['val']} validation films or more, "
+            f"and here are {train} and {val}"
+        )
+    return ""
+
+
+def check_negatives(folders: Sequence[Path]) -> None:
+    """Raise InvalidDataset for a folder without pictures."""
+    for folder in folders:
+        if not find_films(folder):
+            raise InvalidDataset(f"no pictures in {folder.name!r}, which should hold what is no chest film")
+
+
 def read_negatives(folders: Sequence[Path]) -> list[np.ndarray]:
     """The pictures below these folders, float32 (H, W). Raises InvalidDataset for a folder without any."""
+    check_negatives(folders)
     pictures = []
     for folder in folders:
-        paths = find_films(folder)
-        if not paths:
-            raise InvalidDataset(f"no pictures in {folder.name!r}, which should hold what is no chest film")
-        for path in paths:
+        for path in find_films(folder):
             try:
                 pictures.append(read_radiograph(path).pixels)
             except CxrError:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ import yaml
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from cxrcore.bundle.calibrators import Temperature, fit_calibration, with_offset
+from cxrcore.bundle.calibrators import Temperature, fit_calibration, to_probabilities, with_offset
 from cxrcore.bundle.config import BundleConfig
 from cxrcore.bundle.folder import write_bundle, write_config
 from cxrcore.bundle.weights import read_network
 from cxrcore.datasets.boxes import BOXES, Box, boxes_of, write_boxes
 from cxrcore.datasets.cache import DecodedFilms, open_films
+from cxrcore.datasets.files import first_ten
 from cxrcore.datasets.registry import DATASETS, read_dataset
 from cxrcore.datasets.splits import SPLITS, carve, limited
 from cxrcore.datasets.table import FilmTable
@@ -48,6 +50,7 @@ from cxrcore.resources import keep_freed_memory
 from cxrcore.storage import write_text
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import ModelConfig, Recipe, read_recipe
+from cxrcore.training.gate import check_negatives, fit_bundle_gate, why_no_gate
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.initial import InitialWeights, start_from
 from cxrcore.training.loop import train_network
@@ -59,9 +62,10 @@ _SAMPLES = 4  # validation films whose heatmaps TensorBoard shows
 _STATISTICS_FILMS = 2000  # training films, at most, behind data.training_statistics
 
 
-def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
+def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False, negatives: Sequence[Path] = ()) -> Path:
     """Train ``recipe`` on the films in ``data``; ``out`` becomes a bundle. Returns ``out``.
 
+    negatives: folders of pictures that are no chest films, for the input gate, which a run of enough films ends with.
     Under ``accelerate launch`` or ``torchrun`` several processes share the work. Raises InvalidDataset or InvalidRecipe
     before the first step, TrainingStopped after it.
     """
@@ -71,6 +75,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     first = accelerator.is_main_process
     log: Log = tqdm.write if first else _ignore
     training = out / "training"
+    check_negatives(negatives)
     if first:
         _claim(training, resume)
     accelerator.wait_for_everyone()
@@ -95,7 +100,7 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False) -> Path:
     _fold(network, recipe, parts["train"].table.targets)
     provenance = _provenance(recipe, table, splits, initial) | ({"untrained": untrained} if untrained else {})
     config = replace(config, provenance=provenance)
-    finish(network, config, films, splits, out, accelerator, boxes_of(data), recipe.model)
+    finish(network, config, films, splits, out, accelerator, boxes_of(data), recipe.model, negatives)
     return out
 
 
@@ -108,8 +113,9 @@ def finish(
     accelerator: Accelerator,
     boxes: Sequence[Box],
     options: ModelConfig,
+    negatives: Sequence[Path] = (),
 ) -> None:
-    """Store the weights, fit what validation determines, score validation and test patients, and write the card."""
+    """Store the weights, fit what validation determines, score validation and test, fit the gate, write the card."""
     first = accelerator.is_main_process
     if first:
         write_bundle(out, network, config)
@@ -130,26 +136,58 @@ def finish(
         if first and boxes:
             write_boxes(folder / BOXES, [box for box in boxes if box.image in set(part.table.images)])
     if first:
+        config = _with_gate(classifier, films.select(splits == "train"), films.select(splits == "val"), negatives)
         write_golden(classifier, out)
         write_model_card(out, config)
         tqdm.write(as_table(metrics))
         tqdm.write(f"bundle written to {out}")
 
 
+def _with_gate(
+    classifier: Classifier, train: DecodedFilms, val: DecodedFilms, negatives: Sequence[Path]
+) -> BundleConfig:
+    """Fit the input gate where the network and the number of films allow it; says what it was fitted on."""
+    if why := why_no_gate(classifier, len(train), len(val)):
+        tqdm.write(f"no input gate: {why}")
+        return classifier.config
+    guard = fit_bundle_gate(classifier, train, val, negatives, progress=partial(tqdm, disable=None, leave=False))
+    films, others = guard["films"], guard["not_films"]
+    real = f"{others['pictures']:,} of {first_ten(others['folders'])}" if others["pictures"] else "no others"
+    tqdm.write(
+        f"input gate: from {films['train']:,} training and {films['val']:,} validation films, "
+        f"{others['drawn']} drawn pictures and {real}"
+    )
+    if not others["pictures"]:
+        tqdm.write(
+            "a gate fitted without real pictures of other things refuses fewer of them: --negatives DIR adds some"
+        )
+    return replace(classifier.config, guard=guard)
+
+
 def _fit_on_validation(
     classifier: Classifier, val: DecodedFilms, accelerator: Accelerator, options: ModelConfig
 ) -> BundleConfig:
-    """The classifier's config with calibration, operating points and map scales fitted on validation films."""
     logits, maps = logits_and_maps(classifier, val, accelerator)
-    labels, targets, rule = classifier.labels, val.table.targets, options.operating_point
+    return with_numbers(classifier.config, val.table, logits, maps, options)
+
+
+def with_numbers(
+    config: BundleConfig, films: FilmTable, logits: np.ndarray, maps: np.ndarray | None, options: ModelConfig
+) -> BundleConfig:
+    """The config with what films determine that the network did not learn from.
+
+    That is calibration, operating points, limits of three answers and map scales. logits: (N, C), uncalibrated; maps:
+    (N, C, h, w) in logits, where there are any.
+    """
+    labels, targets, rule = config.labels, films.targets, options.operating_point
     calibration = fit_calibration(labels.kind, targets, logits)
     if isinstance(calibration, Temperature) and options.operating_class:
         column, (_, specificity) = labels.index(options.operating_class), parse_rule(rule)
         calibration = with_offset(calibration, targets, logits, column, specificity)
-    config = replace(classifier.config, calibration=calibration)
-    probabilities = Classifier(classifier.network, config).probabilities(logits)
+    config = replace(config, calibration=calibration)
+    probabilities = to_probabilities(calibration.apply(logits), labels.kind)
     points = fit_operating_points(labels, targets, probabilities, rule, fitted_on="val")
-    triage = fit_triage(labels.names, targets, probabilities, val.table.patient_ids)
+    triage = fit_triage(labels.names, targets, probabilities, films.patient_ids)
     config = replace(config, operating_points=points, triage=triage)
     if maps is None:
         return config

@@ -8,6 +8,7 @@ from PIL import Image
 
 from cxrcore.datasets import detect_dataset, read_dataset, usual_labels
 from cxrcore.datasets.csv_table import read_csv_table
+from cxrcore.datasets.registry import read_own
 from cxrcore.errors import InvalidDataset
 from cxrcore.findings import NIH14, PHANTOM5, PNEUMONIA2
 
@@ -129,3 +130,31 @@ def test_several_tables_and_ambiguous_names_are_refused(tmp_path, write):
     write("train.csv", "Image,Normal,Pneumonia", "x/a.png,1,0")
     with pytest.raises(InvalidDataset, match=r"valid.csv has no column for Pneumonia"):
         read_csv_table(tmp_path, PNEUMONIA2)
+
+
+def test_any_columns_of_0_and_1_are_findings(tmp_path, write):
+    draw(tmp_path, "a.png", "b.png", "c.png")
+    write(
+        "ours.csv",
+        "filename,Patient ID,Sex,Drain,pleural thickening,Ward,Beds,Empty",
+        "a.png,1,F,1,0,North,3,",
+        "b.png,2,M,,1,South,1,",
+        "c.png,2,M,0,-1,South,0,",
+    )
+    table = read_own(tmp_path)
+    assert (table.labels.names, table.labels.kind) == (("Drain", "Pleural_Thickening"), "multilabel")
+    assert table.labels["Pleural_Thickening"].description == NIH14["Pleural_Thickening"].description
+    assert table.targets == pytest.approx(np.array([[1, 0], [np.nan, 1], [0, np.nan]]), nan_ok=True)
+    assert table.patient_ids == ("1", "2", "2")
+    assert table.notes[0].endswith("are passed over: Ward, Beds, Empty.")
+    write("ours.csv", "image,note", "a.png,x", "b.png,y", "c.png,z")
+    with pytest.raises(InvalidDataset, match=r"no column of ours\.csv is a finding: expected columns of 0 and 1"):
+        read_own(tmp_path)
+
+
+def test_without_a_table_every_folder_is_a_class(tmp_path):
+    draw(tmp_path, "tubes/a.png", "healthy/b.png", "pacemaker/c.png")
+    table = read_own(tmp_path)
+    assert (table.labels.names, table.labels.kind) == (("healthy", "pacemaker", "tubes"), "multiclass")
+    assert table.labels.normal == "healthy"
+    assert table.targets.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]

@@ -13,13 +13,15 @@ from PIL import Image
 import cxrcore
 from cxrcore.bundle.calibrators import PlattScaling, Temperature, to_probabilities
 from cxrcore.bundle.config import BundleConfig
-from cxrcore.bundle.folder import read_config
+from cxrcore.bundle.folder import GATE, read_config
 from cxrcore.datasets.phantoms import phantom_film
 from cxrcore.errors import InvalidDataset
 from cxrcore.evaluation.adapt import LEAST, Site, adapt, summary_lines
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import NIH14, TB3, Kind, LabelSet
+from cxrcore.gate.input_gate import InputGate
 from cxrcore.metrics.operating_points import fit_operating_points
+from cxrcore.training import adapt as adapting
 from cxrcore.training.adapt import REPORT
 from train.cli import main
 
@@ -136,10 +138,25 @@ def test_from_films_to_a_bundle_that_names_its_parent(drawn_site, tmp_path, caps
     assert read_config(out).provenance["adapted"]["parent"] == parent.id
     report = json.loads((out / REPORT).read_text())
     assert report["films"] + report["refused"] == 60
+    assert report["gate"] is None
+    assert (out / GATE).read_bytes() == (parent.folder / GATE).read_bytes()
     assert adapted.id.partition("@")[2] == parent.id.partition("@")[2]  # the same weights
     assert (out / "README.md").read_text().count("adapted")
     assert main(["adapt", "phantom", "--data", str(drawn_site), "--out", str(out)]) == 2
     assert "is in use; choose a new folder" in capsys.readouterr().err
+
+
+def test_the_gate_learns_that_the_sites_films_are_no_strangers(drawn_site, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(adapting, "GATE_FILMS", 30)
+    out = tmp_path / "ours"
+    assert main(["adapt", "phantom", "--data", str(drawn_site), "--out", str(out)]) == 0
+    assert "Far from training by the input gate:" in capsys.readouterr().out
+    gate = json.loads((out / REPORT).read_text())["gate"]
+    assert gate["far_from_training"]["after"] <= 0.05
+    assert gate["distance"]["after"] >= gate["distance"]["before"]
+    assert read_config(out).guard["adapted"] == gate
+    adapted = InputGate.read(out / GATE).tensors["thresholds"][-1]
+    assert adapted == pytest.approx(gate["distance"]["after"], rel=1e-3)
 
 
 def test_mistakes_leave_nothing_behind(drawn_site, tmp_path, capsys) -> None:

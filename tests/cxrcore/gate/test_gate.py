@@ -13,7 +13,7 @@ import cxrcore
 from cxrcore.bundle.folder import GATE
 from cxrcore.errors import InvalidBundle
 from cxrcore.films.radiograph import Radiograph, read_radiograph
-from cxrcore.gate.fitting import FEATURE_COMPONENTS, GateExamples, fit_gate
+from cxrcore.gate.fitting import FEATURE_COMPONENTS, GateExamples, fit_gate, with_films
 from cxrcore.gate.input_gate import SIDE, InputGate
 from cxrcore.gate.negatives import KINDS, draw_negatives
 from cxrcore.gate.reasons import NO_GATE, REASONS, Verdict, decided, joined, reasons_of
@@ -76,6 +76,21 @@ def test_the_distance_is_mahalanobis_over_the_leading_components() -> None:
     inverse = np.linalg.inv(np.cov(own.T))
     expected = [mahalanobis(row, own.mean(axis=0), inverse) / np.sqrt(20) for row in val.features]
     assert gate.answers(val.features, val.small).distance == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_sites_films_move_the_border_of_training_outwards_and_nothing_else() -> None:
+    rng = np.random.default_rng(6)
+    gate = fit_gate(examples(rng, 300), examples(rng, 300), examples(rng, 200))
+    *others, border = gate.tensors["thresholds"].tolist()
+    site = examples(rng, 250)
+    site = site.where(site.upright)
+    near = site.where(gate.answers(site.features, site.small).distance < border)
+    assert with_films(gate, near.features, near.small).tensors["thresholds"].tolist() == [*others, border]
+    moved = with_films(gate, 3 * site.features, site.small)
+    expected = np.quantile(gate.answers(3 * site.features, site.small).distance, 0.99)
+    assert expected > border
+    assert moved.tensors["thresholds"].tolist() == pytest.approx([*others, expected], rel=1e-5)
+    assert all(moved.tensors[name] is gate.tensors[name] for name in gate.tensors if name != "thresholds")
 
 
 def test_a_gate_needs_films_and_other_pictures() -> None:

@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 import cxrcore
+from cxrcore.bundle.folder import GATE, read_config
 from cxrcore.datasets import cache
 from cxrcore.datasets.cache import open_films
 from cxrcore.errors import InvalidDataset, InvalidRecipe, TrainingStopped
 from cxrcore.evaluation.forward import unpack_on
 from cxrcore.films.preprocessing import unpack
 from cxrcore.films.radiograph import Radiograph, read_radiograph
+from cxrcore.gate.negatives import draw_negatives
 from cxrcore.predictions.record import Predictions
-from cxrcore.training import loop
+from cxrcore.training import gate, loop, run
 from cxrcore.training.augmentation import Augmentation
 from cxrcore.training.precision import NAMES
 from cxrcore.training.run import fit
@@ -253,7 +256,7 @@ def test_a_resumed_run_keeps_the_precision_that_the_first_measured(kermany_like,
         assert json.loads(file.metadata()["facts"])["precision"] == "bf16"
 
 
-def interrupted(*arguments: object) -> None:
+def interrupted(*arguments: object, **more: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -322,3 +325,33 @@ def test_training_statistics_go_into_the_bundle(kermany_like, tmp_path):
     pixels = np.stack([model.prepare(cxrcore.read_radiograph(kermany_like / "chest_xray" / name)) for name in train])
     assert model.preprocessing.mean == pytest.approx(pixels.mean(), abs=1e-4)
     assert model.preprocessing.std == pytest.approx(pixels.std(), abs=1e-4)
+
+
+def test_a_run_of_few_films_makes_no_gate_and_says_so(kermany_like, tmp_path, capsys):
+    out = quick_fit(open_recipe("pneumonia-resnet18", [*EASY, "optimizer.epochs=1"]), kermany_like, tmp_path / "run")
+    assert "no input gate: it is fitted on 200 training and 100 validation films or more" in capsys.readouterr().out
+    assert not (out / GATE).exists()
+    assert read_config(out).guard is None
+
+
+def test_a_run_stopped_in_its_gate_makes_it_when_resumed(kermany_like, tmp_path, monkeypatch, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for n, picture in enumerate(draw_negatives(16, seed=3)):
+        Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(pictures / f"{n}.png")
+    monkeypatch.setattr(gate, "FEWEST", {"train": 20, "val": 8})
+    monkeypatch.setattr(gate, "DRAWN", 16)
+    recipe = open_recipe("pneumonia-resnet18", [*EASY, "optimizer.epochs=1"])
+    monkeypatch.setattr(run, "fit_bundle_gate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, kermany_like, tmp_path / "run", negatives=[pictures])
+    monkeypatch.setattr(run, "fit_bundle_gate", gate.fit_bundle_gate)
+    assert not (tmp_path / "run" / GATE).exists()
+    out = fit(recipe, kermany_like, tmp_path / "run", resume=True, negatives=[pictures])
+    assert "drawn pictures and 16 of pictures" in capsys.readouterr().out
+    guard = read_config(out).guard
+    assert guard is not None
+    assert guard["not_films"] == {"drawn": 16, "pictures": 16, "folders": ["pictures"]}
+    assert "(16 drawn, the others: pictures)" in " ".join((out / "README.md").read_text().split())
+    film = cxrcore.read_radiograph(next(kermany_like.rglob("*.jpeg")))
+    assert cxrcore.load(out).predict(film).gate.accepted is not None
