@@ -23,7 +23,15 @@ PERCENT = NumberFormat(digits=1, factor=100, unit=" %", between="–", undefined
 SIGNED = NumberFormat(digits=2, signed=True, between="–", undefined="–")
 WHOLE_PERCENT = NumberFormat(digits=0, factor=100, unit=" %", between="–", undefined="–")
 # Colours of split origins.
-_BADGES = {"official": "green", "fixed": "green", "own": "blue", "random": "orange", "unknown": "gray"}
+BADGES = {  # colour by ``split_origins``
+    "official": "green",
+    "fixed": "green",
+    "own": "blue",
+    "cross_validated": "blue",
+    "other": "blue",
+    "random": "orange",
+    "unknown": "gray",
+}
 
 Frame: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
@@ -61,7 +69,7 @@ def badge(source: Source) -> None:
     counts = f"{metrics.n:,} films of {metrics.n_patients:,} patient{'' if metrics.n_patients == 1 else 's'}"
     films = " ".join(part for part in (source.dataset, source.split) if part)
     revision = f" `{source.origin}`" if source.origin else ""
-    label = f":{_BADGES[origin.key]}-badge[{origin.label}]"
+    label = f":{BADGES[origin.key]}-badge[{origin.label}]"
     st.markdown(
         f"**{escape(source.name)}**{revision} on {escape(films)} · {counts} · {label}",
         help=f"{origin.label.capitalize()}. {origin.explanation}",

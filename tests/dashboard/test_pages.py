@@ -14,8 +14,10 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from streamlit.testing.v1 import AppTest
 
 from cxrcore.bundle.folder import embedded_models
+from cxrcore.evaluation.split_origins import SPLIT_ORIGINS
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
+from dashboard.parts import BADGES
 from dashboard.sources.opening import open_source
 from tests.dashboard.opening import (
     PHANTOM,
@@ -57,6 +59,10 @@ def test_every_page_asks_a_question_and_names_model_and_split(page: str, model: 
     assert model in words(at)
     assert "never for diagnosis" in words(at)
     assert charts(at)
+
+
+def test_every_origin_of_a_split_has_a_colour() -> None:
+    assert set(BADGES) == set(SPLIT_ORIGINS)
 
 
 def test_overview_shows_what_metrics_json_says() -> None:
