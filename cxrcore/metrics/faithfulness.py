@@ -8,7 +8,7 @@ insertion.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from cxrcore.metrics.json_record import JsonRecord
 from cxrcore.metrics.rates import mean, share
 
 MIN_FILMS = 10  # for an interval
-DELETION, INSERTION = "deletion", "insertion"
+ORDERS = DELETION, INSERTION = "deletion", "insertion"
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,12 @@ class Ordered(JsonRecord):
     random: Estimate
     difference: Estimate  # map less random, film by film; below 0 is good in deletion, above 0 in insertion
     better: Estimate  # share of films on which the map's order is better than the random one
-    curve: list[float]  # mean target after each step, from the first to the last
+    curve: list[float]  # mean target after each step, from the first to the last; of all findings together alone
     random_curve: list[float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {name: value for name, value in super().to_dict().items() if value != []}
 
     @classmethod
     def of(cls, curves: np.ndarray, rising: bool, codes: np.ndarray) -> Self:
@@ -41,15 +45,30 @@ class Ordered(JsonRecord):
         better = gain > 0 if rising else gain < 0
         few = len(curves) < MIN_FILMS
         why = f"{len(curves)} film(s), fewer than {MIN_FILMS}: no interval" if few else None
-        estimates = [_without_interval(values, why) if why else mean(values, codes) for values in (*areas.T, gain)]
-        wins = _without_interval(better, why) if why else share(better, codes)
-        return cls(*estimates, wins, *curves.mean(axis=0).tolist())
+
+        def over_films(values: np.ndarray) -> Estimate:
+            return _without_interval(values, why) if why else mean(values, codes)
+
+        return cls(
+            map=over_films(areas[:, 0]),
+            random=over_films(areas[:, 1]),
+            difference=over_films(gain),
+            better=_without_interval(better, why) if why else share(better, codes),
+            curve=curves[:, 0].mean(axis=0).tolist(),
+            random_curve=curves[:, 1].mean(axis=0).tolist(),
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what ``to_dict`` wrote."""
-        estimates = (Estimate.from_dict(data[name]) for name in ("map", "random", "difference", "better"))
-        return cls(*estimates, data["curve"], data["random_curve"])
+        return cls(
+            map=Estimate.from_dict(data["map"]),
+            random=Estimate.from_dict(data["random"]),
+            difference=Estimate.from_dict(data["difference"]),
+            better=Estimate.from_dict(data["better"]),
+            curve=data.get("curve", []),
+            random_curve=data.get("random_curve", []),
+        )
 
 
 @dataclass(frozen=True)
@@ -70,15 +89,20 @@ class Faithfulness(JsonRecord):
         return {name: value for name, value in super().to_dict().items() if value or name not in optional}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def from_dict(cls, data: Mapping[str, Any]) -> Faithfulness:
         """Read what ``to_dict`` wrote."""
-        ordered = {name: data.get(name) and Ordered.from_dict(data[name]) for name in (DELETION, INSERTION)}
-        findings = {name: cls.from_dict(own) for name, own in data.get("findings", {}).items()}
-        counts = {name: data.get(name, 0) for name in ("n", "n_patients")}
-        return cls(**counts, **ordered, findings=findings, fill=data.get("fill"), why=data.get("why"))
+        return cls(
+            n=data["n"],
+            n_patients=data["n_patients"],
+            deletion=Ordered.from_dict(data[DELETION]) if data.get(DELETION) else None,
+            insertion=Ordered.from_dict(data[INSERTION]) if data.get(INSERTION) else None,
+            findings={name: cls.from_dict(own) for name, own in data.get("findings", {}).items()},
+            fill=data.get("fill"),
+            why=data.get("why"),
+        )
 
     @classmethod
-    def none(cls, why: str) -> Self:
+    def none(cls, why: str) -> Faithfulness:
         """Nothing was measured, and the reason."""
         return cls(0, 0, None, None, why=why)
 
@@ -99,9 +123,13 @@ def summarise_faithfulness(
         curves = Ordered.of(deletion[rows], False, own), Ordered.of(insertion[rows], True, own)
         return Faithfulness(int(rows.sum()), count_patients(own), *curves, **more)
 
-    names = dict.fromkeys(findings.tolist())
-    each = {name: part(findings == name) for name in names}
+    each = {name: _without_curves(part(findings == name)) for name in dict.fromkeys(findings.tolist())}
     return part(np.ones(len(codes), bool), findings=each, fill=fill)
+
+
+def _without_curves(part: Faithfulness) -> Faithfulness:
+    both = {name: replace(one, curve=[], random_curve=[]) for name in ORDERS if (one := getattr(part, name))}
+    return replace(part, **both)
 
 
 def _without_interval(values: np.ndarray, why: str) -> Estimate:
