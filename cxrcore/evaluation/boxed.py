@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from cxrcore.explain.boxes import on_grid
 from cxrcore.explain.heatmap import Heatmap
 from cxrcore.explain.random_map import random_map
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.metrics.localisation import Localisation, Located, locate, summarise_localisation
 
 NIH_SIDE = 1024  # pixels of the films that NIH's boxes were drawn on, whatever copy is at hand
-GRID = 256  # pixels of the longest side on which maps meet boxes
 
 BoxedMap = tuple[Located, Located, str]  # a map's scores, those of its control, the patient
 
@@ -37,10 +37,3 @@ def summarise_boxed(maps: Sequence[BoxedMap]) -> Localisation:
     """Mean scores of maps and controls, with intervals by patient."""
     own, control, patients = zip(*maps, strict=True)
     return summarise_localisation(own, control, np.array(patients))
-
-
-def on_grid(heat: Heatmap, longest: int = GRID) -> np.ndarray:
-    """A map's positive part over the whole film, float32, on a grid of the film's shape but no finer than needed."""
-    scale = min(1.0, longest / max(heat.film_size))
-    size = (max(1, round(heat.film_size[0] * scale)), max(1, round(heat.film_size[1] * scale)))
-    return heat.preprocessing.to_film_grid(np.maximum(heat.signed, 0), size)
