@@ -1,6 +1,7 @@
 // The result of a film: a bar for every finding, and the map of the chosen one.
 
 import { make } from "./dom.js";
+import { Erasing } from "./erase.js";
 import { Gate } from "./gate.js";
 import { Meaning } from "./meaning.js";
 import { Shaking } from "./shaking.js";
@@ -12,6 +13,7 @@ export class Result {
     this.gate = new Gate(page, () => this.show(page.result));
     this.meaning = new Meaning(page);
     this.shaking = new Shaking(page);
+    this.erasing = new Erasing(page);
   }
 
   /** Fetch the picture of the film, then show the result. */
@@ -101,5 +103,6 @@ export class Result {
     this.heatmap.choose({ finding: name });
     this.meaning.show();
     this.shaking.show();
+    this.erasing.show();
   }
 }
