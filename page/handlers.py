@@ -100,7 +100,7 @@ class Handlers:
         analysis, facts = model.analyse(film), model_facts(name, model)
         return {
             "kind": "result",
-            "token": self.films.add(film),
+            "token": self.films.add(film, analysis),
             "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
             "report": analysis_report(film, analysis, facts["synthetic"], facts["note"]),
             "about": facts,

@@ -14,8 +14,10 @@ import numpy as np
 
 import cxrcore
 from cxrcore.errors import CxrError
+from cxrcore.explain.boxes import COARSE, boxes_of, on_grid
 from cxrcore.explain.overlay import INFERNO
 from cxrcore.films.encoding import data_uri
+from cxrcore.metrics.localisation import border_share
 from cxrcore.resources import ASSETS
 from cxrcore.serving.deployment import read_deployment
 from cxrcore.serving.example_films import EXAMPLES, list_example_films
@@ -23,6 +25,7 @@ from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL
 
 if TYPE_CHECKING:
     from cxrcore import Heatmap, Radiograph
+    from cxrcore.models.erasing import Erasure
     from cxrcore.serving.catalog import Catalog
 
 Payload = dict[str, Any]
@@ -85,11 +88,23 @@ def large_film_picture(film: Radiograph) -> str:
 def map_payload(heat: Heatmap) -> Payload:
     """A map's facts; its ``rows`` of contributions at feature resolution; and the ``box`` of the film in it.
 
-    The box is (left, top, right, bottom) in shares of the map's width and height.
+    The box is (left, top, right, bottom) in shares of the map's width and height; ``boxes`` around the strongest places
+    are so in shares of the film's. ``outside``: the share of the positive part in the outer tenth of the film's sides.
     """
     (top, left, height, width), (rows, columns) = heat.preprocessing.film_area(heat.film_size), heat.preprocessing.size
     box = [left / columns, top / rows, (left + width) / columns, (top + height) / rows]
-    return heat.to_dict() | {"rows": np.round(heat.signed.astype(float), 4).tolist(), "box": box}
+    down, across = heat.film_size
+    boxes = [[x / across, y / down, (x + w) / across, (y + h) / down] for x, y, w, h in boxes_of(heat)]
+    outside = border_share(on_grid(heat, COARSE))
+    rows_of_cells = np.round(heat.signed.astype(float), 4).tolist()
+    return heat.to_dict() | {"rows": rows_of_cells, "box": box, "boxes": boxes, "outside": outside}
+
+
+def erased_payload(erased: Erasure) -> Payload:
+    """A region erased: its ``box``, what it was filled with as a data URI, and each finding before and after."""
+    findings = {name: asdict(one) | {"move": one.move} for name, one in erased.findings.items()}
+    fill = data_uri(erased.fill, max(erased.fill.shape), "PNG")
+    return {"kind": "erased", "box": erased.box, "fill": fill, "findings": findings}
 
 
 def answer(work: Callable[[], Payload]) -> Payload:

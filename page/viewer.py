@@ -10,12 +10,13 @@ import gradio as gr
 from gradio.components.base import server
 from gradio.events import EventListener
 
+from cxrcore.models.erasing import erase
 from cxrcore.models.shaking import shake
 from cxrcore.resources import ASSETS
 from cxrcore.serving.catalog import Catalog
 from cxrcore.serving.example_films import fetch_example_film, list_example_films
 from cxrcore.serving.recent_films import RecentFilms
-from page.payloads import Payload, answer, film_picture, large_film_picture, start_payload
+from page.payloads import Payload, answer, erased_payload, film_picture, large_film_picture, start_payload
 
 FOLDER = ASSETS / "app"
 
@@ -83,6 +84,17 @@ class FilmViewer(gr.HTML):
         def work() -> Payload:
             model = self._catalog[str(request.get("model"))]
             return {"kind": "shaken", "films": shake(model, self._films[str(request.get("token"))])}
+
+        return answer(work)
+
+    @server
+    def erase(self, request: dict[str, Any]) -> Payload:
+        """Every finding before and after a region of a film that is here was erased: one forward pass."""
+
+        def work() -> Payload:
+            model, token = self._catalog[str(request.get("model"))], str(request.get("token"))
+            film, analysis = self._films[token], self._films.analysis(token, model.id)
+            return erased_payload(erase(model, film, request.get("box") or (), analysis))
 
         return answer(work)
 

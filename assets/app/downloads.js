@@ -1,8 +1,12 @@
 // What a visitor can take home: the numbers, and the film with the map over it.
 
 import { make } from "./dom.js";
-import { METHODS } from "./heatmap.js";
-import { findingOf, nothing, percent } from "./words.js";
+import { erasedInWords } from "./erase.js";
+import { METHODS, ONE_SCALE } from "./heatmap.js";
+import { findingOf, nothing, outsideInWords, percent } from "./words.js";
+
+const READABLE = 720; // pixels; a narrower film is enlarged, or its caption could not be read
+const FAINT = 0.45; // of the opacity, as in viewer.css
 
 export function offerDownloads(page, heatmap) {
   page.part("save-json").addEventListener("click", () => saveNumbers(page));
@@ -19,47 +23,122 @@ const stem = (page) => page.film.name.replace(/[.][^.]*$/, "") || "film";
 
 function saveNumbers(page) {
   const { film, ...rest } = page.result.report;
+  const erased = page.erased && { box: page.erased.box, findings: page.erased.findings };
   const values = page.worth ? { predictive_values: page.worth } : {};
-  const text = JSON.stringify({ film: { ...page.film, ...film }, ...rest, ...values }, null, 2);
+  const content = { film: { ...page.film, ...film }, ...rest, ...(erased && { erased }), ...values };
+  const text = JSON.stringify(content, null, 2);
   save(`${stem(page)}-${page.about.name}.json`, new Blob([text], { type: "application/json" }));
 }
 
-// At the film's own size, with a caption in its lower edge.
+// The film with its map at its own size (small films enlarged); below it the colours with their values, and a caption.
 async function saveOverlay(page, heatmap) {
-  const { width, height } = page.result.report.film;
+  const { film } = page.result.report;
+  const zoom = Math.max(1, Math.ceil(READABLE / film.width));
+  const [width, height] = [zoom * film.width, zoom * film.height];
   const name = [stem(page), page.finding.replaceAll(" ", "_"), page.method].join("-") + ".png";
-  const lines = caption(page, heatmap.isQuiet);
   const src = (await page.server.large_picture(page.token)) || page.part("image").src;
   const picture = make("img", { src });
   await picture.decode();
   const sheet = make("canvas", { width, height });
   const pen = sheet.getContext("2d");
+  const text = new Caption(pen, caption(page, heatmap), heatmap.isQuiet ? null : heatmap);
+  sheet.height += text.height; // which empties the sheet
   pen.drawImage(picture, 0, 0, width, height);
   if (!heatmap.isQuiet) {
     const layer = make("canvas", { width, height });
     layer.getContext("2d").putImageData(heatmap.picture(width, height), 0, 0);
-    pen.globalAlpha = page.part("opacity").value / 100;
-    pen.drawImage(layer, 0, 0);
-    pen.globalAlpha = 1;
+    drawLayer(pen, layer, (page.part("opacity").value / 100) * (heatmap.isFaint ? FAINT : 1), heatmap.isFaint);
   }
-  write(pen, lines, width, height);
+  heatmap.boxes.forEach((box) => outline(pen, box, width, height));
+  if (page.erased) outline(pen, page.erased.box, width, height, [width / 60, width / 90]);
+  text.write(height);
   sheet.toBlob((blob) => save(name, blob));
 }
 
-function caption(page, quiet) {
+function drawLayer(pen, layer, opacity, faint) {
+  pen.save();
+  pen.beginPath();
+  pen.rect(0, 0, layer.width, layer.height);
+  pen.clip();
+  Object.assign(pen, { globalAlpha: opacity, filter: faint ? `blur(${layer.width / 100}px)` : "none" });
+  pen.drawImage(layer, 0, 0);
+  pen.restore();
+}
+
+function outline(pen, [left, top, right, bottom], width, height, dashes = []) {
+  pen.save();
+  pen.setLineDash(dashes);
+  for (const [colour, thickness] of [["#000", width / 150], [dashes.length ? "#7fe3f2" : "#fff", width / 300]]) {
+    Object.assign(pen, { strokeStyle: colour, lineWidth: thickness });
+    pen.strokeRect(left * width, top * height, (right - left) * width, (bottom - top) * height);
+  }
+  pen.restore();
+}
+
+function caption(page, heatmap) {
+  const quiet = heatmap.isQuiet;
   const entry = findingOf(page.about, page.finding);
   const probability = `${entry.title} ${percent(page.result.report.probabilities[entry.name])}`;
   const model = page.about.name + (page.about.synthetic ? " (learned from synthetic films)" : "");
   const first = [probability, METHODS[page.method], model].join(", ") + (quiet ? ". " + nothing(entry) : "");
   const refused = page.result.report.gate.overruled ? "Refused by the input gate, analysed all the same. " : "";
-  return [first, refused + (page.film.synthetic ? "Synthetic film. " : "") + page.start.note];
+  const last = refused + (page.film.synthetic ? "Synthetic film. " : "") + page.start.note;
+  const erased = page.erased ? [erasedInWords(page.about, page.result.report, page.erased.findings, entry.name)] : [];
+  return [first, ...heatmap.notes, outsideInWords(page.map), ...erased, last].filter(Boolean);
 }
 
-function write(pen, lines, width, height) {
-  const size = Math.max(9, Math.round(width / 60));
-  pen.font = size + "px system-ui, sans-serif";
-  pen.fillStyle = "rgba(0, 0, 0, 0.6)";
-  pen.fillRect(0, height - size * 3.2, width, size * 3.2);
-  pen.fillStyle = "#fff";
-  lines.forEach((line, at) => pen.fillText(line, size * 0.7, height - size * (1.9 - 1.25 * at), width - 1.4 * size));
+/** The colours with their values, and lines of text, on a dark strip below a picture. */
+class Caption {
+  constructor(pen, lines, heatmap) {
+    const { width } = pen.canvas;
+    this.size = Math.round(width / 60);
+    const room = width - 1.4 * this.size;
+    Object.assign(this, { pen, heatmap, width, room, font: this.size + "px system-ui, sans-serif" });
+    pen.font = this.font;
+    this.rows = lines.flatMap((line) => wrapped(pen, line, room));
+    this.legend = heatmap ? 3.4 * this.size : 0;
+    this.height = Math.ceil(this.legend + this.size * (1.3 * this.rows.length + 1.2));
+  }
+
+  write(top) {
+    const { pen, size, rows, legend, width, height, room } = this;
+    Object.assign(pen, { font: this.font, fillStyle: "#14181d" });
+    pen.fillRect(0, top, width, height);
+    if (legend) this.drawScale(0.7 * size, top + 0.9 * size, Math.min(room / 2, 26 * size));
+    pen.fillStyle = "#fff";
+    rows.forEach((row, at) => pen.fillText(row, 0.7 * size, top + legend + size * (1.3 * at + 1.5), room));
+  }
+
+  drawScale(left, top, length) {
+    const { pen, heatmap, size } = this;
+    const zero = heatmap.againstIsShown ? length / 2 : 0;
+    for (let x = 0; x < length; x++) {
+      const share = x < zero ? 1 - x / zero : (x - zero) / (length - zero);
+      const word = (x < zero ? heatmap.blues : heatmap.colours)[Math.round(255 * Math.min(1, share))];
+      const colour = `rgb(${word & 255} ${(word >> 8) & 255} ${(word >> 16) & 255} / ${(word >>> 24) / 255})`;
+      for (const fillStyle of ["#8a8f94", colour]) { // a film's grey beneath, as on the page
+        pen.fillStyle = fillStyle;
+        pen.fillRect(left + x, top, 1, 0.9 * size);
+      }
+    }
+    pen.fillStyle = "#fff";
+    const last = heatmap.ticks.length - 1;
+    heatmap.ticks.forEach((tick, at) => {
+      pen.textAlign = at === 0 ? "left" : at === last ? "right" : "center";
+      pen.fillText(tick, left + (at / last) * length, top + 2.2 * size);
+    });
+    pen.textAlign = "left";
+    if (heatmap.page.map.scale === "logit") pen.fillText(ONE_SCALE, left + length + size, top + 0.8 * size);
+  }
+}
+
+/** A line broken where it would grow wider than `room`. */
+function wrapped(pen, line, room) {
+  const rows = [""];
+  for (const word of line.split(" ")) {
+    const longer = rows.at(-1) + (rows.at(-1) && " ") + word;
+    if (rows.at(-1) && pen.measureText(longer).width > room) rows.push(word);
+    else rows[rows.length - 1] = longer;
+  }
+  return rows;
 }

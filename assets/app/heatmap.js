@@ -1,8 +1,10 @@
 // The film with the heatmap of the chosen finding over it, and what the heatmap says.
 
 import { make } from "./dom.js";
+import { place } from "./erase.js";
+import { isNoBetterThanNoise, localisationOf, locatedInWords } from "./located.js";
 import { BLUES, canvasWords, colourMap, gradient, strongest } from "./maps.js";
-import { evidence, findingOf, methodNote, nothing, ticks } from "./words.js";
+import { evidence, findingOf, methodNote, nothing, outsideInWords, sumInWords, ticks } from "./words.js";
 
 export const METHODS = {
   "gradcam": "Grad-CAM",
@@ -12,13 +14,15 @@ export const METHODS = {
   "eigencam": "EigenCAM",
   "random": "Random map (a control)",
 };
+export const ONE_SCALE = "One scale for every finding of this film.";
+const BLUE_COVER = 0.6; // the film stays visible where the whole lung speaks against a finding
 const MAX_SIDE = 512; // pixels of the heatmap's canvas: plenty for so few cells, and quick
 
 export class Heatmap {
   constructor(page) {
     this.page = page;
     this.colours = canvasWords(page.start.colours);
-    this.blues = canvasWords(BLUES);
+    this.blues = canvasWords(BLUES, BLUE_COVER);
     const titles = Object.entries(METHODS).map(([value, title]) => make("option", { value }, title));
     page.part("method").replaceChildren(...titles);
     this.listen();
@@ -29,6 +33,7 @@ export class Heatmap {
     const on = (name, kind, act) => page.part(name).addEventListener(kind, (event) => act(event.target.value));
     on("method", "change", (method) => this.choose({ method }));
     on("against", "change", () => this.draw());
+    on("show-boxes", "change", () => this.draw());
     on("show-anyway", "click", () => {
       page.shown = true;
       this.draw();
@@ -54,6 +59,25 @@ export class Heatmap {
     return this.page.part("against").checked && this.page.map.scale === "logit";
   }
 
+  /** Whether the maps of this finding were measured to point no better than random ones. */
+  get isFaint() {
+    const { about, finding, map } = this.page;
+    return map.method === "gradcam" && isNoBetterThanNoise(localisationOf(about, finding));
+  }
+
+  /** The boxes that are drawn, in shares of the film. */
+  get boxes() {
+    const { page } = this;
+    return page.part("show-boxes").checked && !this.isQuiet ? page.map.boxes : [];
+  }
+
+  /** What the map adds up to, how well such maps point, and whether this one points beside the chest. */
+  get notes() {
+    const { map, about, finding, result } = this.page;
+    const located = map.method === "gradcam" ? locatedInWords(about, finding) : "";
+    return [sumInWords(map, about, result.report), located].filter(Boolean);
+  }
+
   /** The map of the chosen finding by the chosen method: drawn at once if it is here, else asked for. */
   draw() {
     const { page } = this;
@@ -73,12 +97,19 @@ export class Heatmap {
     page.part("quiet").hidden = !quiet;
     page.part("quiet-text").textContent = nothing(entry);
     page.part("evidence").textContent = evidence(map, entry, page.result.report);
+    page.part("map-notes").replaceChildren(...this.notes.map((text) => make("li", {}, text)));
+    page.notice("outside", outsideInWords(map));
+    page.part("stage").dataset.faint = this.isFaint;
+    page.part("boxes").replaceChildren(...this.boxes.map((box) => boxOn(box)));
     this.showScale();
   }
 
   ask() {
     const { page } = this;
     page.part("evidence").textContent = "";
+    page.part("map-notes").replaceChildren();
+    page.part("boxes").replaceChildren();
+    page.notice("outside", "");
     page.part("quiet").hidden = true;
     const { token, finding, method } = page;
     page.trigger("ask_method", { token, model: page.about.name, finding, method });
@@ -90,6 +121,10 @@ export class Heatmap {
     return new ImageData(new Uint8ClampedArray(words.buffer), width, height);
   }
 
+  get ticks() {
+    return ticks(this.page.map, strongest(this.page.map), this.againstIsShown);
+  }
+
   showScale() {
     const { page } = this;
     const against = this.againstIsShown;
@@ -97,8 +132,8 @@ export class Heatmap {
     page.root.querySelector(".against + .ramp").style.background = gradient("right", this.colours);
     page.root.querySelector(".ramp.against").style.background = gradient("left", this.blues);
     page.part("against").disabled = page.map.scale !== "logit";
-    const words = ticks(page.map, strongest(page.map), against);
-    page.part("ticks").replaceChildren(...words.map((word) => make("span", {}, word)));
+    page.part("ticks").replaceChildren(...this.ticks.map((word) => make("span", {}, word)));
+    page.part("scale-note").textContent = page.map.scale === "logit" ? ONE_SCALE : "";
   }
 
   /** A map that was asked for is here. */
@@ -117,4 +152,10 @@ export class Heatmap {
     this.draw();
     this.page.part("method-note").textContent = message;
   }
+}
+
+function boxOn(box) {
+  const node = make("span", {});
+  place(node, box);
+  return node;
 }

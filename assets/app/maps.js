@@ -1,11 +1,11 @@
 // Maps and their colours: numbers in, numbers out.
 
 /**
- * Evidence against a finding, from dark to pale blue. Like inferno it grows steadily in lightness, so that it reads the
- * same to colour-blind eyes and in print.
+ * Evidence against a finding, from dark to light blue. Like inferno it grows steadily in lightness, so that it reads
+ * the same to colour-blind eyes and in print. It ends before white, as most of a film often speaks against a finding.
  */
 export const BLUES = interpolate(
-  ["#05101f", "#0b2d52", "#145284", "#2a7fb0", "#55a5cc", "#93c9e2", "#d3ecf7"].map((hex) =>
+  ["#04122b", "#08295c", "#0f438d", "#1a60b8", "#2f80d6", "#55a0ea"].map((hex) =>
     [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)),
   ),
 );
@@ -21,11 +21,11 @@ export function interpolate(stops) {
 
 /**
  * 256 colours as canvas words (alpha, blue, green, red from the top byte). A place covers the film in proportion to its
- * share of the scale, so the alpha of each colour is its number.
+ * share of the scale, so the alpha of each colour is its number, times `most`.
  */
-export function canvasWords(colours) {
+export function canvasWords(colours, most = 1) {
   return Uint32Array.from(colours, ([red, green, blue], step) => {
-    return ((step << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    return ((Math.round(most * step) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   });
 }
 
@@ -61,7 +61,7 @@ export function enlarge(map, width, height, sign) {
   return out;
 }
 
-/** The value that gets the strongest colour: the model's ceiling, else the largest of this map. */
+/** The value that gets the strongest colour: one for all findings of a film, else the largest of this map. */
 export function strongest(map) {
   return map.ceiling || Math.max(1e-6, ...map.rows.flat());
 }
@@ -73,13 +73,14 @@ export function strongest(map) {
  */
 export function colourMap(map, width, height, forColours, againstColours = null) {
   const words = new Uint32Array(width * height);
+  const strength = new Uint8Array(width * height);
   const steps = 255 / strongest(map);
   const parts = [[enlarge(map, width, height, 1), forColours]];
   if (againstColours) parts.push([enlarge(map, width, height, -1), againstColours]);
   for (const [values, colours] of parts) {
     for (let pixel = 0; pixel < values.length; pixel++) {
       const step = Math.min(255, Math.round(values[pixel] * steps));
-      if (step > words[pixel] >>> 24) words[pixel] = colours[step];
+      if (step > strength[pixel]) [words[pixel], strength[pixel]] = [colours[step], step];
     }
   }
   return words;

@@ -25,6 +25,7 @@ export class Page {
     this.method = "gradcam";
     this.correcting = ""; // what the server was asked to put right, in words
     this.maps = {}; // method -> finding -> map
+    this.erased = null; // a region of the film, what filled it, and every finding before and after
     this.shown = false; // a map without more evidence than in other films is drawn all the same
   }
 

@@ -2,6 +2,7 @@
 
 import { Decisions } from "./decisions.js";
 import { make } from "./dom.js";
+import { Erasing } from "./erase.js";
 import { Gate } from "./gate.js";
 import { Meaning } from "./meaning.js";
 import { Shaking } from "./shaking.js";
@@ -14,6 +15,7 @@ export class Result {
     this.decisions = new Decisions(page, () => this.decide());
     this.meaning = new Meaning(page);
     this.shaking = new Shaking(page);
+    this.erasing = new Erasing(page);
   }
 
   /** Fetch the picture of the film, then show the result. */
@@ -121,5 +123,6 @@ export class Result {
     this.heatmap.choose({ finding: name });
     this.meaning.show();
     this.shaking.show();
+    this.erasing.show();
   }
 }

@@ -14,6 +14,9 @@ export function percent(share) {
 /** 0.123 -> "0.12", 1.23 -> "1.2", 12.3 -> "12". */
 export const logits = (value) => value.toFixed(value < 1 ? 2 : value < 10 ? 1 : 0);
 
+/** 0.421 -> "+0.42", -1.5 -> "−1.50": logits that add up. */
+export const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
+
 /** 1234 -> "1,234". */
 export const count = (value) => Number(value).toLocaleString("en-GB");
 
@@ -147,6 +150,27 @@ function contrast(map, { name, normal }, { positive, probabilities, thresholds }
   return `${probability}${side} the alarm threshold of ${wholePercent(threshold)}.`;
 }
 
+/** A map's parts for and against, which with a constant make the logit; empty without a logit scale. */
+export function sumInWords(map, about, report) {
+  if (map.scale !== "logit") return "";
+  const cells = map.rows.flat();
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / cells.length;
+  const [pro, contra] = [1, -1].map((sign) => mean(cells.map((value) => sign * Math.max(0, sign * value))));
+  const logit = about.kind === "multilabel" ? "the logit" : "its logit less the mean of the others";
+  const parts = `${signed(pro)} for, ${signed(contra)} against, ${signed(map.bias)} constant`;
+  const probability = percent(report.probabilities[map.finding]);
+  return `Over the whole film: ${parts}. The sum is ${logit}, ${signed(map.target)} (calibrated: ${probability}).`;
+}
+
+/** Where most of what speaks for a finding lies outside the chest's usual place; else empty. */
+export function outsideInWords(map) {
+  if (map.scale !== "logit" || map.evidence === false || !(map.outside > 0.5)) return "";
+  return (
+    `${wholePercent(map.outside)} of what speaks for it lies near the film’s edge, outside its central 80 %, which ` +
+    "stands for the chest here (nothing segments the lungs). A marker or the edge itself may have moved this number."
+  );
+}
+
 /** How the map was made, beside the choice of its method. */
 export function methodNote(map, about) {
   if (map.method === "random") return "Not an explanation: a control.";
@@ -162,8 +186,9 @@ export function methodNote(map, about) {
 /** The ticks of the colour scale, left to right. `most`: the value of the strongest colour. */
 export function ticks(map, most, against) {
   if (map.scale !== "logit") return ["least", "most, on this map alone"];
-  const last = logits(most) + " logits" + (map.ceiling ? " or more" : ", the most here");
-  return [...(against ? ["−" + logits(most)] : []), "0", last];
+  const last = logits(most) + " logits" + (map.ceiling ? "" : ", the most here");
+  const beyond = map.rows.flat().some((value) => value < -most) ? " or less" : "";
+  return [...(against ? [`−${logits(most)}${beyond}`] : []), "0", last];
 }
 
 /** What the bars mean, and for whom. */

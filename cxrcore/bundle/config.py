@@ -44,7 +44,7 @@ class BundleConfig:
     evidence_levels: dict[str, float | None] = field(default_factory=dict)  # logits, per finding
     map_ceilings: dict[str, float] = field(
         default_factory=dict
-    )  # logits at full colour, per finding: one scale a model
+    )  # logits, per finding; the highest is drawn in full colour, unless the film has a stronger place
     test_time_augmentation: TestTimeAugmentation = "none"  # flip: mean over film and mirror image, at twice the time
     guard: dict[str, Any] | None = None  # the input guard, once there is one
     provenance: dict[str, Any] = field(default_factory=dict)  # data, split, recipe, versions, licence: for people

@@ -9,7 +9,7 @@ import numpy as np
 from cxrcore.datasets.cache import DecodedFilms
 from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.explain.random_map import random_map
-from cxrcore.findings import Kind, LabelSet
+from cxrcore.findings import LabelSet
 from cxrcore.metrics.faithfulness import Faithfulness, summarise_faithfulness
 from cxrcore.models.classifier import Classifier
 
@@ -108,10 +108,6 @@ def _target(model: Classifier, column: int) -> Score:
     """The map's target: the logit, or of exclusive classes the logit less the mean of the others."""
 
     def score(films: np.ndarray) -> np.ndarray:
-        logits, _ = model.score(list(films))
-        own: np.ndarray = logits[:, column]
-        if model.labels.kind is Kind.MULTILABEL:
-            return own
-        return own - (logits.sum(axis=1) - own) / (logits.shape[1] - 1)
+        return model.targets(model.score(list(films))[0])[:, column]
 
     return score

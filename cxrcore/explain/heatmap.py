@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,7 @@ class Heatmap:
     scale: str | None = None  # "logit", or None where values have no unit
     bias: float | None = None  # logits
     evidence_level: float | None = None  # logits; strength of the 95th percentile film without the finding
-    ceiling: float | None = None  # logits drawn in full colour: the same for every film of a model
+    ceiling: float | None = None  # logits drawn in full colour: one for every finding of a film, see ``scale_top``
 
     def __post_init__(self) -> None:
         if self.signed.ndim != 2 or self.signed.dtype != np.float32:
@@ -61,6 +62,19 @@ class Heatmap:
         grid = self.preprocessing.to_film_grid(np.maximum(self.signed, 0), self.film_size)
         return grid if dtype is None else grid.astype(dtype)
 
+    def contribution(self, box: Sequence[float]) -> float | None:
+        """What a part of the film contributes to ``target``, in logits; None without a logit scale.
+
+        box: left, top, right, bottom in shares of the film. The sum of its cells' values by the share of each that
+        lies in the box, over the number of cells: parts that make up the network's input sum to ``signed.mean()``.
+        """
+        if self.scale != "logit":
+            return None
+        (top, left, height, width), (rows, columns) = self.preprocessing.film_area(self.film_size), self.signed.shape
+        down = _covered(rows, *((top + y * height) / self.preprocessing.height for y in (box[1], box[3])))
+        across = _covered(columns, *((left + x * width) / self.preprocessing.width for x in (box[0], box[2])))
+        return float(down @ self.signed.astype(np.float64) @ across / self.signed.size)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the values, for JSON."""
         return {
@@ -75,6 +89,22 @@ class Heatmap:
             "bias": self.bias,
             "shape": list(self.signed.shape),
         }
+
+
+def _covered(cells: int, start: float, stop: float) -> np.ndarray:
+    """The share of each of ``cells`` equal parts of [0, 1] that lies between start and stop, float64 (cells,)."""
+    edges = np.clip(np.arange(cells + 1) / cells, start, stop)
+    shares: np.ndarray = np.diff(edges) * cells
+    return shares
+
+
+def scale_top(maps: np.ndarray, ceilings: Mapping[str, float]) -> float:
+    """The contribution drawn in full colour on one film, in logits: one for all its findings, never exceeded on it.
+
+    maps: (C, h, w) of the film, in logits; ceilings: finding -> logits, the model's (``map_ceilings``). It is the
+    highest of the ceilings, so that films with little evidence look so, or the film's strongest place, if stronger.
+    """
+    return max(LEAST_CEILING, *ceilings.values(), float(maps.max()))
 
 
 def strengths(signed: np.ndarray) -> np.ndarray:
@@ -100,14 +130,15 @@ def evidence_levels(strength: np.ndarray, targets: np.ndarray) -> list[float | N
 
 
 def map_ceilings(signed: np.ndarray, targets: np.ndarray | None = None) -> list[float]:
-    """Per finding, the contribution that is drawn in full colour, in logits: what most films with the finding reach.
+    """Per finding, the contribution that most films with it reach somewhere, in logits; see ``scale_top`` for its use.
 
     signed: float (N, C, h, w), of validation films; targets: (N, C) of 0, 1 or NaN. It is the lower quartile of the
     maxima of the maps of films with the finding: three in four of them show full colour somewhere. (A high percentile
     of all contributions let a few extreme films set the scale, and a film at 93 % hardly glowed.) With fewer than 20
-    such films, or without targets, the median of all films' maxima. One scale for all films, so a film with little
-    evidence looks like little evidence. It is never finer than 1 logit: where the maps of a weak network stay below
-    zero on most films with the finding, the quartile is 0, and the faintest contribution would glow in full.
+    such films, or without targets, the median of all films' maxima. The scale ends at the highest of them or beyond, so
+    a film with little evidence looks like little evidence. It is never finer than 1 logit: where the maps of a weak
+    network stay below zero on most films with the finding, the quartile is 0, and the faintest contribution would glow
+    in full.
     """
     peaks = np.maximum(signed, 0).max(axis=(-2, -1))
     ceilings = []

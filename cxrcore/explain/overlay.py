@@ -1,4 +1,4 @@
-"""Draw a heatmap over its film, on one colour scale for all films of a model."""
+"""Draw a heatmap over its film, on one colour scale for all findings of a film."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def draw_overlay(pixels: np.ndarray, heatmap: Heatmap, opacity: float = 0.6) -> 
     """The film with a finding's positive contributions over it, uint8 (H, W, 3), on the film's own grid.
 
     pixels: the film, float (H, W) in [0, 1]. A place is coloured, and covers the film, in proportion to its
-    contribution over the model's ceiling; maps without a logit scale are drawn relative to their own maximum, and zero
-    maps leave the film as it is.
+    contribution over the map's ceiling, which is one for all findings of a film; maps without a logit scale are drawn
+    relative to their own maximum, and zero maps leave the film as it is.
     """
     positive = np.asarray(heatmap)
     ceiling = heatmap.ceiling or max(float(positive.max()), 1e-6)

@@ -1,6 +1,7 @@
 from .base import Analysis, Model, Prediction
 from .classifier import Classifier
 from .ensemble import Ensemble
+from .erasing import Erased, Erasure, erase
 from .golden import SelfTest, self_test, write_golden
 from .opening import find_bundle, load
 from .precision import default_dtype
@@ -10,10 +11,13 @@ __all__ = [
     "Analysis",
     "Classifier",
     "Ensemble",
+    "Erased",
+    "Erasure",
     "Model",
     "Prediction",
     "SelfTest",
     "default_dtype",
+    "erase",
     "find_bundle",
     "load",
     "self_test",

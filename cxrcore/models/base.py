@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from cxrcore.explain.heatmap import Heatmap
+from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.films.quality import INVERTED_WARNING
 from cxrcore.films.radiograph import Radiograph
-from cxrcore.findings import LabelSet
+from cxrcore.findings import Kind, LabelSet
 from cxrcore.gate.reasons import Verdict, reasons_of
 from cxrcore.metrics.operating_points import OperatingPoints, decide
 from cxrcore.metrics.triage import Answer, Limits, Triage
@@ -80,6 +81,11 @@ class Model(ABC):
     def info(self) -> dict[str, Any]:
         """The bundle's provenance, label set, architecture, and every evaluation in it."""
 
+    @property
+    @abstractmethod
+    def frames(self) -> tuple[Preprocessing, ...]:
+        """How each network behind the model prepares a film, in the order of ``prepare``."""
+
     @abstractmethod
     def prepare(self, film: Radiograph) -> Any:
         """The film at the size of the network or networks: an input of ``score``, small enough to keep."""
@@ -125,6 +131,14 @@ class Model(ABC):
     def limits(self) -> Limits | None:
         """Where the three answers change, for a risk of 5 % at a confidence of 90 %; None where never fitted."""
         return None if self.triage is None else self.triage.limits()
+
+    def targets(self, logits: np.ndarray) -> np.ndarray:
+        """What the maps explain, (N, C), of logits (N, C): multiclass, a logit less the mean of the others."""
+        if self.labels.kind is Kind.MULTILABEL:
+            return logits
+        others = (logits.sum(axis=1, keepdims=True) - logits) / (logits.shape[1] - 1)
+        contrasts: np.ndarray = logits - others
+        return contrasts
 
     def predict(self, film: Radiograph) -> Prediction:
         """Probability and decision per finding for one film."""

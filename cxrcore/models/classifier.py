@@ -22,7 +22,7 @@ from cxrcore.bundle.reference import origin
 from cxrcore.errors import CxrError, InvalidBundle
 from cxrcore.explain.class_activation import class_activation_maps, linear_head, target_transform
 from cxrcore.explain.gradients import METHODS, gradient_maps
-from cxrcore.explain.heatmap import Heatmap
+from cxrcore.explain.heatmap import Heatmap, scale_top
 from cxrcore.explain.random_map import random_map
 from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.films.radiograph import Radiograph
@@ -65,6 +65,11 @@ class Classifier(Model):
     def preprocessing(self) -> Preprocessing:
         """How a film becomes the network's input."""
         return self.config.preprocessing
+
+    @property
+    def frames(self) -> tuple[Preprocessing, ...]:
+        """How the network prepares a film: one."""
+        return (self.preprocessing,)
 
     @cached_property
     def id(self) -> str:
@@ -282,8 +287,9 @@ class Classifier(Model):
         return gradient_maps(self.network, inputs, [lambda z: z[0]], "eigencam")[0].shape
 
     def _exact_heatmaps(self, maps: np.ndarray, film: Radiograph) -> dict[str, Heatmap]:
+        top = scale_top(maps, self.config.map_ceilings)
         return {
-            name: self._heatmap(name, "gradcam", maps[column], film, bias=self._target_bias[column])
+            name: self._heatmap(name, "gradcam", maps[column], film, self._target_bias[column], top)
             for column, name in enumerate(self.labels)
         }
 
@@ -303,16 +309,24 @@ class Classifier(Model):
         if self.mirrored:
             mirror = gradient_maps(self.network, inputs.flip(-1), targets, method)
             raw = [(values + mirrored[:, ::-1]) / 2 for values, mirrored in zip(raw, mirror, strict=True)]
+        exact = self.forward(inputs)[1] if method == "hirescam" else None
+        if exact is None:
+            return {name: self._heatmap(name, method, values, film) for name, values in zip(names, raw, strict=True)}
+        top = scale_top(exact[0].cpu().numpy(), self.config.map_ceilings)
         heatmaps = {}
-        for name, values in zip(names, raw, strict=True):
-            bias = None
-            if method == "hirescam" and self.one_pass:  # gradient x activation is CAM over the number of places
-                values, bias = values * values.size, self._target_bias[self.labels.index(name)]
-            heatmaps[name] = self._heatmap(name, method, values, film, bias=bias)
+        for name, values in zip(names, raw, strict=True):  # gradient x activation is CAM over the number of places
+            bias = self._target_bias[self.labels.index(name)]
+            heatmaps[name] = self._heatmap(name, method, values * values.size, film, bias, top)
         return heatmaps
 
     def _heatmap(
-        self, name: str, method: str, values: np.ndarray, film: Radiograph, bias: float | None = None
+        self,
+        name: str,
+        method: str,
+        values: np.ndarray,
+        film: Radiograph,
+        bias: float | None = None,
+        top: float | None = None,
     ) -> Heatmap:
         on_scale = bias is not None
         return Heatmap(
@@ -324,5 +338,5 @@ class Classifier(Model):
             scale="logit" if on_scale else None,
             bias=bias,
             evidence_level=self.config.evidence_levels.get(name) if on_scale else None,
-            ceiling=self.config.map_ceilings.get(name) if on_scale else None,
+            ceiling=top,
         )

@@ -23,6 +23,7 @@ from cxrcore.bundle.reference import origin
 from cxrcore.errors import InvalidBundle
 from cxrcore.explain.heatmap import Heatmap
 from cxrcore.explain.resampling import mean_heatmap
+from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.findings import label_difference
 from cxrcore.gate.reasons import Verdict, joined
@@ -69,6 +70,11 @@ class Ensemble(Model):
             "provenance": self.config.provenance,
             "metrics": read_metrics(self.folder) if self.folder else [],
         }
+
+    @property
+    def frames(self) -> tuple[Preprocessing, ...]:
+        """How each member prepares a film."""
+        return tuple(member.preprocessing for member in self.members)
 
     def prepare(self, film: Radiograph) -> tuple[np.ndarray, ...]:
         """The film at each member's size, float32 (h, w) in [0, 1]."""

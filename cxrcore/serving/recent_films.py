@@ -6,9 +6,13 @@ import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cxrcore.errors import CxrError
 from cxrcore.films.radiograph import Radiograph
+
+if TYPE_CHECKING:
+    from cxrcore.models.base import Analysis
 
 
 class RecentFilms:
@@ -20,18 +24,18 @@ class RecentFilms:
 
     def __init__(self, seconds: float = 900, max_pixels: int = 100_000_000) -> None:
         self.seconds, self.max_pixels = seconds, max_pixels
-        self._films: OrderedDict[str, tuple[Radiograph, threading.Timer]] = OrderedDict()
+        self._films: OrderedDict[str, tuple[Radiograph, Analysis | None, threading.Timer]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, film: Radiograph) -> str:
-        """Store a film, without its values before windowing. Returns its token."""
+    def add(self, film: Radiograph, analysis: Analysis | None = None) -> str:
+        """Store a film, without its values before windowing, and a model's answer to it. Returns the film's token."""
         token = secrets.token_urlsafe(16)
         timer = threading.Timer(self.seconds, self.delete, [token])
         timer.daemon = True
         with self._lock:
-            self._films[token] = (replace(film, stored=None), timer)
-            while len(self._films) > 1 and sum(f.pixels.size for f, _ in self._films.values()) > self.max_pixels:
-                _, (_, oldest) = self._films.popitem(last=False)
+            self._films[token] = (replace(film, stored=None), analysis, timer)
+            while len(self._films) > 1 and sum(f.pixels.size for f, *_ in self._films.values()) > self.max_pixels:
+                _, (*_, oldest) = self._films.popitem(last=False)
                 oldest.cancel()
             timer.start()
         return token
@@ -46,8 +50,14 @@ class RecentFilms:
                 raise CxrError("This film was already deleted from memory; please open it again.")
             return self._films[token][0]
 
+    def analysis(self, token: str, model_id: str) -> Analysis | None:
+        """The answer of a model (``Model.id``) to a film; None where it was not stored, or the film is gone."""
+        with self._lock:
+            stored = self._films[token][1] if token in self._films else None
+        return stored if stored and stored.prediction.model == model_id else None
+
     def delete(self, token: str) -> None:
         """Delete a film; an unknown token is ignored."""
         with self._lock:
             if token in self._films:
-                self._films.pop(token)[1].cancel()
+                self._films.pop(token)[-1].cancel()

@@ -84,6 +84,7 @@ def test_the_drawn_map_is_the_librarys_map_on_the_films_grid(visit: Visit, model
     Image.fromarray(np.random.default_rng(5).integers(0, 255, (150, 210), np.uint8)).save(path)
     visit.analyse(path)
     visit.choose(VISIBLE)
+    visit.page.uncheck("[data-part=against]")
     heat = model.explain(cxrcore.read_radiograph(path), VISIBLE)
     share = np.clip(np.asarray(heat) / heat.ceiling, 0, 1)
     drawn = visit.canvas().astype(float)
@@ -119,12 +120,22 @@ def test_other_methods_say_what_they_cannot_tell(shown: Visit, method: str, word
     assert np.array_equal(before, shown.canvas())
 
 
-def test_evidence_against_is_drawn_in_blue_only_on_request(shown: Visit) -> None:
+def test_evidence_against_is_drawn_in_blue_unless_it_is_switched_off(
+    own: Visit, film_path: Path, model: Classifier
+) -> None:
+    assert own.page.locator("[data-part=against]").is_checked()
+    own.choose(MIXED)
+    assert own.page.inner_text("[data-part=ticks]").startswith("−")
+    heat = model.explain(cxrcore.read_radiograph(film_path), MIXED)
+    assert f"The sum is the logit, {heat.target:+.2f}".replace("-", "−") in own.page.inner_text("[data-part=map-notes]")
+
+
+def test_what_is_drawn_with_evidence_against_is_blue(shown: Visit) -> None:
     shown.choose(MIXED)
     without = shown.canvas()
     shown.page.check("[data-part=against]")
     drawn = shown.canvas()
-    added = (without[..., 3] == 0) & (drawn[..., 3] > 40)
+    added = (without[..., 3] == 0) & (drawn[..., 3] > 10)
     assert added.any()
     assert (drawn[added][:, 2] >= drawn[added][:, 0]).all()
 
@@ -195,7 +206,13 @@ def test_numbers_and_overlay_can_be_taken_home(shown: Visit, film_path: Path, mo
     assert "never for diagnosis" in report["note"]
     with shown.page.expect_download() as download:
         shown.page.click("[data-part=save-png]")
-    assert Image.open(download.value.path()).size == (film.width, film.height)
+    with Image.open(download.value.path()) as saved:
+        enlarged = saved.width / film.width
+        assert enlarged == round(enlarged) >= 1
+        assert saved.height > enlarged * film.height
+        below = np.asarray(saved.convert("RGB"))[round(enlarged * film.height) :].astype(int)
+    colourful = np.ptp(below, axis=2) > 60  # the scale; the caption is white on black
+    assert colourful.any(axis=0).sum() > saved.width / 10
 
 
 def test_another_film_replaces_the_first(own: Visit) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import cxrcore
+from cxrcore.explain.boxes import boxes_of
 from cxrcore.gate.negatives import draw_negatives
+from cxrcore.models.erasing import erase
 from cxrcore.models.shaking import CHANGES
 from cxrcore.phantom import draw_phantom
 from cxrcore.serving.decisions import decisions
@@ -151,3 +153,72 @@ def test_the_page_has_no_grave_violation_of_accessibility(open_page, film_path, 
     assert violations(visit.page) == []
     visit.page.select_option("[data-part=decide]", "risk=0.05")
     assert violations(visit.page) == []
+
+
+def test_an_erased_region_moves_the_answer_beside_the_maps_claim(reader: Visit) -> None:
+    """Oracle: the library's own answer for the box that was dragged."""
+    page, film = reader.page, draw_phantom(3, ["Effusion"]).film
+    reader.analyse(picture(film.pixels))
+    reader.choose("Effusion")
+    page.click("[data-part=erase]")
+    box = page.locator("[data-part=eraser]").bounding_box()
+    corners = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in ((0.8, 0.9), (0.1, 0.5))]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    page.mouse.move(*corners[1], steps=4)
+    page.mouse.up()
+    page.wait_for_selector("[data-part=erased]:not([hidden])")
+    grey = np.rint(film.pixels * 255).astype(np.uint8)
+    model, opened = cxrcore.load("phantom"), cxrcore.read_radiograph(encoded(grey, "PNG"))
+    findings = erase(model, opened, (0.1, 0.5, 0.8, 0.9)).findings
+    for name in ("Effusion", "Nodule"):
+        reader.choose(name)
+        moved, claimed = (row.inner_text() for row in page.query_selector_all("[data-part=erased] li"))
+        assert float(moved.split()[-1].replace("−", "-")) == pytest.approx(findings[name].move, abs=0.06)
+        assert float(claimed.split()[-1].replace("−", "-")) == pytest.approx(-findings[name].claim, abs=0.06)
+    assert page.locator("[data-part=region]").is_visible()
+    assert page.locator("[data-part=fill]").is_visible()
+    with page.expect_download() as download:
+        page.click("[data-part=save-json]")
+    assert set(json.loads(download.value.path().read_text())["erased"]["findings"]) == set(model.labels)
+    page.click("[data-part=restore]")
+    assert not page.locator("[data-part=region]").is_visible()
+    assert not page.locator("[data-part=erased]").is_visible()
+    assert [line for line in reader.console if not line.startswith("warning")] == []
+
+
+def test_a_region_is_erased_with_the_keyboard_and_another_film_begins_anew(reader: Visit) -> None:
+    page = reader.page
+    reader.analyse(picture(draw_phantom(3, ["Effusion"]).pixels))
+    reader.choose("Effusion")
+    page.focus("[data-part=erase]")
+    page.keyboard.press("Enter")
+    before = page.locator("[data-part=region]").bounding_box()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+ArrowRight")
+    after = page.locator("[data-part=region]").bounding_box()
+    assert after["y"] < before["y"]
+    assert after["width"] > before["width"]
+    page.keyboard.press("Escape")
+    assert not page.locator("[data-part=region]").is_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-part=erased]:not([hidden])")
+    reader.analyse(picture(draw_phantom(4).pixels))
+    assert not page.locator("[data-part=erased]").is_visible()
+    assert not page.locator("[data-part=fill]").is_visible()
+
+
+def test_boxes_are_drawn_where_the_library_finds_them(reader: Visit) -> None:
+    page, film = reader.page, draw_phantom(3, ["Effusion"]).film
+    reader.analyse(picture(film.pixels))
+    reader.choose("Effusion")
+    assert page.locator("[data-part=boxes] span").count() == 0
+    page.check("[data-part=show-boxes]")
+    x, y, width, height = boxes_of(cxrcore.load("phantom").explain(film, "Effusion"))[0]
+    drawn = page.locator("[data-part=boxes] span").first.evaluate(
+        "({ style }) => [style.left, style.top, style.width, style.height].map(parseFloat)"
+    )
+    down, across = film.pixels.shape
+    shares = 100 * np.array([x / across, y / down, width / across, height / down])
+    assert drawn == pytest.approx(shares.tolist(), abs=2)

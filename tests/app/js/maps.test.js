@@ -39,6 +39,8 @@ test("256 colours between the given ones, blue ones from dark to light", () => {
 test("a colour covers the film in proportion to its number", () => {
   const words = maps.canvasWords(maps.interpolate([[1, 2, 3], [1, 2, 3]]));
   assert.deepEqual([words[0], words[128], words[255]], [0x00030201, 0x80030201, 0xff030201]);
+  const half = maps.canvasWords(maps.interpolate([[1, 2, 3], [1, 2, 3]]), 0.5);
+  assert.deepEqual([half[0], half[255]], [0x00030201, 0x80030201]);
 });
 
 test("the ceiling gets the strongest colour, else the map's own maximum", () => {
@@ -49,9 +51,9 @@ test("the ceiling gets the strongest colour, else the map's own maximum", () => 
   assert.deepEqual([...maps.colourMap(map, 3, 1, greys)].map((word) => word >>> 24), [0, 128, 255]);
 });
 
-test("evidence against is drawn only on request, where it is the stronger one", () => {
+test("evidence against is drawn only on request, where it is the stronger one, however little it covers", () => {
   const map = { rows: [[-2, 2]], box: whole, ceiling: 2 };
-  const blues = maps.canvasWords(maps.BLUES);
+  const blues = maps.canvasWords(maps.BLUES, 0.3);
   assert.deepEqual([...maps.colourMap(map, 2, 1, greys)], [0, greys[255]]);
   assert.deepEqual([...maps.colourMap(map, 2, 1, greys, blues)], [blues[255], greys[255]]);
 });

@@ -97,9 +97,30 @@ test("evidence has a unit and a comparison, and says where it differs from the p
 });
 
 test("the scale names its unit and its end", () => {
-  assert.deepEqual(words.ticks({ scale: "logit", ceiling: 19 }, 19, false), ["0", "19 logits or more"]);
-  assert.deepEqual(words.ticks({ scale: "logit" }, 2.5, true), ["−2.5", "0", "2.5 logits, the most here"]);
+  const map = { scale: "logit", ceiling: 19, rows: [[3, -19]] };
+  assert.deepEqual(words.ticks(map, 19, false), ["0", "19 logits"]);
+  assert.deepEqual(words.ticks(map, 4.4, true), ["−4.4 or less", "0", "4.4 logits"]);
+  const alone = { scale: "logit", rows: [[-2.5]] };
+  assert.deepEqual(words.ticks(alone, 2.5, true), ["−2.5", "0", "2.5 logits, the most here"]);
   assert.deepEqual(words.ticks({ scale: "relative" }, 1, false), ["least", "most, on this map alone"]);
+});
+
+test("a map's parts for and against add up to its logit", () => {
+  const map = { finding: "Effusion", scale: "logit", rows: [[3, -1], [0.5, -4.5]], bias: 0.25, target: -0.25 };
+  const known = report({ Effusion: [0.3, false, 0.5] });
+  const told = (about) => words.sumInWords(map, about, known).replaceAll("\u00a0", " ");
+  const parts = "Over the whole film: +0.88 for, −1.38 against, +0.25 constant. ";
+  assert.equal(told(chest), parts + "The sum is the logit, −0.25 (calibrated: 30.0 %).");
+  assert.match(told(three), /its logit less the mean of the others, −0\.25/);
+  assert.equal(words.sumInWords({ ...map, scale: null }, chest, known), "");
+});
+
+test("evidence near the edge is flagged where most of it lies there, and the map shows evidence at all", () => {
+  const map = { scale: "logit", evidence: true, outside: 0.64 };
+  assert.match(words.outsideInWords(map), /^64\u00a0% .* outside its central 80 %/);
+  for (const other of [{ outside: 0.5 }, { outside: null }, { evidence: false }, { scale: null }]) {
+    assert.equal(words.outsideInWords({ ...map, ...other }), "");
+  }
 });
 
 test("how to read names the patients that the model learned from, unless they were drawn", () => {
