@@ -37,8 +37,8 @@ from cxrcore.text import NumberFormat
 SHORT, GAIN = NumberFormat(digits=2, leading_zero=False), NumberFormat(digits=2, leading_zero=False, signed=True)
 ALL = "**all boxes**"
 HEADER = (
-    "model", "finding", "films", "hit", "hit of noise", "gain", "IoU", "IoU of noise", "drawn box, IoU ≥ .25", "of noise",
-    "boxes' share of the film",
+    "model", "finding", "films", "hit", "hit of noise", "gain", "IoU", "IoU of noise", "drawn box, IoU ≥ .25",
+    "of noise", "boxes' share of the film",
 )  # fmt: skip
 
 Films = list[tuple[FilmTable, tuple[Box, ...]]]
