@@ -23,6 +23,7 @@ PAGES = {  # address -> file in screens/, title
     "threshold": ("threshold", "Decisions at a threshold"),
     "honesty": ("calibration", "Calibration"),
     "subgroups": ("subgroups", "Subgroups of patients"),
+    "audit": ("audit", "Other explanations (audit)"),
     "place": ("localisation", "Localisation (heatmaps)"),
     "films": ("films", "Single films"),
     "versus": ("compare", "Comparison with another model"),

@@ -17,6 +17,7 @@ from cxrcore.bundle.folder import EMBEDDED, TASKS, embedded_models, read_config
 from cxrcore.datasets.boxes import read_boxes
 from cxrcore.datasets.phantoms import phantom_film
 from cxrcore.errors import BundleNotFound
+from cxrcore.evaluation.audit_report import named_films, read_audit
 from cxrcore.models.golden import self_test
 from cxrcore.models.opening import find_bundle
 from cxrcore.phantom import draw_phantom
@@ -37,7 +38,7 @@ SHIPPED = {
     "curves.json",
     "golden.json",
 }
-PER_FILM = {"predictions.parquet", "boxes.csv"}  # where the ids are public
+PER_FILM = {"predictions.parquet", "boxes.csv", "audit.json"}  # where the ids are public
 
 
 load = cache(cxrcore.load)
@@ -129,6 +130,17 @@ def test_the_readmes_figures_are_the_cards():
         if "mean" not in row:  # which the card does not print
             assert all(f"0{value} (0{low}-0{high})" in card for value, low, high in printed)
         assert f'cxrcore.load("{name}")' in card
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_audit_is_of_these_weights_and_films(name):
+    """``cxr audit`` writes it again where this fails."""
+    for path in find_bundle(name).glob("evaluation/*-test/metrics.json"):
+        scores, audit = json.loads(path.read_text()), read_audit(path.with_name("audit.json"))
+        assert (audit["model"], audit["n"]) == (load(name).id, scores["n"])
+        for finding, row in audit["findings"].items():
+            assert row["auroc"]["value"] == pytest.approx(scores["findings"][finding]["auroc"]["value"], abs=1e-6)
+        assert ids_are_public(audit["dataset"], np.array(named_films(audit)))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,31 @@ def evaluate(
     ``accelerate launch`` the processes share the films.
     """
     accelerator = join_processes()
+    part = read_split(model, dataset, data, split, progress, log, folders, all_negatives, accelerator)
+    return score_split(model, part.sizes, split, out, part.origin, accelerator)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitFilms:
+    """The films of one split of a dataset, decoded."""
+
+    listed: FilmTable  # every film of the dataset, not read
+    sizes: list[DecodedFilms]  # the split's readable films at the size of each network of the model
+    origin: str  # a key of ``split_origins``
+
+
+def read_split(
+    model: Model,
+    dataset: str,
+    data: Path,
+    split: str,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    log: Callable[[str], None] = lambda text: None,
+    folders: Sequence[str] = (),
+    all_negatives: bool = False,
+    accelerator: Accelerator | None = None,
+) -> SplitFilms:
+    """Read and decode the films that ``evaluate`` scores, with its arguments. Raises InvalidDataset as it does."""
     table = read_for(model.labels, dataset, data, folders or _recipe_folders(model, dataset), all_negatives)
     for note in table.notes:
         log(note)
@@ -62,7 +88,7 @@ def evaluate(
     wanted = known[0] if known else table
     sizes = []
     for member in members_of(model):
-        with accelerator.main_process_first():
+        with accelerator.main_process_first() if accelerator else nullcontext():
             sizes.append(open_films(wanted, member.preprocessing, progress=progress))
     skipped = sizes[-1].skipped
     if skipped:
@@ -70,11 +96,11 @@ def evaluate(
     for line in skipped:
         log(f"skipped {line}")
     if known:
-        return score_split(model, sizes, split, out, known[1], accelerator)
+        return SplitFilms(table, sizes, known[1])
     where, origin = splits_of(model, sizes[0].table, split, listed=table)
     if not (where == split).any():
         raise InvalidDataset(f"no film of {dataset} is in split {split!r}")
-    return score_split(model, [films.select(where == split) for films in sizes], split, out, origin, accelerator)
+    return SplitFilms(table, [films.select(where == split) for films in sizes], origin)
 
 
 def films_of_split(model: Model, dataset: str, data: Path, split: str) -> FilmTable:
@@ -112,13 +138,28 @@ def score_split(
     ``sizes``: the films at the size of each network of the model (several for an ensemble only). ``origin``:
     a key of ``split_origins``, shown with every score.
     """
+    predictions = predict_films(model, sizes, split, accelerator)
+    metrics = summarise(predictions, model.operating_points, dataset=sizes[0].table.name, split=split, model=model.id)
+    metrics = replace(metrics, split_origin=origin)
+    if accelerator is None or accelerator.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        predictions.write(out / "predictions.parquet")
+        write_json(out / "metrics.json", metrics.to_dict())
+        write_json(out / "curves.json", curves(predictions, split=split))
+    return metrics
+
+
+def predict_films(
+    model: Model, sizes: Sequence[DecodedFilms], split: str, accelerator: Accelerator | None = None
+) -> Predictions:
+    """Predict films, given at the size of each network of the model; ``split`` is their name for it."""
     table = sizes[0].table
-    members = members_of(model)
     logits = [
-        logits_and_maps(member, films, accelerator, maps=False)[0] for member, films in zip(members, sizes, strict=True)
+        logits_and_maps(member, films, accelerator, maps=False)[0]
+        for member, films in zip(members_of(model), sizes, strict=True)
     ]
     mean, probabilities = model.combine(logits)
-    predictions = Predictions(
+    return Predictions(
         labels=table.labels,
         images=np.array(table.images),
         patient_ids=np.array(table.patient_ids),
@@ -128,14 +169,6 @@ def score_split(
         logits=mean,
         metadata={name: np.array(column) for name, column in table.metadata.items()},
     )
-    metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)
-    metrics = replace(metrics, split_origin=origin)
-    if accelerator is None or accelerator.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        predictions.write(out / "predictions.parquet")
-        write_json(out / "metrics.json", metrics.to_dict())
-        write_json(out / "curves.json", curves(predictions, split=split))
-    return metrics
 
 
 def split_digest(table: FilmTable, splits: np.ndarray) -> str:

@@ -40,6 +40,7 @@ class Source:
     points: OperatingPoints | None = None  # thresholds that its metrics were reported at
     validation: Predictions | None = None  # films on which other thresholds may be chosen
     boxes: tuple[Box, ...] = ()  # of findings, where the evaluation holds some
+    audit: dict[str, Any] | None = None  # the content of audit.json, where the evaluation has one
     folder: Path | None = None  # the bundle's
     origin: str = ""  # user/repo@commit of a model on the Hub, 12 digits of the commit
     notices: Notices | None = None  # warnings that belong to the model; None of a table

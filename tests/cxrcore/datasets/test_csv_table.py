@@ -129,3 +129,11 @@ def test_several_tables_and_ambiguous_names_are_refused(tmp_path, write):
     write("train.csv", "Image,Normal,Pneumonia", "x/a.png,1,0")
     with pytest.raises(InvalidDataset, match=r"valid.csv has no column for Pneumonia"):
         read_csv_table(tmp_path, PNEUMONIA2)
+
+
+def test_a_column_source_says_where_films_come_from(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name)
+    header = ",".join(["image", "Source", *PNEUMONIA2])
+    (tmp_path / "labels.csv").write_text(f"{header}\na.png,north,1,0\nb.png,,0,1\n")
+    assert read_csv_table(tmp_path, PNEUMONIA2).metadata["source"] == ("north", "")
