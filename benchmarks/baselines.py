@@ -31,8 +31,6 @@ import numpy as np
 import timm
 import torch
 import yaml
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 import cxrcore
@@ -42,6 +40,7 @@ from cxrcore.datasets.cache import DecodedFilms, open_films
 from cxrcore.datasets.splits import carve, limited
 from cxrcore.datasets.table import FilmTable
 from cxrcore.errors import CxrError, InvalidDataset
+from cxrcore.evaluation.baselines import person, regression
 from cxrcore.evaluation.evaluate import evaluate
 from cxrcore.evaluation.forward import forward_films
 from cxrcore.films.preprocessing import Preprocessing
@@ -72,13 +71,6 @@ def read_films(recipe: Recipe, data: Path) -> DecodedFilms:
         return tqdm(films, total=len(table), unit="film", desc="reading", disable=None, leave=False)
 
     return open_films(table, VIEW, progress=bar)
-
-
-def person(table: FilmTable) -> np.ndarray:
-    """Age in years (unknown: the mean), whether male, whether female, whether AP; float (N, 4)."""
-    age = np.array(table.metadata["age_years"], dtype=float)
-    sex, view = np.array(table.metadata["sex"]), np.array(table.metadata["view"])
-    return np.column_stack([np.nan_to_num(age, nan=np.nanmean(age)), sex == "M", sex == "F", view == "AP"])
 
 
 def imagenet_features(films: DecodedFilms) -> np.ndarray:
@@ -112,15 +104,13 @@ def kept_features(films: DecodedFilms, path: Path | None) -> np.ndarray:
 def regress(columns: np.ndarray, targets: np.ndarray, splits: np.ndarray) -> tuple[np.ndarray, float]:
     """Probabilities (N, findings) of one logistic regression a finding, and the C that validation patients chose."""
     train, val = splits == "train", splits == "val"
-    scaled = StandardScaler().fit(columns[train]).transform(columns)
 
     def answers(strength: float) -> np.ndarray:
         found = np.full(targets.shape, 0.5)
         for k, column in enumerate(targets.T):
             known = train & ~np.isnan(column)
             if len(np.unique(column[known])) == 2:
-                regression = LogisticRegression(C=strength, max_iter=500)
-                found[:, k] = regression.fit(scaled[known], column[known]).predict_proba(scaled)[:, 1]
+                found[:, k] = regression(strength).fit(columns[known], column[known]).predict_proba(columns)[:, 1]
         return found
 
     tried = [(answers(strength), strength) for strength in STRENGTHS]
@@ -150,7 +140,7 @@ def compare(recipe: Recipe, model: Model | None, data: Path, kept: Path | None) 
     )
     test = table.select(np.flatnonzero(splits == "test"))
     scores, facts = {}, []
-    for name, columns in ((PERSON, person(table)), (FEATURES, kept_features(films, kept))):
+    for name, columns in ((PERSON, person(table.metadata)), (FEATURES, kept_features(films, kept))):
         probabilities, strength = regress(columns, table.targets, splits)
         scores[name] = probabilities[splits == "test"]
         facts.append(f"{name}: {columns.shape[1]} columns, C = {strength:g}")

@@ -24,6 +24,7 @@ PAGES = {  # address -> file in screens/, title
     "triage": ("triage", "Three answers"),
     "honesty": ("calibration", "Calibration"),
     "subgroups": ("subgroups", "Subgroups of patients"),
+    "audit": ("audit", "Other explanations (audit)"),
     "place": ("localisation", "Localisation (heatmaps)"),
     "films": ("films", "Single films"),
     "versus": ("compare", "Comparison with another model"),

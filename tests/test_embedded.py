@@ -17,6 +17,7 @@ from cxrcore.bundle.folder import EMBEDDED, TASKS, embedded_models, read_config
 from cxrcore.datasets.boxes import read_boxes
 from cxrcore.datasets.phantoms import phantom_film
 from cxrcore.errors import BundleNotFound
+from cxrcore.evaluation.audit_report import named_films, read_audit
 from cxrcore.models.golden import self_test
 from cxrcore.models.opening import find_bundle
 from cxrcore.phantom import draw_phantom
@@ -37,7 +38,7 @@ SHIPPED = {
     "curves.json",
     "golden.json",
 }
-PER_FILM = {"predictions.parquet", "boxes.csv"}  # where the ids are public
+PER_FILM = {"predictions.parquet", "boxes.csv", "audit.json"}  # where the ids are public
 
 
 load = cache(cxrcore.load)
@@ -144,6 +145,17 @@ def test_calibration_a_finding_at_a_time_keeps_the_auroc(name):
     for scores in metrics["findings"].values():
         before, after = scores["uncalibrated"]["auroc"]["value"], scores["auroc"]["value"]
         assert before == pytest.approx(after, abs=1e-3 if exact else 0.02)  # shipped logits are rounded
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_audit_is_of_these_weights_and_films(name):
+    """``cxr audit`` writes it again where this fails."""
+    for path in find_bundle(name).glob("evaluation/*-test/metrics.json"):
+        scores, audit = json.loads(path.read_text()), read_audit(path.with_name("audit.json"))
+        assert (audit["model"], audit["n"]) == (load(name).id, scores["n"])
+        for finding, row in audit["findings"].items():
+            assert row["auroc"]["value"] == pytest.approx(scores["findings"][finding]["auroc"]["value"], abs=1e-6)
+        assert ids_are_public(audit["dataset"], np.array(named_films(audit)))
 
 
 @pytest.mark.parametrize("name", MODELS)

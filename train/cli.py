@@ -194,6 +194,29 @@ def evaluate(
 
 
 @cli.command()
+def audit(
+    model: _Model,
+    dataset: Annotated[str, typer.Option(help="kermany, nih, tb, composed, folders, csv or phantom.")],
+    data: Annotated[Path, typer.Option(help="The dataset's folder.")],
+    split: Annotated[str, typer.Option(help="As for evaluate.")] = "test",
+    out: Annotated[
+        Path | None, typer.Option(help="Gets audit.json; the scores' folder of a run of yours unless given.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="The model's predictions.parquet; else stored ones, or the films are scored.")
+    ] = None,
+    folder: Annotated[
+        list[str] | None, typer.Option(help="nih: read these folders of films as one set, as sources.")
+    ] = None,
+) -> None:
+    """Say what could explain a score without disease: border, tone, person, source; label errors, near-duplicates."""
+    require_training("audit")
+    from train.audit import audit_model
+
+    audit_model(model, dataset, data, split, out, predictions, folder or ())
+
+
+@cli.command()
 def gate(
     model: _Model,
     data: Annotated[Path, typer.Option(help="The folder of the dataset that it was trained on.")],

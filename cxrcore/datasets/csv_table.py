@@ -1,7 +1,8 @@
 """Films with a CSV, one column a finding: 1 present, 0 absent, empty unknown.
 
 Either ``train*.csv``, ``valid*.csv`` and ``test*.csv``, whose names decide the split, or one CSV, with or without a
-``split`` column. Columns are recognised by their usual names, ignoring case, spaces and underscores.
+``split`` column. Columns are recognised by their usual names, ignoring case, spaces and underscores. A column
+``source`` says where films come from: patients of exclusive classes are then cut within each source (``splits.carve``).
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def table_of(listing: Listing, folder: Path, labels: LabelSet) -> FilmTable:
         patient_ids=tuple(_patients(frame, images, paths, notes)),
         targets=targets,
         splits=tuple(frame["_split"]),
-        metadata=read_people(frame),
+        metadata=read_people(frame)
+        | ({"source": tuple(frame["source"].fillna("").astype(str))} if "source" in frame else {}),
         notes=tuple(notes),
     )
 

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,31 @@ def evaluate(
     unknown. Under ``torchrun`` or ``accelerate launch`` the processes share the films.
     """
     accelerator = join_processes()
+    part = read_split(model, dataset, data, split, progress, log, folders, all_negatives, accelerator)
+    return score_split(model, part.sizes, split, out, part.origin, accelerator, boxes_of(data), faithfulness, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitFilms:
+    """The films of one split of a dataset, decoded."""
+
+    listed: FilmTable  # every film of the dataset, not read
+    sizes: list[DecodedFilms]  # the split's readable films at the size of each network of the model
+    origin: str  # a key of ``split_origins``
+
+
+def read_split(
+    model: Model,
+    dataset: str,
+    data: Path,
+    split: str,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    log: Callable[[str], None] = lambda text: None,
+    folders: Sequence[str] = (),
+    all_negatives: bool = False,
+    accelerator: Accelerator | None = None,
+) -> SplitFilms:
+    """Read and decode the films that ``evaluate`` scores, with its arguments. Raises InvalidDataset as it does."""
     table = read_for(model.labels, dataset, data, folders or _recipe_folders(model, dataset), all_negatives)
     for note in table.notes:
         log(note)
@@ -68,7 +94,7 @@ def evaluate(
     wanted = known[0] if known else table
     sizes = []
     for member in members_of(model):
-        with accelerator.main_process_first():
+        with accelerator.main_process_first() if accelerator else nullcontext():
             sizes.append(open_films(wanted, member.preprocessing, progress=progress))
     skipped = sizes[-1].skipped
     if skipped:
@@ -76,12 +102,11 @@ def evaluate(
     for line in skipped:
         log(f"skipped {line}")
     if known:
-        return score_split(model, sizes, split, out, known[1], accelerator, boxes_of(data), faithfulness, progress)
+        return SplitFilms(table, sizes, known[1])
     where, origin = splits_of(model, sizes[0].table, split, listed=table)
     if not (where == split).any():
         raise InvalidDataset(f"no film of {dataset} is in split {split!r}")
-    parts = [films.select(where == split) for films in sizes]
-    return score_split(model, parts, split, out, origin, accelerator, boxes_of(data), faithfulness, progress)
+    return SplitFilms(table, [films.select(where == split) for films in sizes], origin)
 
 
 def films_of_split(model: Model, dataset: str, data: Path, split: str) -> FilmTable:
@@ -123,12 +148,9 @@ def score_split(
     a key of ``split_origins``, shown with every score. ``boxes`` of any films; ``faithfulness``: as for ``evaluate``.
     Of several processes the first alone scores maps.
     """
-    members = members_of(model)
-    logits = [
-        logits_and_maps(member, films, accelerator, maps=False)[0] for member, films in zip(members, sizes, strict=True)
-    ]
+    predictions = predict_films(model, sizes, split, accelerator)
     table = sizes[0].table
-    metrics, predictions = _scored(model, table, logits, split, origin)
+    metrics = _measured(model, predictions, table.name, origin)
     if accelerator is None or accelerator.is_main_process:
         metrics = _with_localisation(metrics, model, table, boxes, progress)
         tested = _faithfulness(model, sizes[0], predictions.probabilities, faithfulness, progress)
@@ -139,17 +161,27 @@ def score_split(
 
 def write_scores(model: Model, table: FilmTable, logits: np.ndarray, split: str, out: Path, origin: str) -> Metrics:
     """``score_split`` of one network's logits (N, C) that are known already, without scores of its maps."""
-    metrics, predictions = _scored(model, table, [logits], split, origin)
+    predictions = _predictions(model, table, [logits], split)
+    metrics = _measured(model, predictions, table.name, origin)
     _write(out, metrics, predictions)
     return metrics
 
 
-def _scored(
-    model: Model, table: FilmTable, logits: Sequence[np.ndarray], split: str, origin: str
-) -> tuple[Metrics, Predictions]:
-    """The scores and the predictions of each network's logits."""
+def predict_films(
+    model: Model, sizes: Sequence[DecodedFilms], split: str, accelerator: Accelerator | None = None
+) -> Predictions:
+    """Predict films, given at the size of each network of the model; ``split`` is their name for it."""
+    logits = [
+        logits_and_maps(member, films, accelerator, maps=False)[0]
+        for member, films in zip(members_of(model), sizes, strict=True)
+    ]
+    return _predictions(model, sizes[0].table, logits, split)
+
+
+def _predictions(model: Model, table: FilmTable, logits: Sequence[np.ndarray], split: str) -> Predictions:
+    """From the logits (N, C) of each network of the model."""
     mean, probabilities = model.combine(logits)
-    predictions = Predictions(
+    return Predictions(
         labels=table.labels,
         images=np.array(table.images),
         patient_ids=np.array(table.patient_ids),
@@ -159,9 +191,13 @@ def _scored(
         logits=mean,
         metadata={name: np.array(column) for name, column in table.metadata.items()},
     )
-    metrics = summarise(predictions, model.operating_points, dataset=table.name, split=split, model=model.id)
+
+
+def _measured(model: Model, predictions: Predictions, dataset: str, origin: str) -> Metrics:
+    split = str(predictions.split[0])
+    metrics = summarise(predictions, model.operating_points, dataset=dataset, split=split, model=model.id)
     metrics = replace(metrics, split_origin=origin)
-    return (with_uncalibrated(metrics, predictions) if len(logits) == 1 else metrics), predictions
+    return with_uncalibrated(metrics, predictions) if len(members_of(model)) == 1 else metrics
 
 
 def _write(out: Path, metrics: Metrics, predictions: Predictions) -> None:

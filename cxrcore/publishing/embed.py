@@ -17,6 +17,7 @@ from cxrcore.bundle.folder import (
     write_config,
 )
 from cxrcore.datasets.boxes import BOXES
+from cxrcore.evaluation.audit_report import AUDIT, read_audit
 from cxrcore.evaluation.record import METRICS, read_metrics
 from cxrcore.predictions.record import PREDICTIONS, Predictions
 from cxrcore.publishing.deidentify import refuse_films
@@ -59,6 +60,7 @@ def _embed_table(scores: Path, keep_all: bool) -> None:
         scores.with_name(BOXES).unlink(missing_ok=True)  # experts' boxes stay with their source
     if read_metrics(scores).split in ("train", "val") and not keep_all:
         table.unlink(missing_ok=True)
+        scores.with_name(AUDIT).unlink(missing_ok=True)
     elif table.is_file():
         films = Predictions.read(table)
         logits = None if films.logits is None else films.logits.astype(np.float16).astype(np.float32)
@@ -75,6 +77,9 @@ def _rename(folder: Path, name: str) -> None:
         metrics = read_metrics(path)
         if metrics.model and metrics.model.startswith(config.name):
             write_json(path, replace(metrics, model=name + metrics.model.removeprefix(config.name)).to_dict())
+    for path in folder.glob(f"evaluation/*/{AUDIT}"):
+        data = read_audit(path)
+        write_json(path, data | {"model": name + data["model"].removeprefix(config.name)})
     config = replace(config, name=name)
     write_config(folder, config)
     write_model_card(folder, config, pictures=False, embedded=True)

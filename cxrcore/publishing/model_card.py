@@ -18,6 +18,7 @@ from cxrcore.bundle.config import BundleConfig, EnsembleConfig
 from cxrcore.bundle.folder import embedded_name, member_folders, read_config
 from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import InvalidBundle, InvalidPredictions
+from cxrcore.evaluation.audit_report import AREA, AUDIT, read_audit, summary_of_films
 from cxrcore.evaluation.record import METRICS, RATES, FindingMetrics, Metrics, read_metrics
 from cxrcore.evaluation.split_origins import CROSS_VALIDATED
 from cxrcore.findings import Kind
@@ -29,6 +30,7 @@ from cxrcore.reporting.checklists import Checklist, fill_checklists
 from cxrcore.reporting.html_report import RULES
 from cxrcore.reporting.reliability import HEAD, reliability_rows
 from cxrcore.resources import load_template
+from cxrcore.storage import write_text
 from cxrcore.text import NumberFormat
 
 CARD = "README.md"
@@ -40,6 +42,7 @@ _MODEL_INDEX = {
 _MEASURES = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "brier", "ece")
 _OPENING = "## Open it"
 _FIGURES = ("<!-- pictures, drawn from metrics.json and curves.json -->", "<!-- end of pictures -->")
+_AUDITS = ("<!-- audit, from audit.json -->", "<!-- end of audit -->")
 _LEGEND = """First: each finding's ROC curve. The band is the 95 % interval of its sensitivity (Wilson's, counting
 patients where films repeat), the dot its operating point, the dashed line guessing. Second: the observed frequency of a
 finding by its predicted probability, with 95 % intervals; a dot's area grows with its films; the dashed line is perfect
@@ -56,6 +59,7 @@ def write_model_card(folder: Path, config: BundleConfig, pictures: bool = True, 
     body = _body(config, _held_out_scores(folder), fill_checklists(read_facts(folder, config)), embedded)
     text = with_front_matter(body, front_matter(config, folder))
     (folder / CARD).write_text(text, "utf-8")
+    show_audits(folder)
     if pictures:
         illustrate(folder)
 
@@ -70,6 +74,25 @@ def write_ensemble_card(folder: Path, config: EnsembleConfig) -> None:
     rule = points and _rule(points.rule)
     text = _render("ensemble_card.md", config=config, members=members, rule=rule, checklists=lists)
     (folder / CARD).write_text(text, "utf-8")
+
+
+def show_audits(folder: Path) -> None:
+    """Put the audits of a bundle's evaluations into its card, in place of earlier ones, if it has a card."""
+    card = folder / CARD
+    if not card.is_file():
+        return
+    begin, end = _AUDITS
+    text = card.read_text("utf-8")
+    without = re.sub(rf"{re.escape(begin)}.*?{re.escape(end)}\n*", "", text, flags=re.DOTALL)
+    audits = [read_audit(path) for path in sorted(folder.glob(f"evaluation/*/{AUDIT}"))]
+    if audits:
+        block = (
+            f"{begin}\n\n{_render('audit.md', audits=audits, area=AREA.estimate, summary=summary_of_films)}\n{end}\n\n"
+        )
+        at = without.find(f"\n{_OPENING}\n") + 1
+        without = without[:at] + block + without[at:] if at else f"{without.rstrip()}\n\n{block.rstrip()}\n"
+    if without != text:
+        write_text(card, without)
 
 
 def illustrate(folder: Path) -> None:

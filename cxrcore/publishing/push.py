@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import yaml
 
 from cxrcore.bundle.folder import (
@@ -30,6 +31,7 @@ from cxrcore.bundle.folder import (
 from cxrcore.bundle.reference import MAIN, Reference, reference_to
 from cxrcore.datasets.boxes import BOXES, read_boxes, write_boxes
 from cxrcore.errors import BundleNotFound, HubError, InvalidBundle
+from cxrcore.evaluation.audit_report import AUDIT, named_films, read_audit
 from cxrcore.hub.client import Say, Token, endpoint, list_files, quiet_client, translate_hub_errors
 from cxrcore.predictions.record import Predictions
 from cxrcore.publishing.card_figures import matches_scores
@@ -48,6 +50,7 @@ from cxrcore.publishing.model_card import (
     ensemble_front_matter,
     front_matter,
     illustrate,
+    show_audits,
     with_addresses,
     with_front_matter,
     write_model_card,
@@ -112,6 +115,8 @@ def stage_bundle(folder: Path, staging: Path) -> list[str]:
     digest = hasher()
     tables = sorted([*folder.glob(f"evaluation/*/{_TABLE}"), *folder.glob(f"members/*/evaluation/*/{_TABLE}")])
     hashed = [path for table in tables for path in _stage_table(table, folder, staging, digest)]
+    for table in sorted([*folder.glob(f"evaluation/*/{AUDIT}"), *folder.glob(f"members/*/evaluation/*/{AUDIT}")]):
+        _stage_audit(table, staging / table.relative_to(folder))
     for recipe in (path for path in folder_files(staging) if path.endswith("recipe.yaml")):
         _remove_local_path(staging / recipe)
     if others := [path for path in folder_files(staging) if not is_bundle_file(path)]:
@@ -141,6 +146,17 @@ def _stage_table(table: Path, folder: Path, staging: Path, digest: Hasher) -> li
     return [] if public else written
 
 
+def _stage_audit(audit: Path, target: Path) -> None:
+    """Copy an audit where the films that it names are public; its sources may be a hospital's, so nothing is hashed."""
+    target.unlink(missing_ok=True)
+    scores = target.parent / "metrics.json"
+    if not scores.is_file():
+        return
+    dataset = json.loads(scores.read_text("utf-8")).get("dataset", "")
+    if ids_are_public(dataset, np.array(named_films(read_audit(audit)), dtype=str)):
+        shutil.copyfile(audit, target)
+
+
 def _remove_local_path(recipe: Path) -> None:
     """Name the initial weights in a recipe by their file name, without the folder on this machine."""
     text = recipe.read_text("utf-8")
@@ -168,6 +184,7 @@ def _write_cards(staging: Path, repo: str) -> None:
         if not card.is_file():
             write_model_card(staging, config, pictures=False)
     card.write_text(with_front_matter(card.read_text("utf-8"), front), "utf-8")
+    show_audits(staging)
     illustrate(staging)
     card.write_text(with_addresses(card.read_text("utf-8"), name, repo, ensemble), "utf-8")
 

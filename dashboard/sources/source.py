@@ -42,6 +42,7 @@ class Source:
     triage: Triage | None = None  # the bundle's limits of three answers
     validation: Predictions | None = None  # films on which other thresholds may be chosen
     boxes: tuple[Box, ...] = ()  # of findings, where the evaluation holds some
+    audit: dict[str, Any] | None = None  # the content of audit.json, where the evaluation has one
     folder: Path | None = None  # the bundle's
     origin: str = ""  # user/repo@commit of a model on the Hub, 12 digits of the commit
     notices: Notices | None = None  # warnings that belong to the model; None of a table

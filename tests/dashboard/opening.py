@@ -74,6 +74,6 @@ def link(at: AppTest, key: str) -> str | None:
     return value[0] if isinstance(value, list) else value
 
 
-def stored(model: str, evaluation: str) -> dict[str, Any]:
-    """A bundle's metrics.json."""
-    return json.loads((find_bundle(model) / "evaluation" / evaluation / "metrics.json").read_text("utf-8"))
+def stored(model: str, evaluation: str, file: str = "metrics.json") -> dict[str, Any]:
+    """A bundle's metrics.json, or another file of its evaluation."""
+    return json.loads((find_bundle(model) / "evaluation" / evaluation / file).read_text("utf-8"))

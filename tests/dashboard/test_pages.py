@@ -34,7 +34,7 @@ from tests.dashboard.opening import (
 )
 
 PAGES = ("overview", "rank", "threshold", "calibration")
-ALL_PAGES = (*PAGES, "subgroups", "localisation", "films", "compare", "checklists")
+ALL_PAGES = (*PAGES, "triage", "subgroups", "audit", "localisation", "films", "compare", "checklists")
 FINDING = "Effusion"
 
 
@@ -201,6 +201,35 @@ def test_calibration_shows_ece_beside_chance_and_both_calibrations(films: Predic
 
 def test_calibration_says_what_needs_a_table(tmp_path: Path) -> None:
     assert "come without a table of films" in words(open_page("calibration", model=without_table(tmp_path / "mine")))
+
+
+def test_the_audit_of_a_model_is_shown_with_its_sentences_areas_and_films() -> None:
+    at, audit = open_page("audit", model=PNEUMONIA), stored(PNEUMONIA, "kermany-test", "audit.json")
+    shown = words(at)
+    assert all(part in shown for line in audit["sentences"] for part in line.split(": ")[:1])
+    table = at.dataframe[0].value.set_index("Finding")
+    for key, label in audit["baselines"].items():
+        value = audit["findings"]["Pneumonia"]["baselines"][key]["auroc"]["value"]
+        assert table.loc["Pneumonia", label].startswith("–" if value is None else f"{value:.3f}")
+    drawn = {trace["name"]: trace["x"] for trace in charts(at)[0]["data"]}
+    assert drawn["the model"] == [audit["findings"]["Pneumonia"]["auroc"]["value"]]
+    films = [film["image"] for film in audit["label_errors"]["Pneumonia"]["films"]]
+    assert at.dataframe[1].value["Film"].tolist() == films
+
+
+def test_without_an_audit_the_page_gives_the_command(tmp_path: Path) -> None:
+    folder = without_table(tmp_path / "mine")
+    (Path(folder) / "evaluation" / "kermany-test" / "audit.json").unlink()
+    shown = words(open_page("audit", model=folder))
+    assert f"cxr audit {folder} --dataset kermany --data DIR --split test" in shown
+
+
+def test_a_damaged_audit_is_one_sentence(tmp_path: Path) -> None:
+    folder = without_table(tmp_path / "mine")
+    (Path(folder) / "evaluation" / "kermany-test" / "audit.json").write_text('{"schema": 1, "findings": []}')
+    at = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
+    at.query_params["model"] = folder
+    assert "cannot be read; run cxr audit again" in words(checked(at.run()))
 
 
 @pytest.mark.slow

@@ -158,3 +158,11 @@ def test_without_a_table_every_folder_is_a_class(tmp_path):
     assert (table.labels.names, table.labels.kind) == (("healthy", "pacemaker", "tubes"), "multiclass")
     assert table.labels.normal == "healthy"
     assert table.targets.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_a_column_source_says_where_films_come_from(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name)
+    header = ",".join(["image", "Source", *PNEUMONIA2])
+    (tmp_path / "labels.csv").write_text(f"{header}\na.png,north,1,0\nb.png,,0,1\n")
+    assert read_csv_table(tmp_path, PNEUMONIA2).metadata["source"] == ("north", "")
