@@ -19,7 +19,7 @@ from cxrcore.models.base import Model
 RULES = {
     "sensitivity=0.95": "Find 95 % of the films with the finding",
     "specificity=0.95": "Clear 95 % of the films without it",
-    "youden": "Highest sum of sensitivity and specificity (Youden)",
+    "youden": "Highest sensitivity + specificity (Youden)",
 }
 RISKS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
