@@ -166,8 +166,19 @@ def explainability(facts: BundleFacts) -> Answer:
     """Heatmaps, and whether they were validated."""
     levels = [level for level in facts.config.evidence_levels.values() if level is not None]
     share = f"{len(levels)} of {len(facts.config.labels)}"
-    fact = f"class activation maps, with an evidence level from validation films for {share} findings"
+    fact = (
+        f"class activation maps, with an evidence level from validation films for {share} findings; {_located(facts)}"
+    )
     return either(fact if levels else "", "heatmaps can be drawn, and no evidence level was fitted to them")
+
+
+def _located(facts: BundleFacts) -> str:
+    """How the maps fared against boxes."""
+    found = facts.internal.localisation if facts.internal else None
+    if found is None or not found.n or found.control is None:
+        return "not scored against boxes"
+    own, random = (_NUMBER.estimate(hits) for hits in (found.scores["hit"], found.control["hit"]))
+    return f"their maximum lies in {own} of {found.n} boxes, that of random maps in {random}"
 
 
 def specification(facts: BundleFacts) -> Answer:
