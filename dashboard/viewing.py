@@ -83,7 +83,8 @@ def show_film(source: Source, image: str, finding: str, pictures: Pictures) -> N
 
         pixels = draw_overlay(film.pixels, heat, opacity)
     caption = SYNTHETIC if film.encoding == "synthetic" else None
-    st.image(data_uri(pixels, SIDE), width="stretch", caption=caption)
+    alt = f"Film {image}" + (f" with the heatmap for {parts.title(finding)}" if heat is not None else "")
+    st.image(data_uri(pixels, SIDE), width="stretch", caption=caption, alt=alt)
     if heat is not None:
         st.caption(_description(heat, finding))
 

@@ -22,7 +22,7 @@ def test_a_text_template_is_filled_as_it_is() -> None:
 def test_a_page_escapes_and_a_missing_name_is_an_error() -> None:
     filters = dict.fromkeys(("number", "interval", "percent", "count", "p", "hundred", "rule", "where"), str)
     page = load_template("cxrcore.reporting", "report.html", **filters)
-    assert "&lt;b&gt;" in page.render(model="<b>", evaluations=[], remarks=[])
+    assert "&lt;b&gt;" in page.render(model="<b>", evaluations=[], remarks=[], checklists=[])
     with pytest.raises(UndefinedError, match="'model' is undefined"):
         page.render(evaluations=[], remarks=[])
 
