@@ -18,6 +18,7 @@ from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL, Notices, proven
 if TYPE_CHECKING:
     from cxrcore.films.radiograph import Radiograph
     from cxrcore.models.base import Analysis, Model
+_LONG = {"faithfulness", "uncalibrated", "brier_parts", "interval_methods"}
 
 
 class MenuEntry(TypedDict):
@@ -149,7 +150,7 @@ def model_facts(name: str, model: Model) -> dict[str, Any]:
         "facts": [[term, str(fact)] for term, fact in facts.items() if fact],
         "decisions": decisions(model),
         "frequencies": frequencies(model),
-        "evaluations": [scores for scores in info["metrics"] if _well_formed(scores)],
+        "evaluations": [_shown(scores) for scores in info["metrics"] if _well_formed(scores)],
     }
 
 
@@ -165,6 +166,12 @@ def _split_text(films: dict[str, Any], patients: dict[str, Any]) -> str:
         for use, purpose in uses.items()
         if films.get(use) and all(isinstance(counts.get(use), int) for counts in (films, patients))
     )
+
+
+def _shown(scores: dict[str, Any]) -> dict[str, Any]:
+    """A metrics.json without the long parts that the page does not draw."""
+    findings = {name: {k: v for k, v in row.items() if k not in _LONG} for name, row in scores["findings"].items()}
+    return {key: value for key, value in scores.items() if key not in _LONG} | {"findings": findings}
 
 
 def _well_formed(scores: object) -> bool:

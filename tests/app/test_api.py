@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from gradio_client.exceptions import AppError
 
 import cxrcore
 from cxrcore.models.classifier import Classifier
-from tests.app.visit import NEVER
+from tests.app.visit import NEVER, ROOT
 from tests.servers import Server
 
 
@@ -32,6 +33,15 @@ def test_the_endpoint_answers_as_the_library_does(client: Client, film_path: Pat
     strengths = {finding: heat["strength"] for finding, heat in report["heatmaps"].items()}
     assert strengths == pytest.approx({f: heat.strength for f, heat in analysis.heatmaps.items()}, abs=1e-5)
     assert report["heatmaps"][NEVER]["evidence"] is False
+
+
+def test_every_key_of_an_answer_is_documented(client: Client, film_path: Path) -> None:
+    report = client.predict(film=handle_file(str(film_path)), model="phantom", api_name="/analyse")
+    document = (ROOT / "docs" / "answer.md").read_text("utf-8")
+    assert list(report) == re.findall(r"^\| `(\w+)` \|", document, re.MULTILINE)
+    for part in (report["film"], report["gate"], *report["heatmaps"].values()):
+        assert [key for key in part if f"`{key}`" not in document] == ["finding"] * ("finding" in part)
+    assert set(report["triage"].values()) <= {"rule_in", "rule_out", "unsure"}
 
 
 def test_only_the_documented_endpoint_is_public(client: Client) -> None:
