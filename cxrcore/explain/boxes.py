@@ -32,16 +32,11 @@ def boxes_of(heat: Heatmap, longest: int = COARSE) -> list[tuple[float, float, f
     grid = on_grid(heat, longest)
     if not grid.max() > 0:
         return []
-    regions, count = ndimage.label(grid >= OF_MAXIMUM * grid.max())
-    peaks = ndimage.maximum(grid, regions, np.arange(1, count + 1))
-    slices = ndimage.find_objects(regions)
+    regions, _ = ndimage.label(grid >= OF_MAXIMUM * grid.max())
+    found = ndimage.find_objects(regions)
+    peaks = [-float(grid[places][regions[places] == region].max()) for region, places in enumerate(found, start=1)]
     down, across = (side / cells for side, cells in zip(heat.film_size, grid.shape, strict=True))
     return [
-        (
-            slices[region][1].start * across,
-            slices[region][0].start * down,
-            (slices[region][1].stop - slices[region][1].start) * across,
-            (slices[region][0].stop - slices[region][0].start) * down,
-        )
-        for region in np.argsort(-peaks, kind="stable")
+        (x.start * across, y.start * down, (x.stop - x.start) * across, (y.stop - y.start) * down)
+        for _, (y, x) in sorted(zip(peaks, found, strict=True), key=lambda pair: pair[0])
     ]
