@@ -150,7 +150,7 @@ def _study(
         f"{films:,} films can be shown, {with_box:,} of them with a box. One forward pass per film gives the "
         f"maps of every finding: about {_minutes(films)} on one processor core."
     )
-    if not offer.button("Compute the maps", type="primary", key="place-compute"):
+    if not offer.button("Compute the maps", key="place-compute"):
         return None
     slot.empty()
     bar = st.progress(0.0, "Opening the network …")
