@@ -51,7 +51,9 @@ st.html(
     "<style>[data-testid=stMainBlockContainer] { padding-top: 4.25rem; padding-bottom: 3rem } "
     "[data-testid=stMetricLabel], [data-testid=stMetricLabel] * { white-space: normal !important } "
     "[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] p { color: inherit !important } "
-    "[data-testid=stCaptionContainer] { opacity: 0.75 }</style>"
+    "[data-testid=stCaptionContainer] { opacity: 0.75 } "
+    "[data-testid=stMarkdownContainer] table { width: 100% } "
+    "[data-testid=stMarkdownContainer] td:last-child { overflow-wrap: anywhere }</style>"
 )
 if source is None:
     st.header(page.title, anchor=False)

@@ -24,6 +24,7 @@ def answers_figure(names: Sequence[str], measured: Sequence[Measured]) -> go.Fig
             marker={"color": colour},
             text=[f"{100 * share:.0f} %" if share >= 0.08 else "" for share in shares],
             textangle=0,
+            textposition="inside",
             hovertemplate=f"%{{y}}: %{{x:.1%}} {title}<extra></extra>",
         )
     styled(figure, height=90 + ROW * len(names), legend=True, barmode="stack")

@@ -73,8 +73,9 @@ def show_findings(source: Source, limits: Limits) -> None:
         "The last two columns count patients (Wilson's interval). These films chose no limit, so they check the "
         "promise: it is broken where the whole interval lies above the risk."
     )
-    for name, why in limits.why.items():
-        st.caption(f"{parts.title(name)}: {why}.")
+    if limits.why:
+        with st.expander(f"Of {len(limits.why)} findings an answer is never given", expanded=False):
+            st.markdown("\n".join(f"- {parts.title(name)}: {why}." for name, why in limits.why.items()))
 
 
 def show_groups(source: Source, limits: Limits, finding: str) -> None:
