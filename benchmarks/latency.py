@@ -38,6 +38,7 @@ from cxrcore.films.preprocessing import Preprocessing
 from cxrcore.findings import NIH14
 from cxrcore.models.shaking import shake
 from cxrcore.phantom import draw_phantom
+from cxrcore.resources import keep_freed_memory
 
 LAST_LAYER = {"resnet18": lambda network: network.layer4[-1], "densenet121": lambda network: network.features.norm5}
 
@@ -134,6 +135,7 @@ def measure_answer(name: str, film: cxrcore.Radiograph, repeats: int) -> None:
 def main(repeats: int = 7) -> None:
     """Print the table."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the app does
     file = io.BytesIO()
     Image.fromarray(np.rint(draw_phantom(0, size=(1024, 1024)).pixels * 255).astype(np.uint8)).save(file, "PNG")
     png = file.getvalue()

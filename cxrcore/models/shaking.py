@@ -13,7 +13,7 @@ from cxrcore.films.radiograph import Radiograph
 from cxrcore.models.base import Model
 from cxrcore.models.ensemble import Ensemble
 
-LONGEST = 1024  # pixels; larger films are reduced to it first
+LONGEST = 512  # pixels, twice what the networks see; larger films are reduced to it first
 
 
 def shake(model: Model, film: Radiograph, seed: int = 0) -> dict[str, dict[str, float]]:
