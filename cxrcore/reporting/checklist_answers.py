@@ -15,6 +15,7 @@ import numpy as np
 from cxrcore.bundle.calibrators import Identity
 from cxrcore.bundle.config import BundleConfig, EnsembleConfig
 from cxrcore.bundle.folder import GOLDEN
+from cxrcore.evaluation.audit_report import AUDIT, read_audit
 from cxrcore.evaluation.record import Metrics
 from cxrcore.evaluation.subgroups import Gap
 from cxrcore.metrics.intervals import Estimate
@@ -437,6 +438,19 @@ def subgroup_performance(facts: BundleFacts) -> Answer:
     if not facts.gaps:
         return not_done(f"overall with intervals ({_area(facts.internal)}); {_no_groups(facts)}")
     return done(f"overall {_area(facts.internal)}; {_gaps(facts.gaps)}")
+
+
+def clusters(facts: BundleFacts) -> Answer:
+    """Whether sources of films were compared, by the audits in the bundle."""
+    audits = [read_audit(path) for path in sorted(facts.folder.glob(f"evaluation/*/{AUDIT}"))]
+    compared = [row for audit in audits for row in audit["sources"]["told_apart"] or ()]
+    if not compared:
+        return not_done("scores were not compared between hospitals or sources")
+    apart, sources = sum(row["named"] for row in compared), len({row["source"] for row in compared})
+    return done(
+        f"the audit compared {sources} sources of films among films alike in the finding: "
+        f"in {apart} of {len(compared)} comparisons the model's probability tells them apart"
+    )
 
 
 def biases(facts: BundleFacts) -> Answer:

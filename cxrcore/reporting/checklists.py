@@ -23,7 +23,6 @@ _no_protocol = says.never("no protocol was written before the work")
 _no_registration = says.never("no trial, and nothing was registered")
 _sample_size = says.never("no sample size was calculated: the films at hand were used")
 _funding = says.publisher("sources of funding and the role of funders")
-_no_clusters = says.never("scores were not compared between hospitals or sources")
 
 CLAIM: tuple[Item, ...] = (
     ("1", "Title names the technology", says.name_and_technology),
@@ -95,7 +94,7 @@ TRIPOD: tuple[Item, ...] = (
     ("12a", "Use and partition of the data", says.partitions),
     ("12b", "Handling of predictors", says.preprocessing),
     ("12c", "Type of model, building, internal validation", says.model_building),
-    ("12d", "Heterogeneity between clusters", _no_clusters),
+    ("12d", "Heterogeneity between clusters", says.clusters),
     ("12e", "Measures and plots of performance", says.measures),
     ("12f", "Updating of the model", says.updating),
     ("12g", "How predictions were computed", says.computed),
@@ -117,7 +116,7 @@ TRIPOD: tuple[Item, ...] = (
     ("21", "Participants and events in each analysis", says.events),
     ("22", "Full model for others to use", says.specification),
     ("23a", "Performance with intervals, by subgroup", says.subgroup_performance),
-    ("23b", "Heterogeneity of performance", _no_clusters),
+    ("23b", "Heterogeneity of performance", says.clusters),
     ("24", "Results of updating", says.updating),
     ("25", "Interpretation", says.publisher("an interpretation beside earlier studies")),
     ("26", "Limitations", says.limits),

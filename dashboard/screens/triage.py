@@ -99,10 +99,7 @@ def films_frame(source: Source, limits: Limits) -> pd.DataFrame:
     films = source.predictions
     assert films is not None
     rows = [
-        {
-            "image": image,
-            **limits.answers(dict(zip(films.labels.names, row, strict=True))),
-        }
+        {"image": image, **limits.answers(dict(zip(films.labels.names, row, strict=True)))}
         for image, row in zip(films.images.tolist(), films.probabilities.tolist(), strict=True)
     ]
     return pd.DataFrame(rows)

@@ -192,3 +192,12 @@ def test_the_card_shows_reliability_before_and_after(copy):
         slope = one["calibration"]["slope"]
         assert f"{slope['value']:.2f} ({slope['low']:.2f}-{slope['high']:.2f})" in card
         assert f"{one['ece']:.3f} ({one['ece_expected']:.3f})" in card
+
+
+def test_sources_are_compared_where_an_audit_did_so():
+    audit = json.loads((find_bundle("tb3") / "evaluation/composed-test/audit.json").read_text())
+    compared = audit["sources"]["told_apart"]
+    row = rows_of(find_bundle("tb3"))["TRIPOD+AI", "23b"]
+    assert row.status is Status.DONE
+    assert f"in {sum(one['named'] for one in compared)} of {len(compared)} comparisons" in row.text
+    assert statuses(rows_of(NIH14), "TRIPOD+AI", "12d", "23b") == {Status.NOT_DONE}  # one source
