@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -38,8 +39,8 @@ class FilmViewer(gr.HTML):
         self._catalog, self._films = catalog, films
         super().__init__(
             start_payload(catalog),
-            html_template=(FOLDER / "viewer.html").read_text("utf-8"),
-            css_template=(FOLDER / "viewer.css").read_text("utf-8"),
+            html_template=template(),
+            css_template=style(),
             js_on_load=script(),
             apply_default_css=False,
             elem_id="viewer",
@@ -107,6 +108,18 @@ class FilmViewer(gr.HTML):
     def list_films(self, _: Any = None) -> Payload:
         """Fetch the list of public films."""
         return answer(lambda: {"kind": "films", "films": [asdict(film) for film in list_example_films(refresh=True)]})
+
+
+def template() -> str:
+    """The page's HTML: ``viewer.html`` with the files that its ``<!-- include FILE -->`` lines name."""
+    page = (FOLDER / "viewer.html").read_text("utf-8")
+    return re.sub(r"<!-- include ([\w.-]+) -->", lambda found: (FOLDER / found[1]).read_text("utf-8").strip(), page)
+
+
+def style() -> str:
+    """The page's style sheets as one, ``viewer.css`` first."""
+    others = (path for path in sorted(FOLDER.glob("*.css")) if path.name != "viewer.css")
+    return "\n".join(path.read_text("utf-8") for path in (FOLDER / "viewer.css", *others))
 
 
 def script() -> str:

@@ -41,7 +41,15 @@ export class Page {
     return this.part("model").value;
   }
 
-  /** Show a state, "empty", "reading" or "result". */
+  /** Show a mode, "film", "many" or "learn". */
+  show(mode) {
+    this.root.dataset.mode = mode;
+    for (const button of this.part("modes").querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+    }
+  }
+
+  /** Show a state of the one film, "empty", "reading" or "result". */
   enter(state, words = "") {
     const reading = state === "reading";
     this.root.dataset.state = state;
