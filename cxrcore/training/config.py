@@ -96,6 +96,8 @@ class LossConfig:
     focal_gamma: float = 2.0  # focal: (Lin 2017, arXiv:1708.02002)
     label_smoothing: float = 0.0
     mixup: float = 0.0  # alpha of Beta(alpha, alpha); 0: off (Zhang 2018, arXiv:1710.09412)
+    teacher: str = ""  # a model or ensemble of the same split, whose answers are mixed into the targets
+    teacher_weight: float = 0.7  # the share of the teacher's answer in them (Hinton 2015, arXiv:1503.02531)
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ class Recipe:
             "optimizer.ema must lie in [0, 1)": 0 <= o.ema < 1,
             "loss.label_smoothing must lie in [0, 1)": 0 <= loss.label_smoothing < 1,
             "loss.mixup and loss.focal_gamma must be 0 or more": min(loss.mixup, loss.focal_gamma) >= 0,
+            "loss.teacher_weight must lie in (0, 1]": 0 < loss.teacher_weight <= 1,
             "keep.patience must be 0 or more": self.keep.patience >= 0,
             "keep.checkpoint_minutes must be positive": self.keep.checkpoint_minutes > 0,
         }

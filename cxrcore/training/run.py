@@ -50,6 +50,7 @@ from cxrcore.resources import keep_freed_memory
 from cxrcore.storage import write_text
 from cxrcore.training.checkpoint import CHECKPOINT, refuse_other_recipe
 from cxrcore.training.config import ModelConfig, Recipe, read_recipe
+from cxrcore.training.distillation import open_teacher, taught
 from cxrcore.training.gate import check_negatives, fit_bundle_gate, why_no_gate
 from cxrcore.training.heads import fold_training_head, put_training_head
 from cxrcore.training.initial import InitialWeights, start_from
@@ -96,9 +97,17 @@ def fit(recipe: Recipe, data: Path, out: Path, resume: bool = False, negatives: 
     network, initial = _initial_network(recipe, config, log)
     reporter = ConsoleReporter(training, _sampler(config, parts["val"])) if first else Reporter()
     resolved = replace(recipe, preprocessing=config.preprocessing)
-    network = train_network(network, resolved, parts["train"], parts["val"], training, resume, accelerator, reporter)
+    learned = parts["train"]
+    teacher: tuple[Classifier, ...] = ()
+    if recipe.loss.teacher:
+        log(f"the teacher {recipe.loss.teacher} reads the training films")
+        teacher = open_teacher(recipe.loss.teacher, learned, split_digest(table, splits))
+        learned = taught(learned, teacher, recipe.loss.teacher_weight, accelerator)
+    network = train_network(network, resolved, learned, parts["val"], training, resume, accelerator, reporter)
     _fold(network, recipe, parts["train"].table.targets)
     provenance = _provenance(recipe, table, splits, initial) | ({"untrained": untrained} if untrained else {})
+    if teacher:
+        provenance["teacher"] = [member.id for member in teacher]
     config = replace(config, provenance=provenance)
     finish(network, config, films, splits, out, accelerator, boxes_of(data), recipe.model, negatives)
     return out
