@@ -13,7 +13,7 @@ import cxrcore
 from cxrcore.bundle.folder import GATE
 from cxrcore.errors import InvalidBundle
 from cxrcore.films.radiograph import Radiograph, read_radiograph
-from cxrcore.gate.fitting import FEATURE_COMPONENTS, GateExamples, fit_gate, with_films
+from cxrcore.gate.fitting import FEATURE_COMPONENTS, GateExamples, fit_gate, fit_view_network, with_films
 from cxrcore.gate.input_gate import SIDE, InputGate
 from cxrcore.gate.negatives import KINDS, draw_negatives
 from cxrcore.gate.reasons import NO_GATE, REASONS, Verdict, decided, joined, reasons_of
@@ -53,7 +53,7 @@ def examples(rng: np.random.Generator, count: int, features: int = 40) -> GateEx
 def test_a_gate_learns_its_questions_and_survives_its_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     train, val, test = (examples(rng, n) for n in (1500, 500, 300))
-    gate = fit_gate(train, train, val)
+    gate = fit_gate(train, fit_view_network(train), val)
     gate.write(tmp_path / GATE)
     verdicts = InputGate.read(tmp_path / GATE).judge(test.features, test.small, [set()] * 300)
     refused = np.array(["NOT_A_CHEST_XRAY" in verdict.reasons for verdict in verdicts])
@@ -70,7 +70,7 @@ def test_the_distance_is_mahalanobis_over_the_leading_components() -> None:
     """Oracle: scipy's, on the training films' own principal components."""
     rng = np.random.default_rng(1)
     train, val = examples(rng, 800, 20), examples(rng, 300, 20)
-    gate = fit_gate(train, train, val)
+    gate = fit_gate(train, fit_view_network(train), val)
     own = train.features[train.upright].astype(np.float64)
     assert gate.tensors["feature_axes"].shape[1] == 20 < FEATURE_COMPONENTS  # all of them
     inverse = np.linalg.inv(np.cov(own.T))
@@ -80,7 +80,7 @@ def test_the_distance_is_mahalanobis_over_the_leading_components() -> None:
 
 def test_a_sites_films_move_the_border_of_training_outwards_and_nothing_else() -> None:
     rng = np.random.default_rng(6)
-    gate = fit_gate(examples(rng, 300), examples(rng, 300), examples(rng, 200))
+    gate = fit_gate(examples(rng, 300), fit_view_network(examples(rng, 300)), examples(rng, 200))
     *others, border = gate.tensors["thresholds"].tolist()
     site = examples(rng, 250)
     site = site.where(site.upright)
@@ -96,7 +96,7 @@ def test_a_sites_films_move_the_border_of_training_outwards_and_nothing_else() -
 def test_a_gate_needs_films_and_other_pictures() -> None:
     some = examples(np.random.default_rng(2), 100)
     with pytest.raises(ValueError, match="no films"):
-        fit_gate(some.where(some.chest), some, some)
+        fit_gate(some.where(some.chest), {}, some)
 
 
 def test_drawn_pictures_are_the_same_for_a_seed_and_stay_in_range() -> None:
