@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import cxrcore
-from benchmarks import nih_subset, seeds
+from benchmarks import gate, nih_subset, seeds
 from benchmarks.embedded import add_map_scores
 from benchmarks.generalise import FilmSet, mean_rate, named, read_set, rows_of, truth, unseen
 from benchmarks.measuring import read_section, write_section
@@ -171,3 +172,31 @@ def test_a_card_prints_what_maps_scored_on_boxes(toy_run, tmp_path):
     rows = [line for line in (model / "README.md").read_text().splitlines() if "| 12 |" in line[1:]]
     assert [row.partition(" | ")[0] for row in rows] == ["| Pneumonia", "| all"]
     assert all("| 0.750 (0.468-0.911) | 0.000 (0.000-0.242) |" in row for row in rows)
+
+
+def test_rows_of_one_gate_replace_its_own_and_leave_those_of_others(tmp_path, monkeypatch):
+    (tmp_path / "trust.md").write_text("above\n<!-- gate -->\nold\n<!-- /gate -->\nbelow\n", "utf-8")
+    monkeypatch.setattr(gate, "DOCUMENT", tmp_path / "trust.md")
+    monkeypatch.setattr(gate, "ROWS", tmp_path / "gate.csv")
+    phantom, nih14 = "phantom-resnet10t", "nih14-efficientnet-lite0"
+    gate.store([(phantom, "phantoms", "as it is", 120, 9.0, 0.0, 0.0, 0.0, 0.0)])
+    gate.store(
+        [
+            (nih14, "Kermany", "turned 90° left", 120, 100.0, 98.0, 0.0, 0.0, 0.0),
+            (nih14, "Kermany", "turned 90° right", 120, 100.0, 99.0, 0.0, 0.0, 0.0),
+        ]
+    )
+    gate.store([(phantom, "phantoms", "as it is", 120, 0.8, 0.0, 0.0, 0.0, 0.0)])
+    text = (tmp_path / "trust.md").read_text("utf-8")
+    assert text.startswith("above\n")
+    assert text.endswith("below\n")
+    assert "|  | nih14 | phantom |\n" in text
+    assert "| phantoms |  | 0.8 |\n" in text
+    assert "| Kermany | 98.5 |  |\n" in text  # of as many films each way
+    assert "9.0" not in text
+    with (tmp_path / "gate.csv").open(encoding="utf-8") as rows:
+        assert [row["model"] for row in csv.DictReader(rows)] == [nih14, nih14, phantom]
+
+
+def test_the_table_of_gates_is_that_of_its_rows():
+    assert read_section(gate.DOCUMENT, gate.SECTION).strip() == gate.short_table(pd.read_csv(gate.ROWS)).strip()

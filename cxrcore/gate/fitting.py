@@ -6,7 +6,7 @@ that a network was trained on are unlike those of any others. Only arrays are se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -62,10 +62,13 @@ class GateExamples(Views):
         return upright
 
 
-def fit_gate(train: GateExamples, views: Views, val: GateExamples, seed: int = 0) -> InputGate:
-    """A gate that learns from ``train`` what a chest is and from ``views`` how films lie, with thresholds from ``val``.
+def fit_gate(
+    train: GateExamples, view_network: Mapping[str, np.ndarray], val: GateExamples, seed: int = 0
+) -> InputGate:
+    """A gate that learns from ``train`` what a chest is, with thresholds from ``val``.
 
-    Raises ValueError without upright films, or without pictures that are no films, in ``train`` or ``val``.
+    view_network: how films lie, of ``fit_view_network``. Raises ValueError without upright films, or without pictures
+    that are no films, in ``train`` or ``val``.
     """
     for part in (train, val):
         if not part.upright.any() or part.chest.all():
@@ -74,20 +77,27 @@ def fit_gate(train: GateExamples, views: Views, val: GateExamples, seed: int = 0
     feature_mean, feature_axes = _whitening(learned.features, FEATURE_COMPONENTS)
     whitened = (learned.features - feature_mean) @ feature_axes
     own_mean, own_axes = _whitening(whitened[learned.chest], FEATURE_COMPONENTS)
-    small_mean, small_axes = _whitening(views.small, SMALL_COMPONENTS)
-    points = (views.small - small_mean) @ small_axes
     tensors = {
         "feature_mean": feature_mean,
         "feature_axes": feature_axes,
         "own_mean": own_mean,
         "own_axes": own_axes,
         **_network("chest", whitened, CHEST_HIDDEN, 1, _chest_loss(learned), seed),
-        "small_mean": small_mean,
-        "small_axes": small_axes,
-        **_network("view", points, VIEW_HIDDEN, len(VIEW_ANSWERS), _view_loss(views), seed),
+        **view_network,
         "thresholds": np.zeros(len(THRESHOLDS), np.float32),
     }
     return InputGate(tensors | {"thresholds": _thresholds(InputGate(tensors), val)})
+
+
+def fit_view_network(views: Views, seed: int = 0) -> dict[str, np.ndarray]:
+    """The tensors of a gate that tell how films lie, learned from these views."""
+    small_mean, small_axes = _whitening(views.small, SMALL_COMPONENTS)
+    points = (views.small - small_mean) @ small_axes
+    return {
+        "small_mean": small_mean,
+        "small_axes": small_axes,
+        **_network("view", points, VIEW_HIDDEN, len(VIEW_ANSWERS), _view_loss(views), seed),
+    }
 
 
 def _whitening(rows: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,8 @@ SIDE = 28  # points of the small film, a side
 VIEW_ANSWERS = ("upright", "left", "down", "right", "inverted", "mirrored", "cropped")  # logits of the view network
 TURNS = slice(0, 4)  # of them, a softmax: quarter turns, counter-clockwise, that the film was given
 INVERTED, MIRRORED, CROPPED = 4, 5, 6
+# A film is looked at turned by k, and its mirror image turned by k: how one that lies turned by j = 0 to 3 lies there.
+_TURNS_OF_LOOKS = [[(k + sign * j) % 4 for j in range(4)] for sign in (1, -1) for k in range(4)]
 SHAPES = {  # by tensor: K features, P, Q and R components, H and G hidden units
     "feature_mean": "K",
     "feature_axes": "KP",
@@ -91,12 +93,25 @@ class InputGate:
     def answers(self, features: np.ndarray, small: np.ndarray) -> Answers:
         """What the networks say of N films: ``features`` is (N, K), ``small`` (N, SIDE * SIDE), of ``small_film``."""
         whitened = (features - self.tensors["feature_mean"]) @ self.tensors["feature_axes"]
-        points = (small - self.tensors["small_mean"]) @ self.tensors["small_axes"]
         return Answers(
             chest=self._network("chest", whitened)[:, 0],
-            views=self._network("view", points),
+            views=self._views(small),
             distance=np.sqrt(np.mean(((whitened - self.tensors["own_mean"]) @ self.tensors["own_axes"]) ** 2, axis=1)),
         )
+
+    def _views(self, small: np.ndarray) -> np.ndarray:
+        """Logits of VIEW_ANSWERS, float (N, 7): of turns and inversion, means over the film in eight positions.
+
+        A film that lies turned by j lies turned by k + j when it is turned by k, and its mirror image by k - j.
+        """
+        films = small.reshape(-1, SIDE, SIDE)
+        looks = [np.rot90(side, k, (1, 2)) for side in (films, films[:, :, ::-1]) for k in range(4)]
+        points = (np.stack(looks).reshape(-1, SIDE * SIDE) - self.tensors["small_mean"]) @ self.tensors["small_axes"]
+        logits = self._network("view", points).reshape(len(looks), len(films), len(VIEW_ANSWERS))
+        views = logits[0].copy()
+        views[:, TURNS] = np.mean([look[:, turns] for look, turns in zip(logits, _TURNS_OF_LOOKS, strict=True)], axis=0)
+        views[:, INVERTED] = logits[..., INVERTED].mean(axis=0)
+        return views
 
     def _network(self, name: str, inputs: np.ndarray) -> np.ndarray:
         weight, bias, answer, answer_bias = (

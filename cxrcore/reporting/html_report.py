@@ -11,6 +11,7 @@ import numpy as np
 
 from cxrcore.bundle.folder import is_ensemble, read_config, read_ensemble
 from cxrcore.errors import InvalidBundle, InvalidPredictions
+from cxrcore.evaluation.audit_report import AUDIT, read_audit, summary_of_films
 from cxrcore.evaluation.literature import published
 from cxrcore.evaluation.record import METRICS, FindingMetrics, Metrics, Rate, read_metrics
 from cxrcore.evaluation.score import Scored
@@ -41,10 +42,14 @@ class Evaluation:
     curves: Mapping[str, Any]  # as curves.json
     films: Predictions | None = None  # of that split
     notes: tuple[str, ...] = ()
+    audit: Mapping[str, Any] | None = None  # as audit.json, where the split was audited
 
 
 def evaluations_of(reference: str) -> list[Evaluation]:
-    """Every evaluation of a bundle, the test split first. Raises BundleNotFound, or InvalidBundle if it has none."""
+    """Every evaluation of a bundle, the test split first.
+
+    Raises BundleNotFound, InvalidBundle if it has none or they cannot be read, InvalidPredictions for a damaged audit.
+    """
     folder = find_bundle(reference)
     evaluations = []
     for path in sorted(folder.glob(f"evaluation/*/{METRICS}")):
@@ -53,9 +58,9 @@ def evaluations_of(reference: str) -> list[Evaluation]:
             curves = json.loads((path.parent / "curves.json").read_text("utf-8"))
         except (OSError, ValueError, InvalidPredictions):
             raise InvalidBundle(f"the scores in {path.parent.name!r} of model {folder.name!r} cannot be read") from None
-        table = path.parent / "predictions.parquet"
+        table, audit = path.parent / "predictions.parquet", path.parent / AUDIT
         films = Predictions.read(table).of_split(metrics.split) if table.is_file() else None
-        evaluations.append(Evaluation(metrics, curves, films))
+        evaluations.append(Evaluation(metrics, curves, films, audit=read_audit(audit) if audit.is_file() else None))
     if not evaluations:
         raise InvalidBundle(f"model {folder.name!r} carries no scores to report; run cxr evaluate first")
     return sorted(evaluations, key=lambda one: one.metrics.split != "test")
@@ -128,6 +133,7 @@ def _page(evaluation: Evaluation, anchor: str) -> dict[str, Any]:
         "histograms": evaluation.films is not None,
         "groups": None if evaluation.films is None else _groups(evaluation.films, metrics),
         "group_rule": RULE,
+        "audit": None if evaluation.audit is None else _audit(evaluation.audit),
         "notes": evaluation.notes,
         "repeated": metrics.n_patients < metrics.n,
     }
@@ -241,6 +247,24 @@ def _groups(films: Predictions, metrics: Metrics) -> dict[str, Any] | None:
         "n_clear": len(significant),
         "n_tested": sum(gap.p is not None for gap in gaps),
         "titles": {str(gap.finding): Finding(str(gap.finding), "").title for gap in gaps} | {"None": "any finding"},
+    }
+
+
+def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """AUROC of the model and of each baseline that was fitted, by finding, and what stands out."""
+    rows = {
+        Finding(name, "").title: (row, [row["auroc"], *(row["baselines"][key]["auroc"] for key in audit["baselines"])])
+        for name, row in audit["findings"].items()
+    }
+    titles = ["the model", *audit["baselines"].values()]
+    fitted = [n for n in range(len(titles)) if any(areas[n]["value"] is not None for _, areas in rows.values())]
+    return {
+        "titles": [titles[n] for n in fitted],
+        "rows": {
+            title: (row, [Rate(*(areas[n][key] for key in ("value", "low", "high")), None) for n in fitted])
+            for title, (row, areas) in rows.items()
+        },
+        "sentences": [*audit["sentences"], *summary_of_films(audit)],
     }
 
 

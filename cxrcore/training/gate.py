@@ -16,7 +16,7 @@ from cxrcore.datasets.cache import DecodedFilms
 from cxrcore.datasets.files import find_films
 from cxrcore.errors import CxrError, InvalidBundle, InvalidDataset
 from cxrcore.films.radiograph import Radiograph, read_radiograph
-from cxrcore.gate.fitting import GateExamples, Views, fit_gate
+from cxrcore.gate.fitting import GateExamples, Views, fit_gate, fit_view_network
 from cxrcore.gate.input_gate import small_film
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.models.classifier import Classifier
@@ -61,7 +61,8 @@ def fit_bundle_gate(
             two_parts(val, VAL_FILMS, rng), _cut(np.arange(len(pictures)), rng), (False, True), strict=True
         )
     )
-    gate = fit_gate(learned, film_views(classifier, train, TRAIN_FILMS, seed), tuned, seed)
+    view_network = fit_view_network(film_views(classifier, train, TRAIN_FILMS, seed), seed)
+    gate = fit_gate(learned, view_network, tuned, seed)
     gate.write(classifier.folder / GATE)
     classifier.__dict__.pop("gate", None)
     counts = {"films": {"train": min(len(train), TRAIN_FILMS), "val": min(len(val), VAL_FILMS)}}

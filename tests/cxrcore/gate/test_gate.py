@@ -13,8 +13,8 @@ import cxrcore
 from cxrcore.bundle.folder import GATE
 from cxrcore.errors import InvalidBundle
 from cxrcore.films.radiograph import Radiograph, read_radiograph
-from cxrcore.gate.fitting import FEATURE_COMPONENTS, GateExamples, fit_gate, with_films
-from cxrcore.gate.input_gate import SIDE, InputGate
+from cxrcore.gate.fitting import FEATURE_COMPONENTS, GateExamples, fit_gate, fit_view_network, with_films
+from cxrcore.gate.input_gate import INVERTED, SIDE, TURNS, InputGate
 from cxrcore.gate.negatives import KINDS, draw_negatives
 from cxrcore.gate.reasons import NO_GATE, REASONS, Verdict, decided, joined, reasons_of
 from cxrcore.models.classifier import Classifier
@@ -39,21 +39,25 @@ def drawn() -> list[np.ndarray]:
 
 
 def examples(rng: np.random.Generator, count: int, features: int = 40) -> GateExamples:
-    """Vectors in which every question has its own direction."""
+    """Vectors and small films that show what was done to each film, in noise."""
     chest, turn = rng.random(count) < 0.7, rng.integers(0, 4, count)
     flags = [rng.random(count) < 0.3 for _ in range(3)]
     vectors = rng.normal(size=(count, features))
     vectors[:, 0] += 6 * chest
-    small = rng.normal(size=(count, SIDE * SIDE))
-    for column, flag in enumerate((*(turn == k for k in range(4)), *flags)):
-        small[:, 20 * column : 20 * column + 20] += 4 * flag[:, None]
+    rows, columns = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    upright, middle = 2 * rows + columns, 3 * np.exp(-6 * (rows**2 + columns**2))
+    films = []
+    for k, inverted, mirrored, cropped in zip(turn, *flags, strict=True):
+        film = np.rot90(upright[:, ::-1] if mirrored else upright, k) + (-middle if inverted else middle)
+        films.append(film + cropped * 2 * np.cos(12 * rows) * np.cos(12 * columns))
+    small = rng.normal(size=(count, SIDE * SIDE)) + np.reshape(films, (count, -1))
     return GateExamples(small.astype(np.float32), turn, *flags, features=vectors.astype(np.float32), chest=chest)
 
 
 def test_a_gate_learns_its_questions_and_survives_its_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     train, val, test = (examples(rng, n) for n in (1500, 500, 300))
-    gate = fit_gate(train, train, val)
+    gate = fit_gate(train, fit_view_network(train), val)
     gate.write(tmp_path / GATE)
     verdicts = InputGate.read(tmp_path / GATE).judge(test.features, test.small, [set()] * 300)
     refused = np.array(["NOT_A_CHEST_XRAY" in verdict.reasons for verdict in verdicts])
@@ -66,11 +70,26 @@ def test_a_gate_learns_its_questions_and_survives_its_file(tmp_path: Path) -> No
     assert np.mean(right) > 0.95
 
 
+def test_a_turn_more_is_answered_as_a_turn_more_whatever_the_network_learned() -> None:
+    rng = np.random.default_rng(8)
+    train = examples(rng, 300)
+    gate, some = fit_gate(train, fit_view_network(train), examples(rng, 200)), examples(rng, 50)
+    films = some.small.reshape(-1, SIDE, SIDE)
+
+    def views(changed: np.ndarray) -> np.ndarray:
+        return gate.answers(some.features, changed.reshape(len(changed), -1)).views
+
+    upright, left, mirrored = views(films), views(np.rot90(films, 1, (1, 2))), views(films[:, :, ::-1])
+    assert left[:, TURNS] == pytest.approx(np.roll(upright[:, TURNS], 1, axis=1), abs=1e-4)
+    assert mirrored[:, TURNS] == pytest.approx(upright[:, [0, 3, 2, 1]], abs=1e-4)
+    assert left[:, INVERTED] == pytest.approx(upright[:, INVERTED], abs=1e-4)
+
+
 def test_the_distance_is_mahalanobis_over_the_leading_components() -> None:
     """Oracle: scipy's, on the training films' own principal components."""
     rng = np.random.default_rng(1)
     train, val = examples(rng, 800, 20), examples(rng, 300, 20)
-    gate = fit_gate(train, train, val)
+    gate = fit_gate(train, fit_view_network(train), val)
     own = train.features[train.upright].astype(np.float64)
     assert gate.tensors["feature_axes"].shape[1] == 20 < FEATURE_COMPONENTS  # all of them
     inverse = np.linalg.inv(np.cov(own.T))
@@ -80,7 +99,7 @@ def test_the_distance_is_mahalanobis_over_the_leading_components() -> None:
 
 def test_a_sites_films_move_the_border_of_training_outwards_and_nothing_else() -> None:
     rng = np.random.default_rng(6)
-    gate = fit_gate(examples(rng, 300), examples(rng, 300), examples(rng, 200))
+    gate = fit_gate(examples(rng, 300), fit_view_network(examples(rng, 300)), examples(rng, 200))
     *others, border = gate.tensors["thresholds"].tolist()
     site = examples(rng, 250)
     site = site.where(site.upright)
@@ -96,7 +115,7 @@ def test_a_sites_films_move_the_border_of_training_outwards_and_nothing_else() -
 def test_a_gate_needs_films_and_other_pictures() -> None:
     some = examples(np.random.default_rng(2), 100)
     with pytest.raises(ValueError, match="no films"):
-        fit_gate(some.where(some.chest), some, some)
+        fit_gate(some.where(some.chest), {}, some)
 
 
 def test_drawn_pictures_are_the_same_for_a_seed_and_stay_in_range() -> None:

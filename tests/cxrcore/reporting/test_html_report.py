@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from cxrcore.errors import BundleNotFound, CxrError, InvalidBundle
 from cxrcore.evaluation.score import score_table
@@ -130,6 +132,24 @@ def test_a_bundle_that_ships_has_its_report(tmp_path):
     assert "own split" in page
     assert "Confusion matrix (which class is taken for which?)" in page
     assert len(evaluations_of("pneumonia")) == 2
+
+
+def test_an_audit_stands_in_the_report_of_its_split_with_its_own_numbers(tmp_path):
+    folder = shutil.copytree(find_bundle("pneumonia"), tmp_path / "pneumonia")
+    audit = json.loads((folder / "evaluation/kermany-test/audit.json").read_text("utf-8"))
+    page = report(str(folder), tmp_path / "r.html").read_text("utf-8")
+    (section,) = re.findall(r"<h3>Audit \(.*?</section>", page, re.DOTALL)
+    for finding in audit["findings"].values():
+        for baseline in finding["baselines"].values():
+            value = baseline["auroc"]["value"]
+            assert value is None or f'"value">{value:.3f}'.replace(">0", ">") in section
+    assert all(str(escape(sentence)) in section for sentence in audit["sentences"])
+    assert "The source alone" not in section  # no film of one source tells it
+    assert page.index("Audit (what else") < page.index("split val <span")
+
+    (folder / "evaluation/kermany-test/audit.json").write_text("{}")
+    with pytest.raises(CxrError, match="cannot be read; run cxr audit again"):
+        report(str(folder), tmp_path / "r.html")
 
 
 def test_a_table_has_its_report(films, tmp_path):
