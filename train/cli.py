@@ -256,7 +256,7 @@ _SPLIT = "Which split of the table; test unless there is only one."
 @cli.command()
 def metrics(
     predictions: Annotated[Path, typer.Argument(help="A predictions table, ours or anyone's: Parquet or CSV.")],
-    out: Annotated[Path, typer.Option(help="Where metrics.json goes; curves.json goes beside it.")],
+    out: Annotated[Path, typer.Option(help="Where metrics.json goes; curves.json goes beside it (NAME-curves.json).")],
     labels: Annotated[Path | None, typer.Option(help=_LABELS)] = None,
     thresholds: Annotated[str | None, typer.Option(help=_THRESHOLDS)] = None,
     tune_fraction: Annotated[float | None, typer.Option(min=0.0, max=1.0, help=_TUNE)] = None,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 import cxrcore
+from cxrcore.bundle.folder import is_ensemble, read_config, read_ensemble
 from cxrcore.errors import CxrError
-from cxrcore.evaluation.evaluate import evaluate
-from cxrcore.evaluation.record import as_table
-from cxrcore.models.distributed import join_processes
-from cxrcore.models.golden import self_test
+from cxrcore.evaluation.shared_findings import read_for
+from cxrcore.models.opening import find_bundle
 from cxrcore.resources import keep_freed_memory
 
 
@@ -28,6 +26,14 @@ def evaluate_model(
     faithfulness: int = 0,
 ) -> dict:
     """Write the scores into ``out``, print them, and return them. Raises CxrError."""
+    refuse_unreadable(reference, dataset, data, folders)
+    import torch
+
+    from cxrcore.evaluation.evaluate import evaluate
+    from cxrcore.evaluation.record import as_table
+    from cxrcore.models.distributed import join_processes
+    from cxrcore.models.golden import self_test
+
     first = join_processes().is_main_process
     say = tqdm.write if first else lambda text: None
     model = cxrcore.load(reference)
@@ -45,3 +51,10 @@ def evaluate_model(
     say(as_table(metrics))
     say(f"scores written to {out}")
     return metrics.to_dict()
+
+
+def refuse_unreadable(reference: str, dataset: str, data: Path, folders: Sequence[str] = ()) -> None:
+    """Raise CxrError, before any network is imported, where there is no such model or no such films in its findings."""
+    folder = find_bundle(reference)
+    labels = (read_ensemble(folder) if is_ensemble(folder) else read_config(folder)).labels
+    read_for(labels, dataset, data, folders)

@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cxrcore.errors import CxrError
-from cxrcore.evaluation.record import as_table
+from cxrcore.evaluation.record import METRICS, as_table
 from cxrcore.evaluation.score import score_file
 from cxrcore.evaluation.thresholds import read_thresholds
 from cxrcore.predictions.import_table import read_predictions
@@ -25,7 +25,7 @@ def measure(
     tune_fraction: float | None = None,
     split: str | None = None,
 ) -> dict[str, Any]:
-    """Write metrics.json as ``out`` and curves.json beside it, print the scores, and return them. Raises CxrError."""
+    """Write metrics.json as ``out`` and the curves beside it, print the scores, and return them. Raises CxrError."""
     if out.is_dir() or out.name == CURVES:
         raise CxrError(f"--out names a file such as metrics.json, and {out.name!r} is not one")
     table = read_predictions(predictions, labels)
@@ -36,11 +36,16 @@ def measure(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(out, scored.metrics.to_dict())
-        write_json(out.parent / CURVES, scored.curves)
+        write_json(curves_beside(out), scored.curves)
     except OSError:
         raise CxrError(f"cannot write {out.name!r}; choose another --out") from None
     tqdm.write(as_table(scored.metrics))
     if scored.points is None and (why := next(iter(scored.metrics.findings.values())).why):
         tqdm.write(f"no thresholds: {why.split(': ', 1)[-1]}")
-    tqdm.write(f"scores written to {out}")
+    tqdm.write(f"scores written to {out}, curves to {curves_beside(out).name}")
     return scored.metrics.to_dict()
+
+
+def curves_beside(out: Path) -> Path:
+    """``curves.json`` beside ``metrics.json``; ``NAME-curves.json`` beside any other, so that neither overwrites it."""
+    return out.with_name(CURVES if out.name == METRICS else f"{out.stem}-{CURVES}")

@@ -22,6 +22,7 @@ from cxrcore.errors import UnreadableImage
 from cxrcore.films.radiograph import MAX_BYTES, read_radiograph
 from cxrcore.findings import LabelSet
 
+FEW = 10  # films with a finding; with fewer its probability is not calibrated either
 _OPEN = "undecided"  # films that the source assigns to no split
 
 
@@ -98,9 +99,19 @@ class Report:
         if self.near_copies:
             shown = [" ~ ".join(pair) for pair in self.near_copies]
             lines.append(f"near-duplicate films of different patients, to look at: {len(shown):,} ({first_ten(shown)})")
-        lines += self.notes
-        verdict = "Nothing stands in the way of training." if self.sound else "Mend this before training."
-        return "\n".join([*lines, verdict])
+        return "\n".join([*lines, *self.notes, self._verdict])
+
+    @property
+    def _verdict(self) -> str:
+        if not self.sound:
+            return "Mend this before training."
+        few = [f"{name} has {films_text(n.positives)}" for name, n in self.findings.items() if n.positives < FEW]
+        return f"Ready to train; too few to learn: {first_ten(few)}." if few else "Ready to train."
+
+
+def films_text(count: int) -> str:
+    """A number of films, e.g. ``1 film``."""
+    return f"{count:,} film{'' if count == 1 else 's'}"
 
 
 def check_dataset(

@@ -31,12 +31,12 @@ _SUFFIXES = {".jpeg", ".jpg", ".png"}
 def read_kermany(folder: Path, labels: LabelSet = PNEUMONIA2) -> FilmTable:
     """The films under ``folder`` (or its ``chest_xray``), with patients, and ``test`` where the official one is there.
 
-    Raises InvalidDataset when the layout is another, or a class is empty.
+    A folder with ``test`` alone can be scored. Raises InvalidDataset when the layout is another, or a class is empty.
     """
     if labels.name not in LABEL_SETS:
         raise InvalidDataset(f"kermany has no labels {labels.name!r}; choose one of: {', '.join(LABEL_SETS)}")
     root = folder / "chest_xray" if (folder / "chest_xray").is_dir() else folder
-    if not (root / "train").is_dir():
+    if not any((root / part).is_dir() for part in ("train", "test")):
         raise InvalidDataset(
             f"no kermany films in {folder.name!r}: expected chest_xray/train/NORMAL and chest_xray/train/PNEUMONIA"
         )

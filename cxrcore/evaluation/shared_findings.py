@@ -38,10 +38,10 @@ def read_for(
     except InvalidDataset as refused:
         try:
             usual = usual_labels(dataset, data)
-            own = NIH15 if usual == NIH14 else usual
-            table = None if own == labels else read_dataset(dataset, data, own, folders)
         except InvalidDataset:
-            table = None
+            raise refused from None
+        own = NIH15 if usual == NIH14 else usual
+        table = None if own == labels else read_dataset(dataset, data, own, folders)
         translated = None if table is None else in_findings_of(labels, table, all_negatives)
         if translated is None:
             raise refused from None

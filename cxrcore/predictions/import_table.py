@@ -108,7 +108,7 @@ def read_labels(source: TableSource) -> Labels:
     One column of class names may replace those (``Normal``, ``Effusion|Mass``, empty for unknown). Raises
     InvalidPredictions or InvalidDataset for any other file, and for a film that is listed twice.
     """
-    file = TableFile.of(source)
+    file = TableFile.of(source, wanted="a label file")
     names = file.columns()
     if {"Image Index", "Finding Labels"} <= set(names):
         with file.open() as stream:
@@ -176,7 +176,9 @@ def _check_columns(columns: Mapping[str, str], file: TableFile) -> None:
 def _scored(predicted: Sequence[str], labelled: Sequence[str], file: TableFile) -> tuple[LabelSet, list[str]]:
     """The findings that have both probability and label, in NIH's order and then the table's; notes on the rest."""
     if not labelled:
-        raise InvalidPredictions(f"{file.name} has no labels (target_<finding> or label); give a label file with it")
+        raise InvalidPredictions(
+            f"{file.name} has no labels (target_<finding> or label); give a label file with it (--labels)"
+        )
     names = [name for name in predicted if name in set(labelled)]
     unlabelled = [name for name in predicted if name not in set(labelled)]
     if not names:

@@ -38,7 +38,7 @@ class TableFile:
     content: Path | bytes
 
     @classmethod
-    def of(cls, source: TableSource, name: str = "") -> TableFile:
+    def of(cls, source: TableSource, name: str = "", wanted: str = "a predictions table") -> TableFile:
         """From a path, bytes, or an open binary file. Raises InvalidPredictions where there is no such file."""
         if isinstance(source, bytes):
             return cls(name or "this table", source)
@@ -46,7 +46,7 @@ class TableFile:
             path = Path(source)
             if not path.is_file():
                 what = "is a folder" if path.is_dir() else "does not exist"
-                raise InvalidPredictions(f"{path.name!r} {what}; give a predictions table, CSV or Parquet")
+                raise InvalidPredictions(f"{path.name!r} {what}; give {wanted}, CSV or Parquet")
             return cls(name or path.name, path)
         given = name or os.path.basename(str(getattr(source, "name", ""))) or "this table"
         return cls(given, source.read())

@@ -208,7 +208,7 @@ def test_check_tells_what_fit_would_refuse(tmp_path, capsys):
 
 def test_check_finds_nothing_wrong_with_sound_films(tmp_path, capsys):
     assert main(["data", "check", str(kermany(tmp_path / "films", 3))]) == 0
-    assert "Nothing stands in the way of training." in capsys.readouterr().out
+    assert "Ready to train" in capsys.readouterr().out
 
 
 def test_get_draws_phantoms_that_check_and_fit_take(tmp_path, capsys):

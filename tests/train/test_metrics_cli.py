@@ -163,6 +163,14 @@ def test_one_class_only_is_null_with_a_why(table, tmp_path):
     assert metrics["macro"]["auroc"]["findings"] == ["Mass"]
 
 
+def test_two_tables_scored_into_one_folder_keep_both_their_curves(table, tmp_path):
+    for name, more in (("a", {}), ("b", {"prob_Nodule": 0.5})):
+        measure(table(f"{name}.csv", **more), tmp_path / f"{name}.json")
+    curves = [json.loads((tmp_path / f"{name}-curves.json").read_text())["findings"]["Nodule"] for name in "ab"]
+    assert curves[0] != curves[1]
+    assert not (tmp_path / "curves.json").exists()
+
+
 def test_several_splits_are_asked_about_and_a_bad_out_is_refused(table, tmp_path):
     path = table(split=["a"] * 200 + ["b"] * 200)
     with pytest.raises(InvalidPredictions, match="has the splits a, b; say which with --split"):

@@ -1,5 +1,6 @@
 """Kermany's folders: classes, patients and the official parts, as DESIGN of honest scores demands."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_identical_films_make_one_patient(folder):
     table = read_kermany(folder)
     patient = {Path(i).stem: p for i, p in zip(table.images, table.patient_ids, strict=True)}
     assert patient["person3_bacteria_9"] == patient["person1_bacteria_1"]
+
+
+def test_the_official_test_films_alone_can_be_read(folder):
+    shutil.rmtree(folder / "chest_xray" / "train")
+    shutil.rmtree(folder / "chest_xray" / "val", ignore_errors=True)
+    table = read_kermany(folder)
+    assert set(table.splits) == {"test"}
+    assert all(image.startswith("test/") for image in table.images)
 
 
 def test_clear_complaints(folder, tmp_path):
