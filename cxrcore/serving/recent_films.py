@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cxrcore.errors import CxrError
@@ -19,7 +18,7 @@ class RecentFilms:
     """Films by a token that only the visitor's page knows.
 
     A film is deleted after ``seconds``, when its visitor asks for it, or, the oldest first, when all together exceed
-    ``max_pixels``.
+    ``max_pixels``; a DICOM's values before its window count, too.
     """
 
     def __init__(self, seconds: float = 900, max_pixels: int = 100_000_000) -> None:
@@ -28,17 +27,24 @@ class RecentFilms:
         self._lock = threading.Lock()
 
     def add(self, film: Radiograph, analysis: Analysis | None = None) -> str:
-        """Store a film, without its values before windowing, and a model's answer to it. Returns the film's token."""
+        """Store a film and a model's answer to it. Returns the film's token."""
         token = secrets.token_urlsafe(16)
         timer = threading.Timer(self.seconds, self.delete, [token])
         timer.daemon = True
         with self._lock:
-            self._films[token] = (replace(film, stored=None), analysis, timer)
-            while len(self._films) > 1 and sum(f.pixels.size for f, *_ in self._films.values()) > self.max_pixels:
+            self._films[token] = (film, analysis, timer)
+            while len(self._films) > 1 and sum(_values(f) for f, *_ in self._films.values()) > self.max_pixels:
                 _, (*_, oldest) = self._films.popitem(last=False)
                 oldest.cancel()
             timer.start()
         return token
+
+    def answered(self, token: str, analysis: Analysis) -> None:
+        """Store a model's answer to a film; nothing happens where the film was deleted meanwhile."""
+        with self._lock:
+            if token in self._films:
+                film, _, timer = self._films[token]
+                self._films[token] = (film, analysis, timer)
 
     def __contains__(self, token: object) -> bool:
         return token in self._films
@@ -61,3 +67,7 @@ class RecentFilms:
         with self._lock:
             if token in self._films:
                 self._films.pop(token)[-1].cancel()
+
+
+def _values(film: Radiograph) -> int:
+    return film.pixels.size + (0 if film.stored is None else film.stored.size)
