@@ -68,7 +68,11 @@ def film_png() -> bytes:
 
 def main() -> int:
     """Print a row a movement."""
-    from playwright.sync_api import sync_playwright
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        print("the viewer was not measured: playwright is not installed")
+        return 0
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         command = [sys.executable, str(Path(__file__).resolve().parents[1] / "app.py"), "--model", "phantom"]
