@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 
 import gradio as gr
 
@@ -31,31 +32,32 @@ class Handlers:
         """A visitor closed the page, perhaps in the middle."""
         self.films.forget(visitor_of(visit))
 
-    def upload(self, upload: Upload, model: str, visit: gr.Request) -> tuple[Payload, None]:
+    def upload(self, upload: Upload, model: str, visit: gr.Request) -> Iterator[tuple[Payload, None]]:
         """A film was uploaded; the file input is emptied."""
-        return answer(lambda: self._analyse(cxrcore.read_radiograph(upload[1], name=upload[0]), model, visit)), None
+        for payload in self._open(lambda: cxrcore.read_radiograph(upload[1], name=upload[0]), model, visit):
+            yield payload, None
 
-    def example(self, event: gr.EventData, visit: gr.Request) -> Payload:
+    def example(self, event: gr.EventData, visit: gr.Request) -> Iterator[Payload]:
         """A film on offer was chosen."""
 
-        def work() -> Payload:
+        def read() -> Radiograph:
             name = field(event, "file")
-            path = EXAMPLES_FOLDER / name if name in self._drawn else fetch_example_film(name)
-            return self._analyse(cxrcore.read_radiograph(path), field(event, "model"), visit)
+            return cxrcore.read_radiograph(EXAMPLES_FOLDER / name if name in self._drawn else fetch_example_film(name))
 
-        return answer(work)
+        yield from self._open(read, field(event, "model"), visit)
 
     def model(self, event: gr.EventData, visit: gr.Request) -> Payload:
         """Another model was chosen, or the film is to be corrected: it is read again, if there is one."""
         name, token = field(event, "model"), field(event, "token")
-        turn, invert = field(event, "turn"), field(event, "invert") == "true"
+        turn, invert, mirror = field(event, "turn"), field(event, "invert") == "true", field(event, "mirror") == "true"
 
         def work() -> Payload:
             if not token:
                 return self._about(name)
             film = self.films[token]
             turns = int(turn) if turn in ("1", "2", "3") else 0  # the page's own words, or a stranger's
-            payload = self._analyse(film.corrected(turns, invert) if turns or invert else film, name, visit)
+            changed = film.corrected(turns, invert, mirror) if turns or invert or mirror else film
+            payload = self._analyse(self.films.add(changed, visitor_of(visit)), name)
             self.films.delete(token)
             return payload
 
@@ -74,13 +76,26 @@ class Handlers:
     def _about(self, name: str) -> Payload:
         return {"kind": "about", "about": model_facts(name, self.catalog[name])}
 
-    def _analyse(self, film: Radiograph, name: str, visit: gr.Request) -> Payload:
-        started = time.perf_counter()
-        model = self.catalog[name]
-        analysis, facts = model.analyse(film), model_facts(name, model)
+    def _open(self, read: Callable[[], Radiograph], name: str, visit: gr.Request) -> Iterator[Payload]:
+        """The film's token as soon as it is read, so that the page can show it; then the model's answer."""
+        payload = answer(lambda: {"kind": "film", "token": self.films.add(read(), visitor_of(visit))})
+        yield payload
+        if payload["kind"] == "film":
+            yield answer(lambda: self._analyse(payload["token"], name))
+
+    def _analyse(self, token: str, name: str) -> Payload:
+        """A model's answer to a film in memory, which is deleted where there can be none."""
+        started, film = time.perf_counter(), self.films[token]
+        try:
+            model = self.catalog[name]
+            analysis, facts = model.analyse(film), model_facts(name, model)
+        except Exception:
+            self.films.delete(token)
+            raise
+        self.films.answered(token, analysis)
         return {
             "kind": "result",
-            "token": self.films.add(film, analysis, visitor_of(visit)),
+            "token": token,
             "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
             "report": analysis_report(film, analysis, facts),
             "about": facts,

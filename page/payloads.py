@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from cxrcore.errors import CxrError
 from cxrcore.explain.boxes import COARSE, boxes_of, on_grid
 from cxrcore.explain.overlay import INFERNO
 from cxrcore.films.encoding import data_uri
+from cxrcore.films.grey_values import grey_values, pack
 from cxrcore.metrics.localisation import border_share
 from cxrcore.resources import ASSETS
 from cxrcore.serving.deployment import read_deployment
@@ -32,6 +34,7 @@ Payload = dict[str, Any]
 
 MAX_UPLOAD_BYTES = 200_000_000
 SHOWN_SIDE = 1024  # pixels; the longest side of the film as the page shows it, and four times that to save
+MOST_VALUES = 25_000_000  # pixels; the values of larger films stay here, and the page shows their picture
 UNFORESEEN = "Something went wrong here, and the film was not kept. Please try again, or use another film."
 EXAMPLES_FOLDER = ASSETS / "examples"
 log = logging.getLogger("app")
@@ -83,6 +86,24 @@ def film_picture(film: Radiograph) -> str:
 def large_film_picture(film: Radiograph) -> str:
     """The film to save with a map over it, a data URI without loss."""
     return data_uri(film.pixels, 4 * SHOWN_SIDE, "PNG", compress_level=1)
+
+
+def values_payload(film: Radiograph) -> Payload:
+    """The film's own grey values (``cxrcore.films.grey_values``), packed, in base64; and what the file says of it."""
+    spacing = film.spacing and asdict(film.spacing)
+    facts = {"view": film.view, "age_years": film.age_years, "spacing": spacing}
+    payload = {"kind": "values", "width": film.width, "height": film.height, "facts": facts, "data": None}
+    if film.pixels.size > MOST_VALUES:
+        return payload
+    grey = grey_values(film)
+    return payload | {
+        "most": int(grey.values.max()),
+        "first": grey.first,
+        "step": grey.step,
+        "window": asdict(grey.window),
+        "inverted": grey.inverted,
+        "data": base64.b64encode(pack(grey.values)).decode(),
+    }
 
 
 def map_payload(heat: Heatmap) -> Payload:

@@ -17,7 +17,15 @@ from cxrcore.resources import ASSETS
 from cxrcore.serving.catalog import Catalog
 from cxrcore.serving.example_films import fetch_example_film, list_example_films
 from cxrcore.serving.recent_films import RecentFilms
-from page.payloads import Payload, answer, erased_payload, film_picture, large_film_picture, start_payload
+from page.payloads import (
+    Payload,
+    answer,
+    erased_payload,
+    film_picture,
+    large_film_picture,
+    start_payload,
+    values_payload,
+)
 
 FOLDER = ASSETS / "app"
 
@@ -50,6 +58,11 @@ class FilmViewer(gr.HTML):
     def picture(self, token: str) -> str:
         """The film as the page shows it; empty once it is deleted."""
         return film_picture(self._films[token]) if token in self._films else ""
+
+    @server
+    def values(self, token: str) -> Payload:
+        """The film's own grey values, for a window of the visitor's."""
+        return answer(lambda: values_payload(self._films[str(token)]))
 
     @server
     def large_picture(self, token: str) -> str:

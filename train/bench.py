@@ -10,7 +10,7 @@ from pathlib import Path
 from cxrcore.errors import CxrError
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-NAMES = ("latency", "training", "metrics", "dashboard", "hub")
+NAMES = ("latency", "training", "metrics", "dashboard", "hub", "viewer")
 
 
 def bench(names: Sequence[str] = ()) -> int:

@@ -391,7 +391,7 @@ def serve_dashboard(
 @cli.command("bench")
 def run_bench(
     names: Annotated[
-        list[str] | None, typer.Argument(help="latency, training, metrics, dashboard, hub; else all.")
+        list[str] | None, typer.Argument(help="latency, training, metrics, dashboard, hub, viewer; else all.")
     ] = None,
 ) -> None:
     """Measure speed side by side with the usual ways; prints tables."""

@@ -3,6 +3,8 @@
 import { make } from "./dom.js";
 import { erasedInWords } from "./erase.js";
 import { METHODS, ONE_SCALE } from "./heatmap.js";
+import { caveat } from "./rulers.js";
+import { scaleBar } from "./viewport.js";
 import { findingOf, outsideInWords, percent } from "./words.js";
 
 const READABLE = 720; // pixels; a narrower film is enlarged, or its caption could not be read
@@ -30,18 +32,19 @@ function saveNumbers(page) {
   save(`${stem(page)}-${page.about.name}.json`, new Blob([text], { type: "application/json" }));
 }
 
-// The film with its map at its own size (small films enlarged); below it the colours with their values, and a caption.
+// The film as read, in the visitor's window, with its map at its own size (small films enlarged); below it the colours
+// with their values, a scale bar, and a caption.
 async function saveOverlay(page, heatmap) {
   const { film } = page.result.report;
   const zoom = Math.max(1, Math.ceil(READABLE / film.width));
   const [width, height] = [zoom * film.width, zoom * film.height];
   const name = [stem(page), page.finding.replaceAll(" ", "_"), page.method].join("-") + ".png";
-  const src = (await page.server.large_picture(page.token)) || page.part("image").src;
-  const picture = make("img", { src });
-  await picture.decode();
+  const picture = page.screen.grey ? page.screen.whole() : await largePicture(page);
   const sheet = make("canvas", { width, height });
   const pen = sheet.getContext("2d");
-  const text = new Caption(pen, caption(page, heatmap), heatmap.isQuiet ? null : heatmap);
+  const spacing = page.screen.facts?.spacing;
+  const bar = spacing ? scaleBar(spacing.column_mm / zoom, width / 6) : null;
+  const text = new Caption(pen, caption(page, heatmap), heatmap.isQuiet ? null : heatmap, bar);
   sheet.height += text.height; // which empties the sheet
   pen.drawImage(picture, 0, 0, width, height);
   if (!heatmap.isQuiet) {
@@ -53,6 +56,14 @@ async function saveOverlay(page, heatmap) {
   if (page.erased) outline(pen, page.erased.box, width, height, [width / 60, width / 90]);
   text.write(height);
   sheet.toBlob((blob) => save(name, blob));
+}
+
+// Of a film that is too large for the page to window it.
+async function largePicture(page) {
+  const src = (await page.server.large_picture(page.token)) || page.part("image").src;
+  const picture = make("img", { src });
+  await picture.decode();
+  return picture;
 }
 
 function drawLayer(pen, layer, opacity, faint) {
@@ -84,19 +95,20 @@ function caption(page, heatmap) {
   const refused = page.result.report.gate.overruled ? "Refused by the input gate, analysed all the same. " : "";
   const last = refused + (page.film.synthetic ? "Synthetic film. " : "") + page.start.note;
   const erased = page.erased ? [erasedInWords(page.about, page.result.report, page.erased.findings, entry.name)] : [];
-  return [first, ...heatmap.notes, outsideInWords(page.map), ...erased, last].filter(Boolean);
+  const shown = [page.screen.windowInWords, page.screen.facts?.spacing && caveat(page.screen.facts.spacing)];
+  return [first, ...heatmap.notes, outsideInWords(page.map), ...erased, ...shown, last].filter(Boolean);
 }
 
 /** The colours with their values, and lines of text, on a dark strip below a picture. */
 class Caption {
-  constructor(pen, lines, heatmap) {
+  constructor(pen, lines, heatmap, bar) {
     const { width } = pen.canvas;
     this.size = Math.round(width / 60);
     const room = width - 1.4 * this.size;
-    Object.assign(this, { pen, heatmap, width, room, font: this.size + "px system-ui, sans-serif" });
+    Object.assign(this, { pen, heatmap, bar, width, room, font: this.size + "px system-ui, sans-serif" });
     pen.font = this.font;
     this.rows = lines.flatMap((line) => wrapped(pen, line, room));
-    this.legend = heatmap ? 3.4 * this.size : 0;
+    this.legend = heatmap || bar ? 3.4 * this.size : 0;
     this.height = Math.ceil(this.legend + this.size * (1.3 * this.rows.length + 1.2));
   }
 
@@ -104,9 +116,19 @@ class Caption {
     const { pen, size, rows, legend, width, height, room } = this;
     Object.assign(pen, { font: this.font, fillStyle: "#14181d" });
     pen.fillRect(0, top, width, height);
-    if (legend) this.drawScale(0.7 * size, top + 0.9 * size, Math.min(room / 2, 26 * size));
+    if (this.heatmap) this.drawScale(0.7 * size, top + 0.9 * size, Math.min(room / 2, 26 * size));
+    if (this.bar) this.drawBar(width - 0.7 * size, top + 1.8 * size);
     pen.fillStyle = "#fff";
     rows.forEach((row, at) => pen.fillText(row, 0.7 * size, top + legend + size * (1.3 * at + 1.5), room));
+  }
+
+  drawBar(right, top) {
+    const { pen, bar, size } = this;
+    Object.assign(pen, { fillStyle: "#fff", textAlign: "right" });
+    pen.fillRect(right - bar.length, top - size / 4, bar.length, size / 4);
+    for (const at of [right - bar.length, right - size / 8]) pen.fillRect(at, top - 0.8 * size, size / 8, 0.8 * size);
+    pen.fillText(bar.mm >= 10 ? `${bar.mm / 10} cm` : `${bar.mm} mm`, right, top + 1.3 * size);
+    pen.textAlign = "left";
   }
 
   drawScale(left, top, length) {

@@ -2,6 +2,7 @@
 
 import { make } from "./dom.js";
 import { answerTo } from "./decisions.js";
+import { directionRead } from "./viewport.js";
 import { findingOf, percent, sentence, signed } from "./words.js";
 
 const SLIGHT = 0.1; // logits: no more than that is next to nothing
@@ -78,10 +79,8 @@ export class Erasing {
   }
 
   listen(eraser) {
-    const at = ({ clientX, clientY }) => {
-      const { left, top, width, height } = eraser.getBoundingClientRect();
-      return [(clientX - left) / width, (clientY - top) / height];
-    };
+    const { screen } = this.page;
+    const at = ({ clientX, clientY }) => screen.shareAt(screen.pointOf({ clientX, clientY }));
     eraser.addEventListener("pointerdown", (event) => {
       if (!event.isPrimary || event.button) return;
       event.preventDefault();
@@ -102,8 +101,10 @@ export class Erasing {
   press(event) {
     const { page } = this;
     const arrows = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
-    if (event.key in arrows) this.draw(nudged(this.box, ...arrows[event.key], event.shiftKey));
-    else if (event.key === "Enter") this.ask(this.box);
+    if (event.key in arrows) {
+      const step = directionRead(...arrows[event.key], page.screen.orientation);
+      this.draw(nudged(this.box, ...step, event.shiftKey));
+    } else if (event.key === "Enter") this.ask(this.box);
     else if (event.key === "Escape") {
       this.end();
       page.part("erase").focus();

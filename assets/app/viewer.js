@@ -1,4 +1,5 @@
-// The page. Every answer of the server is one object, told apart by its `kind`: about, result, map or error.
+// The page. Every answer of the server is one object, told apart by its `kind`: about, film, result,
+// map or error.
 
 import { offerDownloads } from "./downloads.js";
 import { showFilms } from "./films.js";
@@ -8,6 +9,7 @@ import { watchModes } from "./modes.js";
 import { Models } from "./models.js";
 import { Page } from "./page.js";
 import { Result } from "./result.js";
+import { Viewing } from "./viewing.js";
 
 /**
  * Set up the page in Gradio's element.
@@ -17,6 +19,7 @@ export function openViewer(gradio) {
   muteGradio();
   const page = new Page(gradio);
   const models = new Models(page);
+  const viewing = new Viewing(page);
   const heatmap = new Heatmap(page);
   const result = new Result(page, heatmap, models);
   watchModes(page);
@@ -29,7 +32,8 @@ export function openViewer(gradio) {
   const answers = {
     start: () => {},
     about: (answer) => models.receive(answer),
-    result: (answer) => result.receive(answer),
+    film: (answer) => viewing.previewRead(answer.token),
+    result: (answer) => result.receive(answer).then(() => viewing.show(answer.token)),
     map: (answer) => heatmap.receive(answer),
     error: (answer) => {
       if ("previous_token" in answer && page.about) models.refuse(answer);

@@ -1,13 +1,14 @@
 """Read a DICOM film into pixels that are bright where the body is dense, in the order of PS3.3 C.11.
 
-Only the elements named here are read: patient data never leave the file's bytes. pydicom is imported with the first
-DICOM.
+Only the elements named here are read: patient data never leave the file's bytes, but for an age in years. pydicom is
+imported with the first DICOM.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from cxrcore.errors import UnreadableImage
 from cxrcore.films.quality import in_colour, subsample
+from cxrcore.films.spacing import SPACING_TAGS, Spacing, read_spacing
 from cxrcore.films.windowing import Window, darken, inverts, modality_values, number, padding, through_window
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ _TAGS = [
     "PresentationLUTShape", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
     "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "PatientAge", *SPACING_TAGS,
 ]  # fmt: skip
 
 _VRS = (b"AE", b"AS", b"CS", b"DA", b"DS", b"IS", b"LO", b"OB", b"OW", b"PN", b"SH", b"TM", b"UI", b"UL", b"US")
@@ -91,6 +93,9 @@ class DicomFilm:
     inverted: bool
     view: str
     colour: bool
+    step: float
+    spacing: Spacing | None
+    age_years: int | None
 
 
 def looks_like_dicom(data: bytes) -> bool:
@@ -191,6 +196,12 @@ def _view(ds: Dataset) -> str:
     """The view position where it is one of the usual codes, else nothing: free text could say anything."""
     view = str(ds.get("ViewPosition") or "").strip().upper()
     return view if view in _FRONT + _SIDE or view in ("LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO") else ""
+
+
+def _age_years(ds: Dataset) -> int | None:
+    """Whole years, at most 90, which names nobody (the limit of the US rule of de-identification); None if not said."""
+    stated = re.fullmatch(r"(\d{3})([DWMY])", str(ds.get("PatientAge") or "").strip().upper())
+    return min(90, int(stated[1]) // {"D": 365, "W": 52, "M": 12, "Y": 1}[stated[2]]) if stated else None
 
 
 def _check_syntax(ds: Dataset, called: str) -> None:
@@ -309,6 +320,9 @@ def _develop(ds: Dataset, raw: np.ndarray, notes: list[str]) -> DicomFilm:
         inverted=inverted,
         view=_view(ds),
         colour=colour,
+        step=1.0 if ds.get("ModalityLUTSequence") else abs(number(ds, "RescaleSlope", 1)) or 1.0,
+        spacing=read_spacing(ds),
+        age_years=_age_years(ds),
     )
 
 

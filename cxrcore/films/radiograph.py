@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cxrcore.errors import UnreadableImage
 from cxrcore.films.dicom import looks_like_dicom, read_dicom
 from cxrcore.films.quality import in_colour, warnings_for
+from cxrcore.films.spacing import Spacing
 from cxrcore.films.windowing import Window
 
 MAX_BYTES = 200_000_000
@@ -33,7 +34,7 @@ _WHITE_IS_ZERO = 0  # TIFF tag 262, PhotometricInterpretation
 
 @dataclass(frozen=True, eq=False)
 class Radiograph:
-    """One film with its bit depth, encoding and warnings; holds no patient data."""
+    """One film with its bit depth, encoding and warnings; holds no patient data but an age in years."""
 
     pixels: np.ndarray  # float32, shape (H, W), in [0, 1], bright = dense (MONOCHROME2 sense), read-only
     bits: int  # bit depth the values use: 12 for a 12-bit film in a 16-bit file
@@ -45,6 +46,9 @@ class Radiograph:
     window: Window | None = None  # the window that made pixels from stored; None if there was none, or a table
     inverted: bool = False  # whether brightness was turned round after the window (MONOCHROME1)
     view: str = ""  # "PA", "AP", "LL", ... where a DICOM says so
+    step: float = 1.0  # between neighbouring values of stored: a DICOM's rescale slope
+    spacing: Spacing | None = None  # millimetres, where a DICOM says so
+    age_years: int | None = None  # at most 90, where a DICOM says so; shown, and part of no report
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.float32:
@@ -56,13 +60,22 @@ class Radiograph:
                 view.flags.writeable = False
                 object.__setattr__(self, field, view)
 
-    def corrected(self, turn: int = 0, invert: bool = False) -> Radiograph:
-        """The film after ``turn`` quarter turns, counter-clockwise, with black and white exchanged if ``invert``."""
-        pixels = np.ascontiguousarray(np.rot90(1 - self.pixels if invert else self.pixels, turn))
-        stored = None if self.stored is None else np.ascontiguousarray(np.rot90(self.stored, turn))
+    def corrected(self, turn: int = 0, invert: bool = False, mirror: bool = False) -> Radiograph:
+        """The film after ``turn`` quarter turns, counter-clockwise; then ``mirror`` exchanges left and right, and
+        ``invert`` black and white.
+        """
+
+        def moved(values: np.ndarray) -> np.ndarray:
+            turned = np.rot90(values, turn)
+            return np.ascontiguousarray(turned[:, ::-1] if mirror else turned)
+
+        pixels = moved(1 - self.pixels if invert else self.pixels)
+        stored = None if self.stored is None else moved(self.stored)
+        spacing = self.spacing and self.spacing.turned(turn)
         notes = tuple(note for note in self.warnings if note not in warnings_for(self.pixels))
         warnings = (*notes, *warnings_for(pixels))
-        return replace(self, pixels=pixels, stored=stored, inverted=self.inverted != invert, warnings=warnings)
+        inverted = self.inverted != invert
+        return replace(self, pixels=pixels, stored=stored, inverted=inverted, warnings=warnings, spacing=spacing)
 
     @property
     def height(self) -> int:
@@ -99,6 +112,9 @@ def read_radiograph(source: str | Path | bytes | BinaryIO, *, name: str | None =
             window=film.window,
             inverted=film.inverted,
             view=film.view,
+            step=film.step,
+            spacing=film.spacing,
+            age_years=film.age_years,
         )
     return _read_picture(data, called, name)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict, deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cxrcore.errors import CxrError
@@ -19,7 +18,7 @@ class RecentFilms:
     """Films by a token that only the visitor's page knows.
 
     A film is deleted after ``seconds``, when its visitor asks for it or has left, or, the oldest first, when all
-    together exceed ``max_pixels``.
+    together exceed ``max_pixels``; a DICOM's values before its window count, too.
     """
 
     def __init__(self, seconds: float = 900, max_pixels: int = 100_000_000) -> None:
@@ -29,11 +28,8 @@ class RecentFilms:
         self._left: deque[str] = deque(maxlen=1000)  # visitors who left a short while ago
         self._lock = threading.Lock()
 
-    def add(self, film: Radiograph, analysis: Analysis | None = None, visitor: str = "") -> str:
-        """Store a film, without its values before windowing, and a model's answer to it. Returns the film's token.
-
-        Of a visitor who has left nothing is stored.
-        """
+    def add(self, film: Radiograph, visitor: str = "") -> str:
+        """Store a film; nothing is stored for a visitor who has left. Returns the film's token."""
         token = secrets.token_urlsafe(16)
         timer = threading.Timer(self.seconds, self.delete, [token])
         timer.daemon = True
@@ -41,8 +37,8 @@ class RecentFilms:
             if visitor in self._left:
                 return token
             self._owners[token] = visitor
-            self._films[token] = (replace(film, stored=None), analysis, timer)
-            while len(self._films) > 1 and sum(f.pixels.size for f, *_ in self._films.values()) > self.max_pixels:
+            self._films[token] = (film, None, timer)
+            while len(self._films) > 1 and sum(_values(f) for f, *_ in self._films.values()) > self.max_pixels:
                 first, (*_, oldest) = self._films.popitem(last=False)
                 self._owners.pop(first)
                 oldest.cancel()
@@ -51,6 +47,13 @@ class RecentFilms:
 
     def __len__(self) -> int:
         return len(self._films)
+
+    def answered(self, token: str, analysis: Analysis) -> None:
+        """Store a model's answer to a film; nothing happens where the film was deleted meanwhile."""
+        with self._lock:
+            if token in self._films:
+                film, _, timer = self._films[token]
+                self._films[token] = (film, analysis, timer)
 
     def __contains__(self, token: object) -> bool:
         return token in self._films
@@ -82,3 +85,7 @@ class RecentFilms:
             tokens = [token for token, owner in self._owners.items() if owner == visitor]
         for token in tokens:
             self.delete(token)
+
+
+def _values(film: Radiograph) -> int:
+    return film.pixels.size + (0 if film.stored is None else film.stored.size)

@@ -146,7 +146,7 @@ def test_views_and_opacity(own: Visit) -> None:
     assert page.locator(".plain img").is_visible()
     page.click('label:has-text("Slider")')
     page.fill("[data-part=sweep]", "250")
-    assert "25%" in page.locator("[data-part=canvas]").evaluate("canvas => getComputedStyle(canvas).clipPath")
+    assert "25%" in page.locator(".veil").evaluate("veil => getComputedStyle(veil).clipPath")
     page.fill("[data-part=opacity]", "30")
     assert page.locator("[data-part=canvas]").evaluate("canvas => getComputedStyle(canvas).opacity") == "0.3"
 

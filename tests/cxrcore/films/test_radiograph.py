@@ -363,3 +363,15 @@ def test_real_films_open_without_a_warning(data_dir: Path) -> None:
     assert paths, "no films under nih/ or kermany/"
     warned = [path.name for path in paths if read_radiograph(path).warnings]
     assert len(warned) <= 0.01 * len(paths), warned
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_film_is_turned_then_mirrored_then_inverted(turn: int, mirror: bool) -> None:
+    film = Radiograph(GREY, 8, 8, "PNG", stored=GREY * 100)
+    turned = np.rot90(GREY, turn)
+    expected = turned[:, ::-1] if mirror else turned
+    changed = film.corrected(turn, invert=True, mirror=mirror)
+    np.testing.assert_array_equal(changed.pixels, 1 - expected)
+    np.testing.assert_array_equal(changed.stored, expected * 100)
+    assert changed.inverted
