@@ -50,6 +50,7 @@ def build_app(model_name: str | None = None, models: Catalog | None = None) -> P
     with Page(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as page:
         viewer = FilmViewer(catalog, films)
         upload = FilmUpload(label="Film", elem_id="film-upload", visible="hidden")
+        prior = FilmUpload(label="Prior film", elem_id="prior-upload", visible="hidden")
         model = gr.Textbox(catalog.names[0], label="Model", elem_id="chosen-model", visible="hidden")
         report = gr.JSON(label="Report", visible=False)
 
@@ -58,6 +59,7 @@ def build_app(model_name: str | None = None, models: Catalog | None = None) -> P
         private = limits | {"api_visibility": "private", "show_progress": "hidden"}
         page.load(handlers.load, None, viewer, **private)
         upload.upload(handlers.upload, [upload, model], [viewer, upload], js=CHOSEN_MODEL, **private)
+        prior.upload(handlers.prior, prior, [viewer, prior], **private)
         viewer.ask_example(handlers.example, None, viewer, **private)
         viewer.ask_model(handlers.model, None, viewer, **private)
         viewer.ask_method(handlers.method, None, viewer, **private)

@@ -33,6 +33,15 @@ class Handlers:
         """A film was uploaded; the file input is emptied."""
         return answer(lambda: self._analyse(cxrcore.read_radiograph(upload[1], name=upload[0]), model)), None
 
+    def prior(self, upload: Upload) -> tuple[Payload, None]:
+        """A film to compare with the one on the screen was uploaded."""
+
+        def work() -> Payload:
+            film = cxrcore.read_radiograph(upload[1], name=upload[0])
+            return {"kind": "prior", "token": self.films.add(film)}
+
+        return answer(work) | {"prior": True}, None
+
     def example(self, event: gr.EventData) -> Payload:
         """A film on offer was chosen."""
 

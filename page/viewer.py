@@ -17,12 +17,13 @@ from cxrcore.resources import ASSETS
 from cxrcore.serving.catalog import Catalog
 from cxrcore.serving.example_films import fetch_example_film, list_example_films
 from cxrcore.serving.recent_films import RecentFilms
+from page.comparing import Comparing
 from page.payloads import Payload, answer, erased_payload, film_picture, large_film_picture, start_payload
 
 FOLDER = ASSETS / "app"
 
 
-class FilmViewer(gr.HTML):
+class FilmViewer(Comparing, gr.HTML):
     """The film, its findings and its maps, and the choice of a model.
 
     The value is a payload (``page.payloads``): first the start, then every answer. Events: ``ask_example`` with file

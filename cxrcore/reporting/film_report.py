@@ -43,6 +43,7 @@ class FilmReportOptions:
     """What a person chooses for the report of a film. Raises CxrError for more than one page holds."""
 
     findings: tuple[str, ...] = ()  # whose maps are drawn; empty: those above their threshold, else the likeliest
+    shown: str = ""  # without ``findings``: one whose map is drawn first, such as the one on a screen
     title: str = ""  # typed in
     note: str = ""  # typed in
     synthetic: bool = False  # the film was drawn by a program
@@ -89,9 +90,10 @@ def render_film(
     prediction, facts = analysis.prediction, model_facts(model.name, model)
     choice = _choice(facts["decisions"], options.rule)
     positive = _decided(model, prediction, choice)
-    for name in options.findings:
+    first = options.findings or (options.shown,) * bool(options.shown)
+    for name in first:
         model.labels.index(name)
-    wanted = options.findings or mapped_findings(model, prediction.probabilities, positive)
+    wanted = options.findings or (*first, *mapped_findings(model, prediction.probabilities, positive))
     heats = [analysis.heatmaps[name] for name in dict.fromkeys(wanted)]
     drawn = [heat for heat in heats if heat.evidence is not False]
     rows = _rows(model, prediction, positive, choice, spread(model, film), _tested(facts))
