@@ -85,43 +85,67 @@ def render_film(
     forward passes more give how far each probability moves on the changed film (``models.shaking.spread``). Raises
     LabelMismatch for an unknown finding, CxrError for an unknown rule.
     """
-    options = options or FilmReportOptions()
+    options, at = options or FilmReportOptions(), at or datetime.now().astimezone()
     analysis = analysis or model.analyse(film)
     prediction, facts = analysis.prediction, model_facts(model.name, model)
     choice = _choice(facts["decisions"], options.rule)
     positive = _decided(model, prediction, choice)
-    first = options.findings or (options.shown,) * bool(options.shown)
-    for name in first:
+    usual = ((options.shown,) * bool(options.shown)) + mapped_findings(model, prediction.probabilities, positive)
+    wanted = dict.fromkeys(options.findings or usual)
+    for name in wanted:
         model.labels.index(name)
-    wanted = options.findings or (*first, *mapped_findings(model, prediction.probabilities, positive))
-    heats = [analysis.heatmaps[name] for name in dict.fromkeys(wanted)]
-    drawn = [heat for heat in heats if heat.evidence is not False]
     rows = _rows(model, prediction, positive, choice, spread(model, film), _tested(facts))
     return load_template("cxrcore.reporting", "film_report.html").render(
         options=options,
-        film=film,
-        depth=f"{film.bits} bit" if film.bits == film.bits_stored else f"{film.bits} of {film.bits_stored} bit used",
-        picture=data_uri(film.pixels, _FILM_SIDE, "JPEG", quality=90),
-        fingerprint=hashlib.sha256(film.pixels.tobytes()).hexdigest()[:12],
-        maps=[_map(film, heat, prediction, facts) for heat in drawn[:MAPS]],
-        quiet=[_title(facts, heat.finding).lower() for heat in heats if heat.evidence is False],
-        further=[_title(facts, heat.finding).lower() for heat in drawn[MAPS:]],
-        legend=_legend(drawn[0]) if drawn else None,
         rows=rows[:ROWS],
         rest=rows[ROWS:],
         decided_by=choice["title"] if choice else "",
-        gate=prediction.gate,
-        warnings=[*dict.fromkeys(prediction.warnings)],
-        notices=_notices(model, facts, options),
-        population=facts["population"],
-        model=prediction.model,
-        hub=origin(model.folder) if model.folder else None,
-        tested=_scores_line(facts),
-        passes="its nine changes" + (" and each member alone" if facts["members"] else ""),
         disclaimer=DISCLAIMER,
         version=cxrcore.__version__,
-        time=(at or datetime.now().astimezone()).strftime("%-d %B %Y, %H:%M %Z").strip(),
+        time=f"{at.day} {at:%B %Y, %H:%M %Z}".strip(),
+        **_film_part(film, prediction),
+        **_maps_part(film, [analysis.heatmaps[name] for name in wanted], prediction, facts),
+        **_model_part(model, prediction, facts, options),
     )
+
+
+def _film_part(film: Radiograph, prediction: Prediction) -> dict[str, Any]:
+    """What the page shows of the film: its picture, its facts, and what is said about it."""
+    return {
+        "film": film,
+        "depth": f"{film.bits} bit" if film.bits == film.bits_stored else f"{film.bits} of {film.bits_stored} bit used",
+        "picture": data_uri(film.pixels, _FILM_SIDE, "JPEG", quality=90),
+        "fingerprint": hashlib.sha256(film.pixels.tobytes()).hexdigest()[:12],
+        "gate": prediction.gate,
+        "warnings": [*dict.fromkeys(prediction.warnings)],
+    }
+
+
+def _maps_part(
+    film: Radiograph, heats: Sequence[Heatmap], prediction: Prediction, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The maps and their scale; and the findings without one, for want of evidence or of room."""
+    drawn = [heat for heat in heats if heat.evidence is not False]
+    return {
+        "maps": [_map(film, heat, prediction, facts) for heat in drawn[:MAPS]],
+        "quiet": [_title(facts, heat.finding).lower() for heat in heats if heat.evidence is False],
+        "further": [_title(facts, heat.finding).lower() for heat in drawn[MAPS:]],
+        "legend": _legend(drawn[0]) if drawn else None,
+    }
+
+
+def _model_part(
+    model: Model, prediction: Prediction, facts: Mapping[str, Any], options: FilmReportOptions
+) -> dict[str, Any]:
+    """Whose answer it is, for whom it holds, and how well it was measured."""
+    return {
+        "model": prediction.model,
+        "hub": origin(model.folder) if model.folder else None,
+        "population": facts["population"],
+        "tested": _scores_line(facts),
+        "notices": _notices(facts, options),
+        "passes": "its nine changes" + (" and each member alone" if facts["members"] else ""),
+    }
 
 
 def mapped_findings(
@@ -170,22 +194,28 @@ def _rows(
     order = sorted(
         model.labels, key=lambda name: (not (several and positive[name] is True), -prediction.probabilities[name])
     )
-    rows = []
-    for name in order:
-        threshold, decision = _verdict(model, prediction, positive[name], choice, name)
-        low, high = intervals[name]
-        rows.append(
-            _Row(
-                title=model.labels[name].title,
-                probability=percent(prediction.probabilities[name]),
-                interval=f"{percent(low)} to {percent(high)}",
-                threshold=threshold,
-                decision=decision,
-                alarm=positive[name] is True and name in model.labels.abnormal,
-                auroc=_AREA.estimate((tested.get(name) or {}).get("auroc")),
-            )
-        )
-    return rows
+    return [_row(model, prediction, positive[name], choice, intervals[name], tested.get(name), name) for name in order]
+
+
+def _row(
+    model: Model,
+    prediction: Prediction,
+    positive: bool | None,
+    choice: dict[str, Any] | None,
+    interval: tuple[float, float],
+    scores: Mapping[str, Any] | None,
+    name: str,
+) -> _Row:
+    threshold, decision = _verdict(model, prediction, positive, choice, name)
+    return _Row(
+        title=model.labels[name].title,
+        probability=percent(prediction.probabilities[name]),
+        interval=" to ".join(map(percent, interval)),
+        threshold=threshold,
+        decision=decision,
+        alarm=positive is True and name in model.labels.abnormal,
+        auroc=_AREA.estimate((scores or {}).get("auroc")),
+    )
 
 
 def _verdict(
@@ -228,8 +258,8 @@ def _points_like_noise(facts: Mapping[str, Any], finding: str) -> bool:
         located = (scores["findings"].get(finding) or {}).get("localisation") or {}
         hit, noise = (located.get(key) or {} for key in ("hit", "noise"))
         if isinstance(hit.get("value"), int | float):
-            numbers = hit.get("low"), noise.get("value")
-            return all(isinstance(number, int | float) for number in numbers) and numbers[0] <= numbers[1]
+            low, chance = hit.get("low"), noise.get("value")
+            return isinstance(low, int | float) and isinstance(chance, int | float) and low <= chance
     return False
 
 
@@ -252,9 +282,9 @@ def _tested(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _test_scores(facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    evaluations = facts["evaluations"]
+    evaluations: list[dict[str, Any]] = facts["evaluations"]
     tests = [one for one in evaluations if "test" in str(one.get("split"))]
-    return (tests or evaluations[-1:] or [None])[0]
+    return next(iter(tests or evaluations[-1:]), None)
 
 
 def _scores_line(facts: Mapping[str, Any]) -> str:
@@ -267,7 +297,7 @@ def _scores_line(facts: Mapping[str, Any]) -> str:
     return f"AUROC (95 % interval) on {films}: {scores.get('dataset')}, {scores.get('split')}."
 
 
-def _notices(model: Model, facts: Mapping[str, Any], options: FilmReportOptions) -> list[str]:
+def _notices(facts: Mapping[str, Any], options: FilmReportOptions) -> list[str]:
     """What must be read before the numbers."""
     drawn = [_SYNTHETIC_FILM] if options.synthetic else []
     if options.synthetic and not facts["synthetic"]:

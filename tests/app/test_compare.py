@@ -101,7 +101,7 @@ def test_other_models_read_the_same_film_without_another_upload(reader: Visit, b
     page.wait_for_selector("[data-part=opinion-table]:not([hidden])", timeout=60_000)
     assert [url for url in reader.requests if "/upload" in url] == uploads
     heads = page.locator("[data-part=opinion-table] thead th").all_inner_texts()
-    assert [head.split(" (")[0] for head in heads] == ["Finding", "phantom", bundle.name, "pneumonia"]
+    assert [head.split("\n")[0].strip() for head in heads] == ["Finding", "phantom", bundle.name, "pneumonia"]
     film = opened(CURRENT)
     answers = [one.predict(film) for one in (cxrcore.load("phantom"), model, cxrcore.load("pneumonia"))]
     page.click("[data-part=opinion-table] tbody button")
