@@ -102,7 +102,7 @@ def _chosen_heatmap(
     choice = st.segmented_control("Show", ["Film", "Heatmap"], default="Film", required=True, key="film-layer")
     if choice != "Heatmap":
         return None, 0.0
-    opacity = st.slider("Opacity of the heatmap", 0.0, 1.0, 0.6, 0.05, key="film-opacity")
+    opacity = st.slider("Opacity of the heatmap", 0.0, 1.0, 0.8, 0.05, key="film-opacity")
     try:
         analysis = analysis_of(image, folder, str(source.folder), stamp_of(source.folder), film)
     except CxrError as error:
@@ -115,7 +115,7 @@ def _description(heat: Heatmap, finding: str) -> str:
     if heat.strength is None:
         return "This network's maps have no unit: brighter places mattered more than darker ones."
     line = (
-        f"Brighter places contribute more to {parts.title(finding)}; mean positive contribution "
+        f"Orange and yellow places speak for {parts.title(finding)}, blue ones against; mean positive contribution "
         f"{heat.strength:.2f} logits"
     )
     if heat.evidence is None:

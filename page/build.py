@@ -54,6 +54,7 @@ def build_app(model_name: str | None = None, models: Catalog | None = None) -> P
     with Page(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as page:
         viewer = FilmViewer(catalog, films)
         upload = FilmUpload(label="Film", elem_id="film-upload", visible="hidden")
+        prior = FilmUpload(label="Prior film", elem_id="prior-upload", visible="hidden")
         model = gr.Textbox(catalog.names[0], label="Model", elem_id="chosen-model", visible="hidden")
         limit = min(4, os.cpu_count() or 1) + MAX_FETCHES
         limits: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": limit}
@@ -61,6 +62,7 @@ def build_app(model_name: str | None = None, models: Catalog | None = None) -> P
         page.load(handlers.load, None, viewer, **private)
         page.unload(handlers.unload)
         upload.upload(handlers.upload, [upload, model], [viewer, upload], js=CHOSEN_MODEL, **private)
+        prior.upload(handlers.prior, prior, [viewer, prior], **private)
         viewer.ask_example(handlers.example, None, viewer, **private)
         viewer.ask_model(handlers.model, None, viewer, **private)
         viewer.ask_method(handlers.method, None, viewer, **private)

@@ -37,6 +37,15 @@ class Handlers:
         for payload in self._open(lambda: cxrcore.read_radiograph(upload[1], name=upload[0]), model, visit):
             yield payload, None
 
+    def prior(self, upload: Upload, visit: gr.Request) -> tuple[Payload, None]:
+        """A film to compare with the one on the screen was uploaded."""
+
+        def work() -> Payload:
+            film = cxrcore.read_radiograph(upload[1], name=upload[0])
+            return {"kind": "prior", "token": self.films.add(film, visitor_of(visit))}
+
+        return answer(work) | {"prior": True}, None
+
     def example(self, event: gr.EventData, visit: gr.Request) -> Iterator[Payload]:
         """A film on offer was chosen."""
 

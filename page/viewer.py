@@ -17,6 +17,7 @@ from cxrcore.resources import ASSETS
 from cxrcore.serving.catalog import Catalog
 from cxrcore.serving.example_films import fetch_example_film, list_example_films
 from cxrcore.serving.recent_films import RecentFilms
+from page.comparing import Comparing
 from page.payloads import (
     Payload,
     answer,
@@ -30,7 +31,7 @@ from page.payloads import (
 FOLDER = ASSETS / "app"
 
 
-class FilmViewer(gr.HTML):
+class FilmViewer(Comparing, gr.HTML):
     """The film, its findings and its maps, and the choice of a model.
 
     The value is a payload (``page.payloads``): first the start, then every answer. Events: ``ask_example`` with file

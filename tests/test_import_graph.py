@@ -18,7 +18,8 @@ LAYERS = (  # a module imports from its own package and from the layers above it
     ("cxrcore.predictions",),
     ("cxrcore.models",),
     ("cxrcore.evaluation",),
-    ("cxrcore.reporting", "cxrcore.serving"),
+    ("cxrcore.serving",),
+    ("cxrcore.reporting",),
     ("cxrcore.publishing",),
     ("cxrcore.training",),
     ("cxrcore",),  # its names for everybody, and its version

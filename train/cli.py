@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cxrcore.errors import CxrError
 from train.data import data_cli
 from train.terminal import cli, require_training, run
 
@@ -285,16 +286,34 @@ def compare(
 @cli.command()
 def report(
     subject: Annotated[str, typer.Argument(metavar="BUNDLE|PREDICTIONS", help="A model, or a predictions table.")],
-    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file to write; with --film, <film>-report.html unless given.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help=_LABELS)] = None,
     thresholds: Annotated[str | None, typer.Option(help=_THRESHOLDS)] = None,
     tune_fraction: Annotated[float | None, typer.Option(min=0.0, max=1.0, help=_TUNE)] = None,
     split: Annotated[str | None, typer.Option(help=_SPLIT)] = None,
+    film: Annotated[Path | None, typer.Option(help="Report its answer to this film instead, on one page.")] = None,
+    findings: Annotated[
+        str | None, typer.Option(help="With --film: up to three, separated by commas, whose maps are drawn.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="With --film: a heading of your own.")] = None,
+    note: Annotated[str | None, typer.Option(help="With --film: a note, printed as typed.")] = None,
 ) -> None:
-    """One HTML file with every score of a model, which opens offline."""
+    """One HTML file that opens offline: every score of a model, or with --film its answer to one film, to print."""
     from train.report import report as write_report
+    from train.report import report_film
 
-    write_report(subject, out, labels, thresholds, tune_fraction, split)
+    if film is None:
+        if any(option is not None for option in (findings, title, note)):
+            raise CxrError("--findings, --title and --note are of one film's report; name it with --film")
+        if out is None:
+            raise CxrError("Missing option '--out'.")
+        write_report(subject, out, labels, thresholds, tune_fraction, split)
+        return
+    if any(option is not None for option in (labels, thresholds, tune_fraction, split)):
+        raise CxrError("--film reports one film, which has no labels to score; leave --labels and thresholds out")
+    report_film(subject, film, out, findings, title or "", note or "")
 
 
 @cli.command()

@@ -86,6 +86,7 @@ export class Page {
 
   letGo() {
     if (this.token) this.server.forget(this.token);
+    this.root.dispatchEvent(new Event("letgo")); // what stands beside the film goes too
     Object.assign(this, { token: null, result: null, maps: {}, finding: null });
   }
 

@@ -1,13 +1,16 @@
 // The page. Every answer of the server is one object, told apart by its `kind`: about, film, result,
 // map or error.
 
+import { Prior } from "./compare.js";
 import { offerDownloads } from "./downloads.js";
 import { showFilms } from "./films.js";
 import { Heatmap } from "./heatmap.js";
 import { watchFilmInput } from "./input.js";
 import { watchModes } from "./modes.js";
 import { Models } from "./models.js";
+import { Opinions } from "./opinions.js";
 import { Page } from "./page.js";
+import { offerReport } from "./report.js";
 import { Result } from "./result.js";
 import { Viewing } from "./viewing.js";
 
@@ -26,6 +29,8 @@ export function openViewer(gradio) {
   showFilms(page);
   watchFilmInput(page);
   offerDownloads(page, heatmap);
+  offerReport(page);
+  const beside = [new Opinions(page), new Prior(page)];
   // Gradio's own page for programs; its link sits in a footer that this page replaces.
   page.part("api").addEventListener("click", () => document.querySelector("footer .show-api")?.click());
 
@@ -33,10 +38,15 @@ export function openViewer(gradio) {
     start: () => {},
     about: (answer) => models.receive(answer),
     film: (answer) => viewing.previewRead(answer.token),
-    result: (answer) => result.receive(answer).then(() => viewing.show(answer.token)),
+    result: (answer) => result.receive(answer).then(() => {
+      viewing.show(answer.token);
+      if (page.token) beside.forEach((part) => part.show());
+    }),
+    prior: (answer) => beside[1].receive(answer),
     map: (answer) => heatmap.receive(answer),
     error: (answer) => {
       if ("previous_token" in answer && page.about) models.refuse(answer);
+      else if (answer.prior) beside[1].refuse(answer);
       else if (answer.asked) heatmap.refuse(answer);
       else page.fail(answer.message);
     },

@@ -115,6 +115,15 @@ def read_phantoms(folder: Path, labels: LabelSet = PHANTOM5) -> FilmTable:
     )
 
 
+def is_phantom(path: Path) -> bool:
+    """Whether a file says of itself that ``write_phantoms`` drew it."""
+    try:
+        _facts_of(path)
+    except InvalidDataset:
+        return False
+    return True
+
+
 def _draw_once(images: Path, size: tuple[int, int], seed: int) -> dict[str, Any]:
     """Draw the film unless it is there; returns its seed, findings and boxes."""
     from cxrcore.phantom import draw_phantom

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from cxrcore.films.radiograph import Radiograph
-from cxrcore.models.base import Model
+from cxrcore.models.base import Model, Prediction
 from cxrcore.models.ensemble import Ensemble
 
 LONGEST = 512  # pixels, twice what the networks see; larger films are reduced to it first
@@ -44,6 +44,41 @@ def spread(model: Model, film: Radiograph) -> dict[str, tuple[float, float]]:
     answers = [reader.predict(film).probabilities for reader in readers] + list(shake(model, film).values())
     return {
         name: (min(answer[name] for answer in answers), max(answer[name] for answer in answers))
+        for name in model.labels
+    }
+
+
+@dataclass(frozen=True)
+class Change:
+    """One finding on two films: its probability on each, and how far each moves when its film is changed."""
+
+    before: float  # in [0, 1], as is ``after``
+    after: float
+    before_range: tuple[float, float]  # as ``spread`` gives it
+    after_range: tuple[float, float]
+
+    @property
+    def difference(self) -> float:
+        """After less before, in [-1, 1]."""
+        return self.after - self.before
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the two ranges do not meet: the films differ by more than shaking either gives."""
+        return self.before_range[1] < self.after_range[0] or self.after_range[1] < self.before_range[0]
+
+
+def compare_films(
+    model: Model, before: Prediction, after: Prediction, films: tuple[Radiograph, Radiograph]
+) -> dict[str, Change]:
+    """Each finding on two films by one model, with the ``spread`` of each film: twenty forward passes and two a member.
+
+    before, after: the model's own answers to ``films``. No test of significance: a range of ten readings of one film
+    holds nothing of what another exposure of the same chest on the same day would give.
+    """
+    ranges = [spread(model, film) for film in films]
+    return {
+        name: Change(before.probabilities[name], after.probabilities[name], ranges[0][name], ranges[1][name])
         for name in model.labels
     }
 

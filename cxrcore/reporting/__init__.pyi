@@ -1,5 +1,6 @@
 from .bundle_facts import BundleFacts, read_facts
 from .checklists import Checklist, fill_checklists
+from .film_report import FilmReportOptions, render_film
 from .html_report import RULES, Evaluation, checklists_of, evaluations_of, from_scored, remarks_of, render
 
 __all__ = [
@@ -7,6 +8,7 @@ __all__ = [
     "BundleFacts",
     "Checklist",
     "Evaluation",
+    "FilmReportOptions",
     "checklists_of",
     "evaluations_of",
     "fill_checklists",
@@ -14,4 +16,5 @@ __all__ = [
     "read_facts",
     "remarks_of",
     "render",
+    "render_film",
 ]

@@ -1,5 +1,8 @@
 """Maps that can be checked. Oracle: pytorch-grad-cam on the layers its users name; arithmetic for the logit scale."""
 
+import json
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,8 +16,9 @@ import cxrcore
 from cxrcore.errors import CxrError, LabelMismatch
 from cxrcore.explain.class_activation import linear_head
 from cxrcore.explain.heatmap import evidence_levels, map_ceilings, strengths
-from cxrcore.explain.overlay import draw_overlay
+from cxrcore.explain.overlay import BLUES, INFERNO, draw_overlay
 from cxrcore.findings import NIH14, PNEUMONIA2, PNEUMONIA3
+from cxrcore.resources import ASSETS
 
 LAST_LAYER = {
     "resnet18": lambda net: net.layer4[-1],
@@ -181,12 +185,39 @@ def test_evidence_can_say_no(make_bundle, film):
 def test_overlay_leaves_a_film_without_contribution_alone(open_model, film):
     model = open_model("resnet18")
     heat = model.explain(film, "Mass")
-    empty = cxrcore.Heatmap(
-        "Mass", "gradcam", np.full((2, 2), -1, np.float32), heat.film_size, model.preprocessing, "logit", 0.0
-    )
-    grey = np.rint(film.pixels * 255).astype(np.uint8)
-    assert np.array_equal(draw_overlay(film.pixels, empty), np.repeat(grey[..., None], 3, axis=2))
+    grey = np.repeat(np.rint(film.pixels * 255).astype(np.uint8)[..., None], 3, axis=2)
+    for value, against in ((0, True), (-1, False)):
+        signed = np.full((2, 2), value, np.float32)
+        empty = cxrcore.Heatmap("Mass", "gradcam", signed, heat.film_size, model.preprocessing, "logit", 0.0)
+        assert np.array_equal(draw_overlay(film.pixels, empty, against=against), grey)
     assert draw_overlay(film.pixels, heat).shape == (*film.pixels.shape, 3)
+
+
+def test_overlay_draws_evidence_against_in_blue_and_for_in_inferno(open_model, film):
+    """Oracle: the blend of each colour by hand, where a map is the same everywhere."""
+    model = open_model("resnet18")
+    heat, black = model.explain(film, "Mass"), np.zeros_like(film.pixels)
+    for value, table, cover in ((2.0, INFERNO, 0.8), (-2.0, BLUES, 0.8 * 0.6)):
+        signed = np.full((2, 2), value, np.float32)
+        flat = cxrcore.Heatmap(
+            "Mass", "gradcam", signed, heat.film_size, model.preprocessing, "logit", 0.0, None, ceiling=4.0
+        )
+        drawn = draw_overlay(black, flat)
+        step = round(255 * 2 / 4)
+        assert np.abs(drawn.astype(float) - cover * step / 255 * table[step]).max() <= 1
+    unscaled = cxrcore.Heatmap("Mass", "eigencam", signed, heat.film_size, model.preprocessing)
+    assert not draw_overlay(black, unscaled).any()
+
+
+def test_the_page_has_the_same_blues():
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    code = (
+        f"import({json.dumps((ASSETS / 'app' / 'maps.js').as_uri())}).then(m => console.log(JSON.stringify(m.BLUES)))"
+    )
+    printed = subprocess.run([node, "-e", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert np.abs(np.array(json.loads(printed)) - BLUES).max() <= 1
 
 
 def test_unknown_finding_and_method(open_model, film):

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 import cxrcore
 from cxrcore.films.radiograph import Radiograph
-from cxrcore.models.shaking import CHANGES, LONGEST, shake
+from cxrcore.models.shaking import CHANGES, LONGEST, Change, compare_films, shake, spread
 from cxrcore.phantom import draw_phantom
 
 
@@ -44,3 +44,25 @@ def test_changes_stay_in_range_and_large_films_are_reduced_first(phantom) -> Non
     assert all(0 <= value <= 1 for one in answers.values() for value in one.values())
     small = np.asarray(Image.fromarray(wide).resize((LONGEST, LONGEST // 2), Image.Resampling.BOX))
     assert answers["mirrored"] == pytest.approx(phantom.predict(film(small[:, ::-1])).probabilities, abs=0.01)
+
+
+def test_two_films_differ_by_their_predictions_and_each_has_its_own_range(phantom) -> None:
+    """Oracle: the predictions themselves, and the least and greatest of one film as it is and changed."""
+    films = film(draw_phantom(3).pixels), film(draw_phantom(3, ["Effusion"]).pixels)
+    before, after = (phantom.predict(one) for one in films)
+    changes = compare_films(phantom, before, after, films)
+    readings = [after.probabilities, *shake(phantom, films[1]).values()]
+    for name, change in changes.items():
+        assert change.difference == after.probabilities[name] - before.probabilities[name]
+        shares = [reading[name] for reading in readings]
+        assert change.after_range == (min(shares), max(shares))
+        assert change.before_range == spread(phantom, films[0])[name]
+    assert changes["Effusion"].beyond
+    same = compare_films(phantom, before, before, (films[0], films[0]))
+    assert not any(change.beyond for change in same.values())
+
+
+def test_ranges_that_do_not_meet_are_a_change_beyond_shaking() -> None:
+    assert Change(0.1, 0.5, (0.05, 0.2), (0.3, 0.6)).beyond
+    assert Change(0.5, 0.1, (0.3, 0.6), (0.05, 0.2)).beyond
+    assert not Change(0.1, 0.5, (0.05, 0.3), (0.3, 0.6)).beyond
