@@ -11,6 +11,7 @@ from cxrcore.serving.catalog import Catalog, open_catalog
 from cxrcore.serving.hub_catalog import MAX_FETCHES
 from cxrcore.serving.recent_films import RecentFilms
 from page.handlers import Handlers
+from page.many import ROUTES as MANY_ROUTES
 from page.payloads import MAX_UPLOAD_BYTES
 from page.upload import ROUTES, FilmUpload
 from page.viewer import FilmViewer
@@ -21,11 +22,13 @@ CHOSEN_MODEL = """(film, _) => [film, document.querySelector("#viewer [data-part
 class Page(gr.Blocks):
     """The page, ready to be launched."""
 
+    catalog: Catalog
+
     def launch(self, **options: Any) -> Any:  # type: ignore[override]
         """As ``gr.Blocks.launch``; films stay on this computer, and nothing is recorded."""
         theme = gr.themes.Base(primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"])
         defaults: dict[str, Any] = {
-            "app_kwargs": {"routes": ROUTES},
+            "app_kwargs": {"routes": ROUTES + MANY_ROUTES},
             "theme": theme.set(body_background_fill="#f4f5f7", body_background_fill_dark="#0e1114"),
             "footer_links": ["api"],
             "max_file_size": MAX_UPLOAD_BYTES,
@@ -48,6 +51,7 @@ def build_app(model_name: str | None = None, models: Catalog | None = None) -> P
     catalog, films = models or open_catalog(model_name), RecentFilms()
     handlers = Handlers(catalog, films)
     with Page(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as page:
+        page.catalog = catalog
         viewer = FilmViewer(catalog, films)
         upload = FilmUpload(label="Film", elem_id="film-upload", visible="hidden")
         model = gr.Textbox(catalog.names[0], label="Model", elem_id="chosen-model", visible="hidden")

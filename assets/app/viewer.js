@@ -3,7 +3,8 @@
 import { offerDownloads } from "./downloads.js";
 import { showFilms } from "./films.js";
 import { Heatmap } from "./heatmap.js";
-import { watchFilmInput } from "./input.js";
+import { uploadListed, watchFilmInput } from "./input.js";
+import { Many } from "./many.js";
 import { watchModes } from "./modes.js";
 import { Models } from "./models.js";
 import { Page } from "./page.js";
@@ -21,7 +22,8 @@ export function openViewer(gradio) {
   const result = new Result(page, heatmap, models);
   watchModes(page);
   showFilms(page);
-  watchFilmInput(page);
+  const many = new Many(page, (file) => uploadListed(page, file));
+  watchFilmInput(page, (files) => many.take(files));
   offerDownloads(page, heatmap);
   // Gradio's own page for programs; its link sits in a footer that this page replaces.
   page.part("api").addEventListener("click", () => document.querySelector("footer .show-api")?.click());
