@@ -71,7 +71,7 @@ export async function collect(files, limits) {
   list.skipped.unshift(...damaged);
   if (list.films.length > limits.films) {
     const [films, most] = [list.films.length, limits.films].map((number) => count(number));
-    throw new Error(`These are ${films} films, and at most ${most} are read at once; choose a part, or use cxr predict.`);
+    throw new Error(`These are ${films} films, and the most that are read at once is ${most}; choose a part of them.`);
   }
   if (!list.films.length && !list.labels) throw new Error("There is no film among these files.");
   return list;
