@@ -22,6 +22,7 @@ from cxrcore.films.radiograph import Radiograph
 from cxrcore.metrics.triage import CONFIDENCE, RISK, Answer, Limits
 from cxrcore.models.base import Model, Prediction
 from cxrcore.models.shaking import spread
+from cxrcore.resources import keep_freed_memory
 from cxrcore.serving.batch import ReadFilm, predict_read, read_film
 from train.prediction_files import PredictionFiles
 from train.terminal import print_json
@@ -55,6 +56,8 @@ def predict_films(reference: str, paths: Sequence[str], wanted: Wanted = Wanted(
         raise CxrError(f"no films in {', '.join(map(repr, paths))}")
     files = PredictionFiles(wanted.table, wanted.out)
     model = cxrcore.load(reference, device=_device(wanted.device))
+    if len(found.films) > 1:
+        keep_freed_memory()  # or every batch gives its memory back and takes it again
     limits = None if model.triage is None else model.triage.limits(wanted.risk, wanted.confidence)
     overlays = _Overlays(model, wanted.heatmap_folder) if wanted.heatmap_folder else None
     keep_film = wanted.intervals or overlays is not None
@@ -123,8 +126,8 @@ def _name_skipped(unreadable: Sequence[str], others: Sequence[str], films: int) 
     if unreadable:
         print(f"{len(unreadable)} of {films} films could not be read: {first_ten(unreadable)}", file=sys.stderr)
     if others:
-        what = "file is" if len(others) == 1 else "files are"
-        print(f"skipped, because {len(others)} {what} not a film: {first_ten(others)}", file=sys.stderr)
+        what = "file that is no film" if len(others) == 1 else "files that are no films"
+        print(f"skipped {len(others)} {what}: {first_ten(others)}", file=sys.stderr)
 
 
 def _print_json(film: ReadFilm, prediction: Prediction | None) -> None:

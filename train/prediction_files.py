@@ -41,6 +41,8 @@ class PredictionFiles:
 
     def add(self, film: ReadFilm, prediction: Prediction | None) -> None:
         """Note a film's answer, or why it has none."""
+        if not self.wanted:
+            return
         if prediction is None:
             self._unreadable.append((film.path, str(film.error)))
         else:

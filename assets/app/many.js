@@ -11,9 +11,15 @@ import { count, sentence } from "./words.js";
 const SHOWN_MS = 250; // between two drawings of a table that fills
 const TRIES_MS = [1000, 3000, 8000]; // pauses before a request is sent again
 const MOST_SKIPPED = 200; // named on the page
+const UNFORESEEN = 500; // the HTTP status of a failure that no sentence was written for
 const SILENT = "The server did not answer.";
 
-class Unanswered extends Error {}
+class Unanswered extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
 
 export class Many {
   /** @param read reads one File in the viewer, as one of a list */
@@ -143,7 +149,15 @@ export class Many {
     if (!films.length || signal.aborted) return;
     const files = films.map(({ row, content }) => ({ name: row.path, size: content.size }));
     const contents = films.map(({ content }) => content);
-    const response = await this.send("films", { model: this.about.name, files }, contents, signal);
+    let response;
+    try {
+      response = await this.send("films", { model: this.about.name, files }, contents, signal);
+    } catch (error) {
+      if (error.status !== UNFORESEEN) throw error;
+      if (films.length === 1) return fail(films[0].row, error.message);
+      for (const { row } of films) await this.readBatch([row], signal); // which of them it was
+      return;
+    }
     if (!response) return;
     const { films: answers } = await response.json();
     films.forEach(({ row }, k) => {
@@ -164,7 +178,7 @@ export class Many {
       const busy = !response || response.status === 503;
       if (!busy || attempt === TRIES_MS.length) {
         const answer = await response?.json().catch(() => null);
-        throw new Unanswered(answer?.message || SILENT);
+        throw new Unanswered(answer?.message || SILENT, response?.status);
       }
       await pause(TRIES_MS[attempt]);
     }

@@ -46,7 +46,7 @@ def test_csv_is_a_table_that_cxr_metrics_reads_with_labels(films, tmp_path, caps
     assert frame["positive:Nodule"][3] == alone.positive["Nodule"]
     assert "1 of 7 films could not be read: " in err
     assert "broken.png" in err.split("could not be read: ")[1]
-    assert f"1 file is not a film: {films / 'notes.txt'}" in err
+    assert f"skipped 1 file that is no film: {films / 'notes.txt'}" in err
 
     labels.write_text("image,Effusion\n" + "".join(f"f{n},{n % 2}\n" for n in range(6)))
     code, out, _ = run(capsys, "metrics", table, "--labels", labels, "--out", tmp_path / "metrics.json")
