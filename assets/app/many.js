@@ -9,6 +9,7 @@ import { ListTable } from "./listtable.js";
 import { count, sentence } from "./words.js";
 
 const SHOWN_MS = 250; // between two drawings of a table that fills
+const SETTLED_MS = 40;
 const TRIES_MS = [1000, 3000, 8000]; // pauses before a request is sent again
 const MOST_SKIPPED = 200; // named on the page
 const UNFORESEEN = 500; // the HTTP status of a failure that no sentence was written for
@@ -237,21 +238,27 @@ export class Many {
     this.page.part("choose-films").focus();
   }
 
-  /** Open a row's film in the viewer. */
+  /** Open a row's film in the viewer. Of several asked for while one is read, the last is opened after it. */
   async openFilm(row) {
-    const { page } = this;
     this.current = row;
     location.hash = "film";
     this.showPlace();
-    if (this.opening) return; // the film asked for last is opened once the one before is read
+    if (this.opening) return;
     this.opening = true;
-    while (page.root.dataset.state === "reading") await pause(30);
+    for (let shown = null; shown !== this.current; ) {
+      while (this.page.root.dataset.state === "reading") await pause(SETTLED_MS);
+      await pause(SETTLED_MS); // Gradio empties its input
+      shown = this.current;
+      await this.sendFilm(shown);
+    }
     this.opening = false;
-    const wanted = this.current;
+  }
+
+  async sendFilm({ path, entry }) {
     try {
-      this.read(new File([await wanted.entry.open()], baseName(wanted.path)));
+      await this.read(new File([await entry.open()], baseName(path)));
     } catch (error) {
-      page.fail(`'${baseName(wanted.path)}' ${error.message}`);
+      this.page.fail(`'${baseName(path)}' ${error.message}`);
     }
   }
 
@@ -321,7 +328,8 @@ export class Many {
   statusWords(all, left, running) {
     const failed = this.rows.filter(({ state }) => state === "failed").length;
     const bad = failed ? `, ${count(failed)} not readable` : "";
-    if (!left) return `${count(all)} films read by ${this.about.name}${bad}`;
+    const read = failed ? `${count(all - failed)} of ${count(all)}` : count(all);
+    if (!left) return `${read} films read by ${this.about.name}${bad}`;
     const done = this.started.waiting - left;
     const seconds = (performance.now() - this.started.at) / 1000;
     const rate = running && done ? `, ${(done / seconds).toFixed(1)} films a second` : "";

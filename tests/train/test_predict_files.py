@@ -114,6 +114,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("stream", [Terminal, io.StringIO])
 def test_progress_is_drawn_on_a_terminal_only(stream, films, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", stream())
+    shown = stream()
+    monkeypatch.setattr(sys, "stderr", shown)
     assert main(["predict", "phantom", str(films), "--csv", str(tmp_path / "t.csv")]) == 1
-    assert ("7/7" in sys.stderr.getvalue()) == (stream is Terminal)
+    assert ("7/7" in shown.getvalue()) == (stream is Terminal)

@@ -96,8 +96,12 @@ test("scores in words; what is undefined says why", () => {
   const about = { binary: false, findings: [{ name: "Mass", title: "Mass" }] };
   const auroc = { value: 0.81, low: 0.7, high: 0.9 };
   const rates = { sensitivity: 0.5, specificity: null, intervals: { sensitivity: [0.31, 0.69] } };
-  const mass = { n_pos: 10, n_neg: 1000, auroc, ...rates, why: "no film" };
+  const mass = { n_pos: 10, n_neg: 1000, auroc, ...rates, why: "specificity: no film; ppv: none" };
   assert.deepEqual(rowsOf(about, { findings: { Mass: mass, Other: { n_pos: 0, n_neg: 0 } } }), [
-    { title: "Mass", cells: ["10", "1,000", "0.810 (0.700–0.900)", "50\u00a0% (31–69)", "undefined"], why: "no film" },
+    {
+      title: "Mass",
+      cells: ["10", "1,000", "0.810 (0.700–0.900)", "50\u00a0% (31–69)", "undefined"],
+      why: "specificity: no film",
+    },
   ]);
 });
