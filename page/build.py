@@ -12,6 +12,7 @@ from cxrcore.serving.hub_catalog import MAX_FETCHES
 from cxrcore.serving.recent_films import RecentFilms
 from page.api import add_endpoints
 from page.handlers import Handlers
+from page.many import ROUTES as MANY_ROUTES
 from page.payloads import MAX_UPLOAD_BYTES
 from page.upload import ROUTES, FilmUpload, take_films_as_text
 from page.viewer import FilmViewer
@@ -22,11 +23,13 @@ CHOSEN_MODEL = """(film, _) => [film, document.querySelector("#viewer [data-part
 class Page(gr.Blocks):
     """The page, ready to be launched."""
 
+    catalog: Catalog
+
     def launch(self, **options: Any) -> Any:  # type: ignore[override]
         """As ``gr.Blocks.launch``; films stay on this computer, and nothing is recorded."""
         theme = gr.themes.Base(primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"])
         defaults: dict[str, Any] = {
-            "app_kwargs": {"routes": ROUTES},
+            "app_kwargs": {"routes": ROUTES + MANY_ROUTES},
             "theme": theme.set(body_background_fill="#f4f5f7", body_background_fill_dark="#0e1114"),
             "footer_links": ["api"],
             "max_file_size": MAX_UPLOAD_BYTES,
@@ -52,6 +55,7 @@ def build_app(model_name: str | None = None, models: Catalog | None = None) -> P
     catalog, films = models or open_catalog(model_name), RecentFilms()
     handlers = Handlers(catalog, films)
     with Page(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as page:
+        page.catalog = catalog
         viewer = FilmViewer(catalog, films)
         upload = FilmUpload(label="Film", elem_id="film-upload", visible="hidden")
         prior = FilmUpload(label="Prior film", elem_id="prior-upload", visible="hidden")

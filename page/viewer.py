@@ -18,6 +18,7 @@ from cxrcore.serving.catalog import Catalog
 from cxrcore.serving.example_films import fetch_example_film, list_example_films
 from cxrcore.serving.recent_films import RecentFilms
 from page.comparing import Comparing
+from page.many import LIMITS
 from page.payloads import (
     Payload,
     answer,
@@ -47,7 +48,7 @@ class FilmViewer(Comparing, gr.HTML):
     def __init__(self, catalog: Catalog, films: RecentFilms) -> None:
         self._catalog, self._films = catalog, films
         super().__init__(
-            start_payload(catalog),
+            start_payload(catalog) | {"many": LIMITS},
             html_template=template(),
             css_template=style(),
             js_on_load=script(),

@@ -56,7 +56,7 @@ _Model = Annotated[str, typer.Argument(help=f"{_WHICH}.", autocompletion=_tasks)
 @cli.command()
 def predict(
     model: _Model,
-    paths: Annotated[list[str], typer.Argument(help="Films: PNG, JPEG, TIFF, BMP, WebP, DICOM; folders are searched.")],
+    paths: Annotated[list[str], typer.Argument(help="Films: PNG, JPEG, TIFF, BMP, WebP, DICOM; folders, zips.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     heatmaps: Annotated[Path | None, typer.Option(help="Write every finding's overlay there, as PNG.")] = None,
     risk: Annotated[
@@ -66,11 +66,21 @@ def predict(
     intervals: Annotated[
         bool, typer.Option("--intervals", help="How far each probability moves on the changed film: ten readings.")
     ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write a predictions table, for cxr metrics and the dashboard."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write there: the table, every answer, the files left out."),
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network computes.")] = "auto",
 ) -> None:
     """Probabilities for films; one unreadable film never stops the rest (exit code 1 then)."""
-    from train.predict import predict_films
+    from train.predict import Wanted, predict_films
 
-    unreadable = predict_films(model, paths, as_json, heatmaps, risk, confidence, intervals)
+    wanted = Wanted(as_json, heatmaps, risk, confidence, intervals, table, out, device)
+    unreadable = predict_films(model, paths, wanted)
     if unreadable:
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,109 +15,137 @@ from PIL import Image
 from tqdm import tqdm
 
 import cxrcore
-from cxrcore.errors import CxrError
+from cxrcore.datasets.files import first_ten
+from cxrcore.datasets.film_files import FilmFile, find_film_files
+from cxrcore.errors import CxrError, UnreadableImage
 from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.radiograph import Radiograph
-from cxrcore.gate.reasons import reasons_of
-from cxrcore.metrics.triage import CONFIDENCE, RISK, Answer
+from cxrcore.metrics.triage import CONFIDENCE, RISK, Answer, Limits
 from cxrcore.models.answer_words import by_alarm, in_words, summary, verdict
 from cxrcore.models.base import Model, Prediction
 from cxrcore.models.shaking import spread
+from cxrcore.resources import keep_freed_memory
+from cxrcore.serving.batch import ReadFilm, predict_read, read_film
 from cxrcore.serving.notices import notices_of
 from cxrcore.text import probability_text
+from train.prediction_files import PredictionFiles
 from train.terminal import print_json
 
 BATCH = 16
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom"}
 _ANSWERS = {Answer.RULE_IN: "ruled in", Answer.RULE_OUT: "ruled out"}
 
 
-@dataclass(frozen=True, eq=False)
-class _ReadFilm:
-    """One path as typed, and the film read from it, or why it could not be read."""
+@dataclass(frozen=True)
+class Wanted:
+    """What ``cxr predict`` is asked for besides probabilities."""
 
-    path: str
-    film: Radiograph | None = None  # only where it is read again, for heatmaps or intervals
-    prepared: Any = None  # as the model's ``prepare`` gives it
-    warnings: tuple[str, ...] = ()
-    told: set[str] = field(default_factory=set)  # what the file alone tells the gate
-    error: str | None = None
+    as_json: bool = False
+    heatmap_folder: Path | None = None
+    risk: float = RISK  # of the three answers, as ``confidence`` (``metrics.triage``)
+    confidence: float = CONFIDENCE
+    intervals: bool = False  # each probability's ``spread``
+    table: Path | None = None  # the predictions as CSV
+    out: Path | None = None  # a folder: the predictions as CSV, Parquet and JSON lines, and the files left out
+    device: str = "auto"
 
 
-def predict_films(
-    reference: str,
-    paths: Sequence[str],
-    as_json: bool = False,
-    heatmap_folder: Path | None = None,
-    risk: float = RISK,
-    confidence: float = CONFIDENCE,
-    intervals: bool = False,
-) -> int:
-    """Print one answer per film, in the order given; returns how many films could not be read.
+def predict_films(reference: str, paths: Sequence[str], wanted: Wanted = Wanted()) -> int:
+    """Print one answer per film, in the order given, or write them down; returns how many films could not be read.
 
-    risk, confidence: of the three answers (``metrics.triage``); intervals: also each probability's ``spread``. Raises
-    CxrError for a model that cannot be opened, no films, a risk that cannot be promised, or a heatmap folder that
-    cannot be written.
+    Raises CxrError for a model that cannot be opened, no films, a risk that cannot be promised, a device that is not
+    there, or files that cannot be written.
     """
-    films = [film for path in paths for film in _expand(path)]
-    if not films:
+    found = find_film_files(paths)
+    if not found.films:
         raise CxrError(f"no films in {', '.join(map(repr, paths))}")
-    model = cxrcore.load(reference)
-    limits = None if model.triage is None else model.triage.limits(risk, confidence)
-    overlays = _Overlays(model, heatmap_folder) if heatmap_folder else None
-    keep_film, show = intervals or overlays is not None, _print_json if as_json else _print_text
-    caveats = notices_of(model).caveats
-    unreadable = 0
+    files = PredictionFiles(wanted.table, wanted.out)
+    model = cxrcore.load(reference, device=_device(wanted.device))
+    if len(found.films) > 1:
+        keep_freed_memory()  # or every batch gives its memory back and takes it again
+    limits = None if model.triage is None else model.triage.limits(wanted.risk, wanted.confidence)
+    overlays = _Overlays(model, wanted.heatmap_folder) if wanted.heatmap_folder else None
+    keep_film, caveats = wanted.intervals or overlays is not None, notices_of(model).caveats
+    unreadable: list[str] = []
     with (
-        tqdm(total=len(films), unit="film", disable=None, leave=False) as bar,
+        tqdm(total=len(found.films), unit="film", disable=None, leave=False) as bar,
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
     ):
-        for start in range(0, len(films), BATCH):
-            batch = list(pool.map(partial(_read, model, keep_film), films[start : start + BATCH]))
-            readable = [film for film in batch if film.error is None]
-            predictions = iter(
-                model.predict_prepared(
-                    [film.prepared for film in readable],
-                    [film.warnings for film in readable],
-                    [film.told for film in readable],
-                )
-                if readable
-                else []
-            )
-            for film in batch:
-                prediction = next(predictions) if film.error is None else None
-                unreadable += prediction is None
-                if prediction and limits:
-                    triage = limits.answers(prediction.probabilities)
-                    prediction = replace(prediction, triage=triage, triage_why=limits.why)
-                if prediction and intervals and film.film:
-                    prediction = replace(prediction, intervals=spread(model, film.film))
-                with tqdm.external_write_mode():  # the bar moves below the line that is printed
-                    show(model, film, prediction, caveats)
+        for start in range(0, len(found.films), BATCH):
+            batch = list(pool.map(partial(_read, model, keep_film), found.films[start : start + BATCH]))
+            for film, plain in zip(batch, predict_read(model, batch), strict=True):
+                prediction = plain and _completed(model, film, plain, limits, wanted.intervals)
+                files.add(film, prediction)
+                if prediction is None:
+                    unreadable.append(film.path)
+                _show(model, film, prediction, wanted.as_json, caveats, quiet=files.wanted)
                 if overlays and film.film is not None:
                     overlays.write(film.path, film.film)
             bar.update(len(batch))
-    if not as_json and unreadable < len(films):
+    files.write(found.skipped)
+    if not wanted.as_json and len(unreadable) < len(found.films):
         print(f"{model.name}: {caveats}", flush=True)
-    return unreadable
+    if len(found.films) > 1 or found.skipped:
+        _name_skipped(unreadable, [path for path, _ in found.skipped], len(found.films))
+    return len(unreadable)
 
 
-def _read(model: Model, keep_film: bool, path: str) -> _ReadFilm:
+def _device(name: str) -> str | None:
+    """The device that torch is asked for. Raises CxrError for a GPU that is not there."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise CxrError("--device cuda: torch sees no CUDA device here; use --device cpu, or auto")
+    return None if name == "auto" else name
+
+
+def _read(model: Model, keep_film: bool, file: FilmFile) -> ReadFilm:
     try:
-        film = cxrcore.read_radiograph(path)
-    except CxrError as error:
-        return _ReadFilm(path, error=str(error))
-    return _ReadFilm(path, film if keep_film else None, model.prepare(film), film.warnings, reasons_of(film))
+        content = file.content()
+    except UnreadableImage as error:
+        return ReadFilm(file.path, error=str(error))
+    return read_film(model, file.path, content, keep_film)
 
 
-def _print_json(model: Model, film: _ReadFilm, prediction: Prediction | None, caveats: str) -> None:
+def _completed(
+    model: Model, film: ReadFilm, prediction: Prediction, limits: Limits | None, intervals: bool
+) -> Prediction:
+    """The prediction with three answers at the risk asked for, and with intervals where they were."""
+    if limits:
+        triage = limits.answers(prediction.probabilities)
+        prediction = replace(prediction, triage=triage, triage_why=limits.why)
+    if intervals and film.film:
+        prediction = replace(prediction, intervals=spread(model, film.film))
+    return prediction
+
+
+def _show(
+    model: Model, film: ReadFilm, prediction: Prediction | None, as_json: bool, caveats: str, quiet: bool
+) -> None:
+    """Print a film's answer above the progress bar; where answers go to files, only what could not be read."""
+    with tqdm.external_write_mode():
+        if as_json:
+            _print_json(model, film, prediction, caveats)
+        elif prediction is None or not quiet:
+            _print_text(model, film, prediction)
+
+
+def _name_skipped(unreadable: Sequence[str], others: Sequence[str], films: int) -> None:
+    """Which files were left out, at the end, on stderr."""
+    if unreadable:
+        print(f"{len(unreadable)} of {films} films could not be read: {first_ten(unreadable)}", file=sys.stderr)
+    if others:
+        what = "file that is no film" if len(others) == 1 else "files that are no films"
+        print(f"skipped {len(others)} {what}: {first_ten(others)}", file=sys.stderr)
+
+
+def _print_json(model: Model, film: ReadFilm, prediction: Prediction | None, caveats: str) -> None:
     answer: Mapping[str, Any] = {"error": film.error}
     if prediction:
         answer = {**in_words(model.labels, prediction), **prediction.to_dict(), "note": caveats}
     print_json({"path": film.path, **answer})
 
 
-def _print_text(model: Model, film: _ReadFilm, prediction: Prediction | None, caveats: str) -> None:
+def _print_text(model: Model, film: ReadFilm, prediction: Prediction | None) -> None:
     if prediction is None:
         print(f"{film.path}: {film.error}", file=sys.stderr, flush=True)
         return
@@ -132,21 +160,14 @@ def _print_text(model: Model, film: _ReadFilm, prediction: Prediction | None, ca
 
 def _remark(model: Model, prediction: Prediction, name: str) -> str:
     """What a line says of a finding beside its probability, in brackets; empty where nothing stands out."""
-    low, high = (prediction.intervals or {}).get(name, (None, None))
+    interval = (prediction.intervals or {}).get(name)
     parts = [
-        "" if low is None else f"{probability_text(low)} to {probability_text(high)} on the changed film",
+        f"{probability_text(interval[0])} to {probability_text(interval[1])} on the changed film" if interval else "",
         verdict(model.labels, prediction, name) if prediction.positive[name] or model.labels.binary else "",
         _ANSWERS.get((prediction.triage or {}).get(name, Answer.UNSURE), ""),
     ]
     words = ", ".join(filter(None, parts))
     return f" ({words})" if words else ""
-
-
-def _expand(path: str) -> list[str]:
-    """A file as typed; for a folder, every file in it with a film's extension, sorted."""
-    if not Path(path).is_dir():
-        return [path]
-    return [str(file) for file in sorted(Path(path).rglob("*")) if file.suffix.lower() in _SUFFIXES]
 
 
 class _Overlays:

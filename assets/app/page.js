@@ -67,6 +67,7 @@ export class Page {
   read(film, words) {
     this.letGo();
     Object.assign(this, { film, correcting: "" });
+    this.root.toggleAttribute("data-listed", Boolean(film.listed));
     this.chooseModel();
     this.enter("reading", words);
   }

@@ -21,21 +21,22 @@ FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".w
 
 def find_films(folder: Path, suffixes: frozenset[str] = FILM_SUFFIXES) -> list[Path]:
     """Every film below ``folder``, sorted; hidden files and folders are passed over."""
-    films: list[Path] = []
+    return [file for file in find_files(folder) if file.suffix.lower() in suffixes]
+
+
+def find_files(folder: Path) -> list[Path]:
+    """Every file below ``folder``, sorted; hidden files and folders are passed over."""
+    files: list[Path] = []
     walked: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, followlinks=True):
         here = os.path.realpath(root)
         if here in walked:  # a link back up, or the same folder by another way
             folders.clear()
             continue
         walked.add(here)
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        films += [
-            Path(root, name)
-            for name in sorted(files)
-            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith(".")
-        ]
-    return films
+        files += [Path(root, name) for name in sorted(names) if not name.startswith(".")]
+    return files
 
 
 def subfolders(folder: Path) -> list[Path]:

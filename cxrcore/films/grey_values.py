@@ -55,4 +55,4 @@ def pack(values: np.ndarray) -> bytes:
     if values.max() > 255:
         planes.append((differences >> 8).astype(np.uint8))
     packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
-    return b"".join([*(packer.compress(np.ascontiguousarray(plane)) for plane in planes), packer.flush()])
+    return b"".join([*(packer.compress(plane.tobytes()) for plane in planes), packer.flush()])

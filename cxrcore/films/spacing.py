@@ -51,8 +51,10 @@ def read_spacing(ds: Dataset) -> Spacing | None:
 
 
 def _pair(value: object) -> tuple[float, float] | None:
+    if not isinstance(value, Iterable):
+        return None
     try:
-        row, column = (float(part) for part in value) if isinstance(value, Iterable) else ()
+        row, column = (float(part) for part in value)
     except (TypeError, ValueError):
         return None
     low, high = _SANE_MM

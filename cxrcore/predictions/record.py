@@ -124,7 +124,7 @@ class Predictions:
             metadata={str(name): frame[name].to_numpy() for name in frame.columns if name not in used},
         )
 
-    def write(self, path: Path | str) -> None:
+    def write(self, path: Path | str | BinaryIO) -> None:
         """Write ``predictions.parquet`` (zstd), label set included."""
         import pyarrow as pa
         import pyarrow.parquet as pq

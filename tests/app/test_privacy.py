@@ -103,7 +103,8 @@ def test_no_tag_reaches_the_command_lines_answer_or_overlays(
     out, err = capfd.readouterr()
     overlays = [path.read_bytes() for path in (tmp_path / "maps").iterdir()]
     assert len(overlays) == 14
-    for content in (out, err, caplog.text, *overlays):
+    texts: list[str | bytes] = [out, err, caplog.text, *overlays]
+    for content in texts:
         assert leaks(content) == []
 
 

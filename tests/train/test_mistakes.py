@@ -42,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(rng.integers(0, 255, (64, 64), dtype=np.uint8)).save(root / name)
     film = (root / "film.png").read_bytes()
     (root / "broken.png").write_bytes(film[: len(film) // 2])
+    (root / "broken.zip").write_bytes(film)
     (root / "empty").mkdir()
 
     scores = "".join(f"f{n}.png,{0.1 + 0.08 * n:.2f}\n" for n in range(10))

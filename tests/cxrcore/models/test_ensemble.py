@@ -19,7 +19,7 @@ from cxrcore.findings import NIH14, NIH15, PNEUMONIA2, PNEUMONIA3, Kind, LabelSe
 from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.models.ensemble import Ensemble
 from cxrcore.publishing.ensemble import make_ensemble
-from train.predict import predict_films
+from train.predict import Wanted, predict_films
 
 LETTERBOX = Preprocessing(96, 96, geometry="letterbox", intensity="stretch")
 
@@ -173,7 +173,7 @@ def test_the_command_line_reads_films_with_an_ensemble(folder, tmp_path, capsys)
     path = tmp_path / "film.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 255, (80, 90), np.uint8)).save(path)
     (tmp_path / "broken.png").write_bytes(b"no film")
-    assert predict_films(str(folder), [str(tmp_path)], as_json=True, heatmap_folder=tmp_path / "maps") == 1
+    assert predict_films(str(folder), [str(tmp_path)], Wanted(as_json=True, heatmap_folder=tmp_path / "maps")) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert "error" in lines[0]
     assert set(lines[1]["probabilities"]) == set(NIH14)
