@@ -134,7 +134,7 @@ export class Result {
       make("span", { className: "verdict" }, words.verdict(about, result.report, name)),
       make("span", { className: "probability" }, words.percent(share)),
       bar,
-      make("span", { className: "about-finding told" }, told),
+      make("span", { className: "told" }, told),
       make("span", { className: "about-finding" }, description),
     );
     row.classList.toggle("folded", folded.includes(name));
