@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 
 from cxrcore.errors import CxrError
 from cxrcore.hub.client import Token
@@ -46,6 +47,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default=env("CXR_HOST", here), help="address to listen on [CXR_HOST]")
     parser.add_argument("--port", default=env("CXR_PORT", "7860"), type=int, help="default 7860 [CXR_PORT]")
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        default=env("CXR_MCP", "") not in ("", "0"),
+        help="also answer language models by the Model Context Protocol, at /gradio_api/mcp/ [CXR_MCP=1]",
+    )
     return parser.parse_args(arguments)
 
 
@@ -64,10 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from page.build import build_app
 
         try:
+            if options.mcp and find_spec("mcp") is None:
+                raise CxrError("--mcp needs a package: pip install 'cxrcore[mcp]'")
             hub, token = hub_for_visitors(options.host)
             catalog = open_catalog(options.model or read_deployment().model, hub, token)
             page = build_app(models=catalog)
-            page.launch(server_name=options.host, server_port=options.port)
+            page.launch(server_name=options.host, server_port=options.port, mcp_server=options.mcp)
             print(f"The page is at http://{options.host}:{options.port}", flush=True)
             with suppress(KeyboardInterrupt):
                 catalog[catalog.names[0]]  # loads the weights while the page answers already: its first film is quick

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Protocol
 
 
@@ -90,3 +91,37 @@ def size_text(count: int) -> str:
     if count < 1_000_000_000:
         return f"{count / 1e6:.{1 if count < 10_000_000 else 0}f} MB".replace(".0 ", " ")
     return f"{count / 1e9:.1f} GB"
+
+
+def rate_text(share: float) -> str:
+    """A threshold or a rate in per cent; the page's ``wholePercent`` rounds alike.
+
+    >>> rate_text(0.044), rate_text(0.8), rate_text(0.125)
+    ('4.4 %', '80 %', '13 %')
+    """
+    return _percent(share, 1 if share < 0.1 else 0)
+
+
+def probability_text(share: float) -> str:
+    """A probability in per cent, never 0 or 100; the page's ``percent``.
+
+    >>> probability_text(0.4567), probability_text(0.0001), probability_text(0.9999)
+    ('45.7 %', '< 0.1 %', '> 99.9 %')
+    """
+    if share < 0.0005:
+        return "< 0.1 %"
+    return "> 99.9 %" if share >= 0.9995 else _percent(share, 1)
+
+
+def _percent(share: float, digits: int) -> str:
+    exact = Decimal(100 * share)  # of the binary number, and a tie goes up, as JavaScript's toFixed rounds
+    return f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)} %"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence has them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""

@@ -1,4 +1,4 @@
-"""The page and its public endpoint ``/analyse``, put together."""
+"""The page and its public endpoints, put together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import gradio as gr
 from cxrcore.serving.catalog import Catalog, open_catalog
 from cxrcore.serving.hub_catalog import MAX_FETCHES
 from cxrcore.serving.recent_films import RecentFilms
+from page.api import add_endpoints
 from page.handlers import Handlers
 from page.payloads import MAX_UPLOAD_BYTES
-from page.upload import ROUTES, FilmUpload
+from page.upload import ROUTES, FilmUpload, take_films_as_text
 from page.viewer import FilmViewer
 
 CHOSEN_MODEL = """(film, _) => [film, document.querySelector("#viewer [data-part=model]").value]"""
@@ -37,7 +38,10 @@ class Page(gr.Blocks):
             "quiet": True,
             "prevent_thread_lock": True,
         }
-        return super().launch(**(defaults | options))
+        launched = super().launch(**(defaults | options))
+        if self.mcp_server_obj:
+            take_films_as_text(self.mcp_server_obj)
+        return launched
 
 
 def build_app(model_name: str | None = None, models: Catalog | None = None) -> Page:
@@ -51,17 +55,14 @@ def build_app(model_name: str | None = None, models: Catalog | None = None) -> P
         viewer = FilmViewer(catalog, films)
         upload = FilmUpload(label="Film", elem_id="film-upload", visible="hidden")
         model = gr.Textbox(catalog.names[0], label="Model", elem_id="chosen-model", visible="hidden")
-        report = gr.JSON(label="Report", visible=False)
-
         limit = min(4, os.cpu_count() or 1) + MAX_FETCHES
         limits: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": limit}
         private = limits | {"api_visibility": "private", "show_progress": "hidden"}
         page.load(handlers.load, None, viewer, **private)
+        page.unload(handlers.unload)
         upload.upload(handlers.upload, [upload, model], [viewer, upload], js=CHOSEN_MODEL, **private)
         viewer.ask_example(handlers.example, None, viewer, **private)
         viewer.ask_model(handlers.model, None, viewer, **private)
         viewer.ask_method(handlers.method, None, viewer, **private)
-        gr.Button(visible=False).click(
-            handlers.api_analyse, [upload, model], report, api_name="analyse", api_visibility="public", **limits
-        )
+        add_endpoints(catalog, upload, model, limits)
     return page.queue(max_size=64)

@@ -1,15 +1,13 @@
-"""What happens when a visitor or a program asks: one method an event."""
+"""What happens when a visitor asks: one method an event."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import gradio as gr
 
 import cxrcore
 from cxrcore import Radiograph
-from cxrcore.errors import CxrError
 from cxrcore.serving.catalog import Catalog, analysis_report, model_facts
 from cxrcore.serving.example_films import fetch_example_film
 from cxrcore.serving.recent_films import RecentFilms
@@ -29,21 +27,25 @@ class Handlers:
         """A visitor opens the page: the facts of the default model, and the menu as it is now."""
         return answer(lambda: self._about(self.catalog.names[0]) | {"models": self.catalog.menu})
 
-    def upload(self, upload: Upload, model: str) -> tuple[Payload, None]:
-        """A film was uploaded; the file input is emptied."""
-        return answer(lambda: self._analyse(cxrcore.read_radiograph(upload[1], name=upload[0]), model)), None
+    def unload(self, visit: gr.Request) -> None:
+        """A visitor closed the page, perhaps in the middle."""
+        self.films.forget(visitor_of(visit))
 
-    def example(self, event: gr.EventData) -> Payload:
+    def upload(self, upload: Upload, model: str, visit: gr.Request) -> tuple[Payload, None]:
+        """A film was uploaded; the file input is emptied."""
+        return answer(lambda: self._analyse(cxrcore.read_radiograph(upload[1], name=upload[0]), model, visit)), None
+
+    def example(self, event: gr.EventData, visit: gr.Request) -> Payload:
         """A film on offer was chosen."""
 
         def work() -> Payload:
             name = field(event, "file")
             path = EXAMPLES_FOLDER / name if name in self._drawn else fetch_example_film(name)
-            return self._analyse(cxrcore.read_radiograph(path), field(event, "model"))
+            return self._analyse(cxrcore.read_radiograph(path), field(event, "model"), visit)
 
         return answer(work)
 
-    def model(self, event: gr.EventData) -> Payload:
+    def model(self, event: gr.EventData, visit: gr.Request) -> Payload:
         """Another model was chosen, or the film is to be corrected: it is read again, if there is one."""
         name, token = field(event, "model"), field(event, "token")
         turn, invert = field(event, "turn"), field(event, "invert") == "true"
@@ -53,7 +55,7 @@ class Handlers:
                 return self._about(name)
             film = self.films[token]
             turns = int(turn) if turn in ("1", "2", "3") else 0  # the page's own words, or a stranger's
-            payload = self._analyse(film.corrected(turns, invert) if turns or invert else film, name)
+            payload = self._analyse(film.corrected(turns, invert) if turns or invert else film, name, visit)
             self.films.delete(token)
             return payload
 
@@ -69,43 +71,26 @@ class Handlers:
 
         return answer(work) | {"asked": {"token": token, "finding": finding, "method": method}}
 
-    def api_analyse(self, film: Upload | None, model: str) -> dict[str, Any]:
-        """Analyse one film: calibrated probabilities, decisions at the operating points, and each map's strength.
-
-        The upload is deleted as soon as it is read. For research and teaching only, never for diagnosis.
-        """
-
-        def work() -> Payload:
-            if film is None:
-                raise CxrError("There is no film in this request; send one file.")
-            radiograph, classifier = cxrcore.read_radiograph(film[1], name=film[0]), self.catalog[model]
-            facts, analysis = model_facts(model, classifier), classifier.analyse(radiograph)
-            return {
-                "kind": "report",
-                "report": analysis_report(radiograph, analysis, facts["synthetic"], facts["note"]),
-            }
-
-        outcome = answer(work)
-        if outcome["kind"] == "error":
-            raise gr.Error(outcome["message"], print_exception=False)
-        report: dict[str, Any] = outcome["report"]
-        return report
-
     def _about(self, name: str) -> Payload:
         return {"kind": "about", "about": model_facts(name, self.catalog[name])}
 
-    def _analyse(self, film: Radiograph, name: str) -> Payload:
+    def _analyse(self, film: Radiograph, name: str, visit: gr.Request) -> Payload:
         started = time.perf_counter()
         model = self.catalog[name]
         analysis, facts = model.analyse(film), model_facts(name, model)
         return {
             "kind": "result",
-            "token": self.films.add(film, analysis),
+            "token": self.films.add(film, analysis, visitor_of(visit)),
             "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
-            "report": analysis_report(film, analysis, facts["synthetic"], facts["note"]),
+            "report": analysis_report(film, analysis, facts),
             "about": facts,
             "seconds": round(time.perf_counter() - started, 3),
         }
+
+
+def visitor_of(visit: gr.Request) -> str:
+    """Gradio's name for an open page, which ends when its tab is closed or loaded anew."""
+    return str(visit.session_hash or "")
 
 
 def field(event: gr.EventData, key: str) -> str:

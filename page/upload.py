@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_base64_to_cache
 from gradio.route_utils import MultiPartException, upload_fn
 from gradio.routes import file_upload_statuses
-from starlette.requests import Request
+from gradio.utils import get_upload_folder
+from gradio_client import handle_file
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -46,7 +50,39 @@ class FilmUpload(gr.File):
         except OSError:
             log.warning("an upload was gone before it could be read")
             return path.name, b""
+        delete_copies_of(data)
         return Path(payload.orig_name or path.name).name, data
+
+
+def take_films_as_text(server: Any) -> None:
+    """Let MCP clients send a film as a data URI, and nothing else.
+
+    Gradio would also fetch web addresses, and keep its copy of a data URI; ``delete_copies_of`` deletes ours.
+    """
+
+    def converted(arguments: dict[str, Any], positions: list[list[str | int]]) -> dict[str, Any]:
+        return {key: film_of_text(value) if [key] in positions else value for key, value in arguments.items()}
+
+    server.convert_strings_to_filedata = converted
+
+
+def film_of_text(text: object) -> Any:
+    """The film in a data URI, as Gradio's own client sends a file on. Raises ValueError for any other text."""
+    if not str(text).startswith("data:"):
+        raise ValueError("Send the film itself as a data URI (data:image/png;base64,...), not a web address.")
+    return handle_file(save_base64_to_cache(str(text), str(copies() / secrets.token_hex(16))))
+
+
+def copies() -> Path:
+    """The folder of films that came as text, until they are read."""
+    return Path(get_upload_folder(), "from-text")
+
+
+def delete_copies_of(data: bytes) -> None:
+    """Delete a film that came as text, once its upload is read."""
+    for copy in copies().glob("*/*/*"):
+        if copy.stat().st_size == len(data) and copy.read_bytes() == data:
+            shutil.rmtree(copy.parents[1], ignore_errors=True)
 
 
 async def upload_apart(request: Request) -> Response:
@@ -56,17 +92,23 @@ async def upload_apart(request: Request) -> Response:
     file; deleting the upload of one would delete the other's.
     """
     gradio, upload_id = request.app, request.query_params.get("upload_id")
-    blocks = gradio.get_blocks()
+    blocks, folder = gradio.get_blocks(), Path(gradio.uploaded_file_dir, secrets.token_hex(16))
+    files: list[str] | None = None
     try:
         files, _, _ = await upload_fn(
             request,
-            Path(gradio.uploaded_file_dir, secrets.token_hex(16)),
+            folder,
             math.inf if blocks.max_file_size is None else blocks.max_file_size,
             upload_id,
             upload_progress=file_upload_statuses if upload_id else None,
         )
+    except ClientDisconnect:
+        return PlainTextResponse("The upload was broken off.", status_code=400)
     except MultiPartException as error:
         return PlainTextResponse(error.message, status_code=413 if "maximum allowed size" in error.message else 400)
+    finally:
+        if files is None:
+            shutil.rmtree(folder, ignore_errors=True)  # the part that had arrived
     blocks.upload_file_set.update(files)
     return JSONResponse(files)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cxrcore.bundle.folder import CONFIG, embedded_models, is_ensemble, read_config, read_ensemble
+from cxrcore.bundle.folder import CONFIG, embedded_models
 from cxrcore.errors import BundleNotFound
 from cxrcore.hub.cache import cached_references
 from cxrcore.models.opening import find_bundle
-from cxrcore.serving.notices import read_notices
+from cxrcore.serving.catalog import model_summary
 from cxrcore.text import size_text
 from train.terminal import print_json
 
@@ -42,16 +42,6 @@ def embed_model(run: Path, name: str | None = None) -> None:
 
 
 def describe_models() -> Iterator[dict[str, Any]]:
-    """Name, label set, findings and architecture of each model, from its config alone."""
+    """The facts of each model, from its config alone."""
     for name in (*embedded_models(), *cached_references()):
-        folder = find_bundle(name)
-        config = read_ensemble(folder) if is_ensemble(folder) else read_config(folder)
-        yield {
-            "name": name,
-            "labels": config.labels.name,
-            "kind": str(config.labels.kind),
-            "findings": list(config.labels),
-            "architecture": getattr(config, "architecture", "ensemble"),
-            "notices": read_notices(folder).short,
-            "population": read_notices(folder).population,
-        }
+        yield dict(model_summary(name, find_bundle(name)))

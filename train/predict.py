@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,8 +20,11 @@ from cxrcore.explain.overlay import draw_overlay
 from cxrcore.films.radiograph import Radiograph
 from cxrcore.gate.reasons import reasons_of
 from cxrcore.metrics.triage import CONFIDENCE, RISK, Answer
+from cxrcore.models.answer_words import by_alarm, in_words, summary, verdict
 from cxrcore.models.base import Model, Prediction
 from cxrcore.models.shaking import spread
+from cxrcore.serving.notices import notices_of
+from cxrcore.text import probability_text
 from train.terminal import print_json
 
 BATCH = 16
@@ -63,6 +66,7 @@ def predict_films(
     limits = None if model.triage is None else model.triage.limits(risk, confidence)
     overlays = _Overlays(model, heatmap_folder) if heatmap_folder else None
     keep_film, show = intervals or overlays is not None, _print_json if as_json else _print_text
+    caveats = notices_of(model).caveats
     unreadable = 0
     with (
         tqdm(total=len(films), unit="film", disable=None, leave=False) as bar,
@@ -89,10 +93,12 @@ def predict_films(
                 if prediction and intervals and film.film:
                     prediction = replace(prediction, intervals=spread(model, film.film))
                 with tqdm.external_write_mode():  # the bar moves below the line that is printed
-                    show(film, prediction)
+                    show(model, film, prediction, caveats)
                 if overlays and film.film is not None:
                     overlays.write(film.path, film.film)
             bar.update(len(batch))
+    if not as_json and unreadable < len(films):
+        print(f"{model.name}: {caveats}", flush=True)
     return unreadable
 
 
@@ -104,26 +110,32 @@ def _read(model: Model, keep_film: bool, path: str) -> _ReadFilm:
     return _ReadFilm(path, film if keep_film else None, model.prepare(film), film.warnings, reasons_of(film))
 
 
-def _print_json(film: _ReadFilm, prediction: Prediction | None) -> None:
-    print_json({"path": film.path, **(prediction.to_dict() if prediction else {"error": film.error})})
+def _print_json(model: Model, film: _ReadFilm, prediction: Prediction | None, caveats: str) -> None:
+    answer: Mapping[str, Any] = {"error": film.error}
+    if prediction:
+        answer = {**in_words(model.labels, prediction), **prediction.to_dict(), "note": caveats}
+    print_json({"path": film.path, **answer})
 
 
-def _print_text(film: _ReadFilm, prediction: Prediction | None) -> None:
+def _print_text(model: Model, film: _ReadFilm, prediction: Prediction | None, caveats: str) -> None:
     if prediction is None:
         print(f"{film.path}: {film.error}", file=sys.stderr, flush=True)
         return
-    by_probability = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    answers = (f"{name} {value:.1%}{_remark(prediction, name)}" for name, value in by_probability)
-    notes = [*prediction.gate.sentences, *prediction.warnings]
-    print("\n  note: ".join([f"{film.path}: {', '.join(answers)}", *dict.fromkeys(notes)]), flush=True)
+    answers = (
+        f"{name} {probability_text(prediction.probabilities[name])}{_remark(model, prediction, name)}"
+        for name in by_alarm(model.labels, prediction)
+    )
+    notes = [f"note: {note}" for note in dict.fromkeys((*prediction.gate.sentences, *prediction.warnings))]
+    lines = [f"{film.path}: {summary(model.labels, prediction)}", ", ".join(answers), *notes]
+    print("\n  ".join(lines), flush=True)
 
 
-def _remark(prediction: Prediction, name: str) -> str:
+def _remark(model: Model, prediction: Prediction, name: str) -> str:
     """What a line says of a finding beside its probability, in brackets; empty where nothing stands out."""
     low, high = (prediction.intervals or {}).get(name, (None, None))
     parts = [
-        "" if low is None else f"{low:.1%} to {high:.1%} on the changed film",
-        "above its threshold" if prediction.positive[name] else "",
+        "" if low is None else f"{probability_text(low)} to {probability_text(high)} on the changed film",
+        verdict(model.labels, prediction, name) if prediction.positive[name] or model.labels.binary else "",
         _ANSWERS.get((prediction.triage or {}).get(name, Answer.UNSURE), ""),
     ]
     words = ", ".join(filter(None, parts))

@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 import { erasedInWords } from "./erase.js";
 import { METHODS, ONE_SCALE } from "./heatmap.js";
-import { findingOf, nothing, outsideInWords, percent } from "./words.js";
+import { findingOf, outsideInWords, percent } from "./words.js";
 
 const READABLE = 720; // pixels; a narrower film is enlarged, or its caption could not be read
 const FAINT = 0.45; // of the opacity, as in viewer.css
@@ -80,7 +80,7 @@ function caption(page, heatmap) {
   const entry = findingOf(page.about, page.finding);
   const probability = `${entry.title} ${percent(page.result.report.probabilities[entry.name])}`;
   const model = page.about.name + (page.about.synthetic ? " (learned from synthetic films)" : "");
-  const first = [probability, METHODS[page.method], model].join(", ") + (quiet ? ". " + nothing(entry) : "");
+  const first = [probability, METHODS[page.method], model].join(", ") + (quiet ? ". " + heatmap.quietWords : "");
   const refused = page.result.report.gate.overruled ? "Refused by the input gate, analysed all the same. " : "";
   const last = refused + (page.film.synthetic ? "Synthetic film. " : "") + page.start.note;
   const erased = page.erased ? [erasedInWords(page.about, page.result.report, page.erased.findings, entry.name)] : [];

@@ -55,6 +55,11 @@ export class Heatmap {
     return this.page.map.evidence === false && !this.page.shown;
   }
 
+  get quietWords() {
+    const { about, finding, result } = this.page;
+    return nothing(findingOf(about, finding), result.report);
+  }
+
   get againstIsShown() {
     return this.page.part("against").checked && this.page.map.scale === "logit";
   }
@@ -93,10 +98,10 @@ export class Heatmap {
     const canvas = page.part("canvas");
     Object.assign(canvas, { width, height });
     if (!quiet) canvas.getContext("2d").putImageData(this.picture(width, height), 0, 0);
-    canvas.setAttribute("aria-label", quiet ? "No heatmap. " + nothing(entry) : "Heatmap for " + entry.title);
+    canvas.setAttribute("aria-label", quiet ? "No heatmap. " + this.quietWords : "Heatmap for " + entry.title);
     page.part("quiet").hidden = !quiet;
-    page.part("quiet-text").textContent = nothing(entry);
-    page.part("evidence").textContent = evidence(map, entry, page.result.report);
+    page.part("quiet-text").textContent = this.quietWords;
+    page.part("evidence").textContent = evidence(map);
     page.part("map-notes").replaceChildren(...this.notes.map((text) => make("li", {}, text)));
     page.notice("outside", outsideInWords(map));
     page.part("stage").dataset.faint = this.isFaint;

@@ -1,4 +1,9 @@
-// A result in words and numbers. `about`: the model's facts; `report`: what /analyse returns for the film.
+// A result in words and numbers. `about`: the model's facts; `report`: what /analyse returns for the film. What is said
+// of the film and of each finding (byAlarm, verdict, summary, sentenceOf) is said in the same words by the library's
+// cxrcore/models/answer_words.py; tests/app/js/answers.json holds cases for both.
+
+const FEW = 3; // findings or classes that are told one by one
+const SLIGHTLY = 1.25; // times the level of films without the finding; a map below that is slightly stronger
 
 const number = (share, digits) => (100 * share).toFixed(digits) + "\u00a0%";
 
@@ -8,7 +13,7 @@ export const wholePercent = (share) => number(share, share < 0.1 ? 1 : 0);
 /** 0.4567 -> "45.7 %": a probability; never 0 or 100. */
 export function percent(share) {
   if (share < 0.0005) return "<\u00a00.1\u00a0%";
-  return share > 0.9995 ? ">\u00a099.9\u00a0%" : number(share, 1);
+  return share >= 0.9995 ? ">\u00a099.9\u00a0%" : number(share, 1);
 }
 
 /** 0.123 -> "0.12", 1.23 -> "1.2", 12.3 -> "12". */
@@ -25,7 +30,7 @@ export const listed = (words) => words.join(", ").replace(/, ([^,]*)$/, " and $1
 
 export const findingOf = (about, name) => about.findings.find((entry) => entry.name === name);
 export const diseases = (about) => about.findings.filter((entry) => !entry.normal);
-export const isLong = (about) => about.findings.length > 3;
+export const isLong = (about) => about.findings.length > FEW;
 
 /** The library's sentences begin small; what begins with a name stays as it is. */
 export function sentence(words) {
@@ -94,9 +99,7 @@ export function summary(about, report) {
   const { positive, probabilities, limits } = report;
   if (limits && diseases(about).length > 1) return `Of ${diseases(about).length} findings: ${counted(about, report)}`;
   if (limits) return `${diseases(about)[0].title}: ${counted(about, report).slice(2)}`;
-  if (about.kind === "multiclass" && !about.binary) {
-    return "Most likely: " + about.findings.find((entry) => positive[entry.name]).title;
-  }
+  if (about.kind === "multiclass" && !about.binary) return mostLikely(about, report);
   const findings = diseases(about);
   const single = findings.length === 1;
   const decided = findings.filter((entry) => positive[entry.name] !== null);
@@ -114,14 +117,86 @@ export function summary(about, report) {
   return `${alarms.length} of ${findings.length} findings are above their alarm threshold${rest}`;
 }
 
-/** Instead of a map that is no stronger than in films without the finding. */
-export function nothing(entry) {
+function mostLikely(about, { positive, probabilities }) {
+  const winner = about.findings.find((entry) => positive[entry.name]);
+  const words = `Most likely: ${winner.title} (${percent(probabilities[winner.name])})`;
+  const abnormal = diseases(about).sort((a, b) => probabilities[b.name] - probabilities[a.name]);
+  if (abnormal.length === about.findings.length || abnormal.length < 2) return words;
+  const sum = abnormal.reduce((all, { name }) => all + probabilities[name], 0);
+  return `${words}; ${together(abnormal.map(({ title }) => title.toLowerCase()))} together ${percent(sum)}`;
+}
+
+// Titles as a list, a last word that all share said once: "viral and bacterial pneumonia".
+function together(titles) {
+  if (titles.length > FEW) return "all other classes";
+  const parts = titles.map((title) => /^(.*?) ?([^ ]*)$/.exec(title).slice(1));
+  const shared = parts.every(([first, last]) => first && last === parts[0][1]);
+  return shared ? `${listed(parts.map(([first]) => first))} ${parts[0][1]}` : listed(titles);
+}
+
+/** What probability, threshold and map say of a finding together. `map`: as sent; without its level, the first two. */
+export function sentenceOf(about, report, name, map) {
+  const { title, normal } = findingOf(about, name);
+  const positive = report.positive[name];
+  if (about.binary && normal) {
+    const [other] = diseases(about);
+    const share = percent(report.probabilities[other.name]);
+    return `What remains of 100\u00a0% beside ${other.title.toLowerCase()} (${share}).`;
+  }
+  const small = title.toLowerCase();
+  const begun = decided(report, name, title, "The");
+  const evidence = map?.evidence ?? null;
+  if (evidence === null) return `${begun}.`;
+  const compared = comparedMap(about, map);
+  const answered = report.limits ? positive !== true && evidence : positive === false;
+  if (evidence && answered) return `The map ${compared}, but ${decided(report, name, small)}.`;
+  if (positive === false && !normal) {
+    return `Nothing on this film stands out for ${small}: ${decided(report, name, "it")}, and the map ${compared}.`;
+  }
+  return `${begun}, ${positive && !evidence ? "but" : "and"} the map ${compared}.`;
+}
+
+// The probability beside its threshold, its limits, or the other classes.
+function decided({ positive, probabilities, thresholds, limits }, name, subject, the = "the") {
+  const [answer, threshold, share] = [positive[name], thresholds[name], percent(probabilities[name])];
+  if (limits) return `${the} probability (${share}) ${limited(answer, limits.out[name], limits.into[name])}`;
+  if (answer === null) return `${the} probability is ${share} (no alarm threshold is known)`;
+  if (threshold === null) {
+    return `${subject} is ${answer ? "the most likely class" : "less likely than another class"} (${share})`;
+  }
+  const side = answer ? "is above" : "stays below";
+  return `${the} probability (${share}) ${side} the alarm threshold of ${wholePercent(threshold)}`;
+}
+
+function limited(answer, out, into) {
+  if (answer === null) return "rules it neither in nor out";
+  return answer ? `rules it in, above ${wholePercent(into)}` : `rules it out, below ${wholePercent(out)}`;
+}
+
+function comparedMap(about, { evidence, strength, evidence_level: level }) {
+  const exclusive = about.kind === "multiclass" && !about.binary;
+  const others = exclusive ? "films of the other classes" : "films without it";
+  if (!evidence) return `is no stronger than in 95\u00a0% of ${others}`;
+  return `is ${strength < SLIGHTLY * level ? "slightly " : ""}stronger than in 95\u00a0% of ${others}`;
+}
+
+/** The report with its answer in words as it is decided now, which the server said for the model's own thresholds. */
+export function toldAgain(about, report) {
+  const told = about.findings.map(({ name }) => [name, sentenceOf(about, report, name, report.heatmaps?.[name])]);
+  const plain = (words) => words.replaceAll("\u00a0", " ");
+  const sentences = Object.fromEntries(told.map(([name, words]) => [name, plain(words)]));
+  return { ...report, summary: plain(summary(about, report)), sentences };
+}
+
+/** Instead of a map that is no stronger than in films without the finding, also where the probability is an alarm. */
+export function nothing(entry, report) {
   const title = entry.title.toLowerCase();
+  if (report?.positive[entry.name]) return `The map for ${title} is no stronger than in 95\u00a0% of other films.`;
   return "Nothing on this film stands out " + (entry.normal ? "as " : "for ") + title + ".";
 }
 
-/** What the strength of a map means for the finding. */
-export function evidence(map, entry, report) {
+/** The strength of a map in its unit, beside that of other films. */
+export function evidence(map) {
   if (map.method === "random") {
     return (
       "A random map, to compare with. It knows nothing of this film: " +
@@ -134,20 +209,9 @@ export function evidence(map, entry, report) {
       "so it cannot say how much evidence there is, or that there is none."
     );
   }
-  const strength = `Evidence for ${entry.title} on this film: ${logits(map.strength)} logits`;
+  const strength = `Strength of this map: ${logits(map.strength)} logits`;
   if (map.evidence === null) return strength + ". How much films without it show was not measured for this model.";
-  const usual = `95 % of films without it (up to ${logits(map.evidence_level)})`;
-  const compared = map.evidence ? "more than in " : "no more than in ";
-  return `${strength}, ${compared}${usual}.${contrast(map, entry, report)}`;
-}
-
-// Where the map and the probability point different ways.
-function contrast(map, { name, normal }, { positive, probabilities, thresholds }) {
-  const threshold = thresholds[name];
-  if (normal || threshold === null || positive[name] === null || positive[name] === map.evidence) return "";
-  const probability = ` The probability (${percent(probabilities[name])}) `;
-  const side = positive[name] ? "is above" : "stays below";
-  return `${probability}${side} the alarm threshold of ${wholePercent(threshold)}.`;
+  return `${strength}; 95\u00a0% of films without it stay below ${logits(map.evidence_level)}.`;
 }
 
 /** A map's parts for and against, which with a constant make the logit; empty without a logit scale. */

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from cxrcore.bundle.folder import embedded_models
+from typing_extensions import TypedDict  # pydantic reads schemas from no other before Python 3.12
+
+from cxrcore.bundle.folder import embedded_models, is_ensemble, read_config, read_ensemble
 from cxrcore.bundle.reference import origin, parse_reference
 from cxrcore.errors import BundleNotFound, CxrError
+from cxrcore.findings import LabelSet
 from cxrcore.hub.client import Token
+from cxrcore.models.answer_words import in_words
 from cxrcore.models.opening import find_bundle
 from cxrcore.serving.decisions import decisions, frequencies
 from cxrcore.serving.hub_catalog import HubCatalog, load_on_one_thread
-from cxrcore.serving.notices import DISCLAIMER, SYNTHETIC_MODEL, Notices, provenance_note, provenance_who, read_notices
+from cxrcore.serving.notices import Notices, notices_of, read_notices
 
 if TYPE_CHECKING:
     from cxrcore.films.radiograph import Radiograph
@@ -28,6 +33,35 @@ class MenuEntry(TypedDict):
     title: str  # the name with its notices
     hub: bool  # from the Hugging Face Hub, beside the models always offered
     synthetic: bool  # learned from drawn films
+
+
+class ModelSummary(TypedDict):
+    """What a model's config says of it."""
+
+    name: str  # as it is opened
+    labels: str  # the label set's name
+    kind: str  # multilabel (several findings may be present) or multiclass (exactly one class is)
+    findings: list[str]  # in the order of every answer
+    architecture: str
+    notices: str  # cost, and whether it learned from drawn films only; empty for neither
+    population: str  # for whom its numbers hold; empty where that is unknown
+    note: str  # the warning of its maker; empty without one
+
+
+def model_summary(name: str, folder: Path) -> ModelSummary:
+    """The facts of a bundle or an ensemble without its weights. Raises InvalidBundle."""
+    config = read_ensemble(folder) if is_ensemble(folder) else read_config(folder)
+    notices, labels = read_notices(folder), config.labels
+    return {
+        "name": name,
+        "labels": labels.name,
+        "kind": str(labels.kind),
+        "findings": list(labels),
+        "architecture": getattr(config, "architecture", "ensemble"),
+        "notices": notices.short,
+        "population": notices.population,
+        "note": notices.note,
+    }
 
 
 class Catalog:
@@ -46,9 +80,20 @@ class Catalog:
     @property
     def menu(self) -> list[MenuEntry]:
         """Every model on offer, then those of the Hub that open without the network."""
-        places = dict(self.hub.cached_models()) | self._references
-        names = [*self._references, *(name for name in places if name not in self._references)]
-        return [self._entry(name, places[name]) for name in names]
+        return [self._entry(name, place) for name, place in self._places.items()]
+
+    @property
+    def summaries(self) -> list[ModelSummary]:
+        """The facts of each model in the menu; those whose config cannot be trusted are left out."""
+        known = []
+        for name, place in self._places.items():
+            with suppress(CxrError):
+                known.append(model_summary(name, find_bundle(str(place))))
+        return known
+
+    @property
+    def _places(self) -> dict[str, str | Path]:
+        return {**self._references, **dict(self.hub.cached_models()), **self._references}
 
     def entry(self, name: str) -> MenuEntry:
         """The menu's entry of a model that is open."""
@@ -101,26 +146,23 @@ def open_catalog(reference: str | None, hub: bool = False, token: Token = False)
     return catalog
 
 
-def analysis_report(film: Radiograph, analysis: Analysis, synthetic: bool, note: str = "") -> dict[str, Any]:
+def analysis_report(film: Radiograph, analysis: Analysis, facts: dict[str, Any]) -> dict[str, Any]:
     """What the JSON download and the API return: plain types, no NaN, nothing of the patient.
 
-    synthetic, note: of the model (see ``model_facts``).
+    facts: of the model (see ``model_facts``).
     """
-    facts = {key: getattr(film, key) for key in ("width", "height", "encoding", "bits", "bits_stored")}
-    notes = " ".join(words for words in (SYNTHETIC_MODEL * synthetic, note, DISCLAIMER) if words)
+    shown = {key: getattr(film, key) for key in ("width", "height", "encoding", "bits", "bits_stored")}
     maps = {finding: heat.to_dict() for finding, heat in analysis.heatmaps.items()}
-    return {"film": facts, **analysis.prediction.to_dict(), "heatmaps": maps, "note": notes}
+    labels = LabelSet.from_dict(facts)
+    words = in_words(labels, analysis.prediction, analysis.heatmaps)
+    return {"film": shown, **words, **analysis.prediction.to_dict(), "heatmaps": maps, "note": facts["caveats"]}
 
 
 def model_facts(name: str, model: Model) -> dict[str, Any]:
     """What the page shows of a model: its findings, its training films, and its scores on films it had not seen."""
     info, provenance, labels = model.info, model.info["provenance"], model.labels
     source = _as_dict(provenance.get("source"))
-    notices = (
-        read_notices(model.folder)
-        if model.folder
-        else Notices("", bool(provenance.get("synthetic")), provenance_note(provenance), provenance_who(provenance))
-    )
+    notices = notices_of(model)
     network = "{architecture}, {input_size[0]} × {input_size[1]} pixels"
     members = [f"{member['name']} ({network.format(**member)})" for member in info["members"]]
     facts = {
@@ -143,6 +185,7 @@ def model_facts(name: str, model: Model) -> dict[str, Any]:
         "population": notices.population,
         "note": notices.note,
         "caution": notices.first_sentence,
+        "caveats": notices.caveats,
         "members": len(members),
         "kind": str(labels.kind),
         "binary": labels.binary,

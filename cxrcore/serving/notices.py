@@ -9,8 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxrcore.bundle.folder import is_ensemble, member_folders, read_config, read_ensemble
+
+if TYPE_CHECKING:
+    from cxrcore.models.base import Model
 
 DISCLAIMER = "For research and teaching only, never for diagnosis."
 SYNTHETIC_MODEL = (
@@ -47,6 +51,11 @@ class Notices:
         return f"It learned from films of {self.who[:200]}. {others}"
 
     @property
+    def caveats(self) -> str:
+        """Everything to know beside an answer: training films, population, the maker's warning, the purpose."""
+        return " ".join(filter(None, (SYNTHETIC_MODEL * self.synthetic, self.population, self.note, DISCLAIMER)))
+
+    @property
     def first_sentence(self) -> str:
         """The note's first sentence, which fits above a result."""
         match = re.match(r".+?[.!?](?=\s+[A-Z]|\s*$)", self.note, re.DOTALL)
@@ -64,6 +73,14 @@ def provenance_who(provenance: Mapping[str, object]) -> str:
     source = provenance.get("source")
     who = source.get("who") if isinstance(source, dict) else None
     return " ".join(who.split()) if isinstance(who, str) else ""
+
+
+def notices_of(model: Model) -> Notices:
+    """The notices of an opened model. Raises InvalidBundle as ``read_notices`` does."""
+    if model.folder:
+        return read_notices(model.folder)
+    provenance = model.info["provenance"]
+    return Notices("", bool(provenance.get("synthetic")), provenance_note(provenance), provenance_who(provenance))
 
 
 def read_notices(folder: Path) -> Notices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,27 +18,39 @@ if TYPE_CHECKING:
 class RecentFilms:
     """Films by a token that only the visitor's page knows.
 
-    A film is deleted after ``seconds``, when its visitor asks for it, or, the oldest first, when all together exceed
-    ``max_pixels``.
+    A film is deleted after ``seconds``, when its visitor asks for it or has left, or, the oldest first, when all
+    together exceed ``max_pixels``.
     """
 
     def __init__(self, seconds: float = 900, max_pixels: int = 100_000_000) -> None:
         self.seconds, self.max_pixels = seconds, max_pixels
         self._films: OrderedDict[str, tuple[Radiograph, Analysis | None, threading.Timer]] = OrderedDict()
+        self._owners: dict[str, str] = {}  # token -> the visitor, where known
+        self._left: deque[str] = deque(maxlen=1000)  # visitors who left a short while ago
         self._lock = threading.Lock()
 
-    def add(self, film: Radiograph, analysis: Analysis | None = None) -> str:
-        """Store a film, without its values before windowing, and a model's answer to it. Returns the film's token."""
+    def add(self, film: Radiograph, analysis: Analysis | None = None, visitor: str = "") -> str:
+        """Store a film, without its values before windowing, and a model's answer to it. Returns the film's token.
+
+        Of a visitor who has left nothing is stored.
+        """
         token = secrets.token_urlsafe(16)
         timer = threading.Timer(self.seconds, self.delete, [token])
         timer.daemon = True
         with self._lock:
+            if visitor in self._left:
+                return token
+            self._owners[token] = visitor
             self._films[token] = (replace(film, stored=None), analysis, timer)
             while len(self._films) > 1 and sum(f.pixels.size for f, *_ in self._films.values()) > self.max_pixels:
-                _, (*_, oldest) = self._films.popitem(last=False)
+                first, (*_, oldest) = self._films.popitem(last=False)
+                self._owners.pop(first)
                 oldest.cancel()
             timer.start()
         return token
+
+    def __len__(self) -> int:
+        return len(self._films)
 
     def __contains__(self, token: object) -> bool:
         return token in self._films
@@ -60,4 +72,13 @@ class RecentFilms:
         """Delete a film; an unknown token is ignored."""
         with self._lock:
             if token in self._films:
+                self._owners.pop(token)
                 self._films.pop(token)[-1].cancel()
+
+    def forget(self, visitor: str) -> None:
+        """Delete every film of a visitor who has left, and whatever is still being read for them."""
+        with self._lock:
+            self._left.append(visitor)
+            tokens = [token for token, owner in self._owners.items() if owner == visitor]
+        for token in tokens:
+            self.delete(token)

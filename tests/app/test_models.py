@@ -98,8 +98,8 @@ def test_the_panel_about_an_ensemble_names_its_members_and_its_price(pair: Path)
 
 def test_a_report_by_a_model_of_drawings_says_so(pair: Path, film_path: Path) -> None:
     film, model = cxrcore.read_radiograph(film_path), cxrcore.load(pair)
-    assert "synthetic films" in analysis_report(film, model.analyse(film), synthetic=True)["note"]
-    assert analysis_report(film, model.analyse(film), synthetic=False)["note"] == DISCLAIMER
+    assert "synthetic films" in analysis_report(film, model.analyse(film), model_facts("pair", model))["note"]
+    assert Notices("", synthetic=False).caveats == DISCLAIMER
 
 
 def test_a_models_own_warning_goes_where_it_goes(
@@ -120,7 +120,7 @@ def test_a_models_own_warning_goes_where_it_goes(
     film, model = cxrcore.read_radiograph(film_path), cxrcore.load(warned)
     about = model_facts("warned", model)
     assert about["note"] == known.note
-    note = analysis_report(film, model.analyse(film), about["synthetic"], about["note"])["note"]
+    note = analysis_report(film, model.analyse(film), about)["note"]
     assert note == f"{known.note} {DISCLAIMER}"
 
 

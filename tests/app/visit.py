@@ -52,7 +52,10 @@ class Visit:
         return self.page.inner_text(".cxr .alert")
 
     def choose(self, finding: str) -> None:
-        self.page.click(f'.finding[data-finding="{finding}"]')
+        row = self.page.locator(f'.finding[data-finding="{finding}"]')
+        if not row.is_visible():
+            self.page.click("[data-part=fold]")
+        row.click()
 
     def probabilities(self) -> dict[str, float]:
         """As printed, in [0, 1]; bounds such as "< 0.1 %" as the bound."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from PIL import Image
 
 import cxrcore
 from cxrcore.models.shaking import shake
+from cxrcore.serving.catalog import analysis_report, model_facts
+from cxrcore.serving.notices import SYNTHETIC_MODEL
 from tests.conftest import TOY
 from train.bench import BENCHMARKS
 from train.cli import main
@@ -70,12 +73,34 @@ def test_predict_gives_three_answers_at_the_risk_asked_for_and_intervals(films, 
 
 def test_predict_searches_folders_and_says_verdicts_in_words(toy_run, films, capsys):
     code, out, err = run(capsys, "predict", toy_run, films)
+    model, lines = cxrcore.load(toy_run), out.splitlines()
     assert code == 0
-    assert [line.split(": ")[0] for line in out.splitlines() if "%" in line] == [
+    assert [line.split(": ")[0] for line in lines if line.startswith(str(films))] == [
         str(films / name) for name in ("a.png", "b.jpg", "deep/a.png")
     ]
-    assert "above its threshold" in out
+    prediction = model.predict(cxrcore.read_radiograph(films / "a.png"))
+    side = "above" if prediction.positive["Pneumonia"] else "below"
+    assert f"Pneumonia is {side} the alarm threshold" in lines[0]
+    assert f"({side} this model's alarm threshold of" in lines[1]
+    assert not [line for line in lines if re.search(r"Normal [^,]*threshold", line)]
+    assert lines[-1].endswith("never for diagnosis.")
     assert "Traceback" not in err
+
+
+def test_the_caveats_of_a_model_come_with_every_answer(films, capsys):
+    """As the app's /analyse has them: that phantom learned from drawings stands in text and in JSON."""
+    code, out, _ = run(capsys, "predict", "phantom", films / "a.png")
+    assert code == 0
+    assert SYNTHETIC_MODEL in out.splitlines()[-1]
+    code, out, _ = run(capsys, "predict", "phantom", films / "a.png", films / "nothing.png", "--json")
+    answered, failed = map(json.loads, out.splitlines())
+    facts = model_facts("phantom", cxrcore.load("phantom"))
+    film = cxrcore.read_radiograph(films / "a.png")
+    report = analysis_report(film, cxrcore.load("phantom").analyse(film), facts)
+    assert answered["note"] == report["note"]
+    assert answered["summary"] == report["summary"]
+    assert report.keys() - answered.keys() == {"film", "heatmaps"}
+    assert "note" not in failed
 
 
 def test_heatmaps_are_written_for_every_finding_and_never_overwrite(toy_run, films, capsys):

@@ -36,6 +36,16 @@ def test_a_deleted_film_is_gone_and_an_unknown_token_is_ignored(film: cxrcore.Ra
         films[token]
 
 
+def test_a_visitor_who_leaves_takes_their_films_and_no_others(film: cxrcore.Radiograph) -> None:
+    films = RecentFilms(seconds=3600)
+    mine, theirs = films.add(film, visitor="me"), films.add(film, visitor="another")
+    films.forget("me")
+    assert mine not in films
+    assert theirs in films
+    assert films.add(film, visitor="me") not in films  # what was still being read when they left
+    assert len(films) == 1
+
+
 def test_an_old_film_is_deleted(film: cxrcore.Radiograph) -> None:
     films = RecentFilms(seconds=0.0)
     token = films.add(film)
