@@ -66,17 +66,19 @@ class Lessons:
         }
 
     def _model_for(self, chosen: CaseSet, preferred: str) -> str | None:
-        """The model that answers: of those for this kind of film the visitor's, else the one that knows most findings.
+        """The model that answers: of those for this kind of film the visitor's choice, else the one for these findings.
 
-        None where no model knows any of the set's findings.
+        ``preferred``: empty where the visitor chose none. None where no model knows any of the set's findings.
         """
         drawn = {entry["name"]: entry["synthetic"] for entry in self.catalog.menu}
         ranked = []
         for name in drawn:
-            shared = len(set(chosen.asked).intersection(self.catalog.findings(name)))
+            findings = set(self.catalog.findings(name))
+            shared = len(findings.intersection(chosen.asked))
             if shared:
-                ranked.append((drawn[name] == chosen.synthetic, name == preferred, shared, name))
-        return max(ranked, key=lambda one: one[:3])[-1] if ranked else None
+                same = findings == set(chosen.labels)
+                ranked.append((drawn[name] == chosen.synthetic, name == preferred, same, shared, name))
+        return max(ranked, key=lambda one: one[:4])[-1] if ranked else None
 
     def _case(self, request: Mapping[str, Any]) -> tuple[CaseSet, int, Case]:
         address, row = str(request.get("address")), request.get("case")

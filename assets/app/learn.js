@@ -130,7 +130,8 @@ class Learning {
     this.round = { address, stage: "sets", answers: [], films: new Map() };
     this.stage("opening");
     const round = this.round;
-    const set = await this.ask("set", { model: page.modelName });
+    const chosen = page.modelName === page.start.models[0].name ? "" : page.modelName; // the first is nobody's choice
+    const set = await this.ask("set", { model: chosen });
     if (this.round !== round) return;
     if (set.kind === "error") {
       this.round = null;

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cxrcore.datasets import folders as class_folders
 from cxrcore.datasets.boxes import Box, box_frame, boxes_of, read_boxes
 from cxrcore.datasets.case_set import MAX_CASES, MAX_SET_BYTES, SCHEMA, shares_of, write_case_set
 from cxrcore.datasets.csv_table import match_films
@@ -65,7 +66,7 @@ def make_case_set(
         raise InvalidDataset(f"--out names a zip file, such as set.zip, and {out.name!r} is none")
     if not folder.is_dir():
         raise InvalidDataset(f"there is no folder {folder.name!r}")
-    table = read_own(folder) if labels is None else _labelled(folder, labels)
+    table = _own(folder) if labels is None else _labelled(folder, labels)
     table, twins = _without_copies(_asked(table, findings))
     if count is not None and count < len(table):
         table = table.select(range(count))
@@ -105,6 +106,13 @@ def _png(values: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _own(folder: Path) -> FilmTable:
+    """The films with their folder's own labels; classes that a label set knows are called as there, as models do."""
+    table = read_own(folder)
+    known = class_folders.guess_labels(folder) if table.name == class_folders.READER.name else None
+    return class_folders.read_folders(folder, known) if known and len(known) == len(table.labels) else table
 
 
 def _labelled(folder: Path, labels: Path) -> FilmTable:

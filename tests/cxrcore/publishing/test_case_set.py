@@ -50,9 +50,9 @@ def labels_csv(folder: Path, rows: str) -> Path:
 def test_a_set_goes_round_and_holds_pixels_only(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "set.zip"
     made = make_case_set(films, out, title="Week 1")
-    assert (made.cases, made.counts) == (7, {"normal": 3, "TB": 4})
+    assert (made.cases, made.counts) == (7, {"Normal": 3, "Tuberculosis": 4})
     chosen = read_case_set(out)
-    assert (chosen.title, chosen.asked, chosen.labels.normal) == ("Week 1", ("TB",), "normal")
+    assert (chosen.title, chosen.asked, chosen.labels.normal) == ("Week 1", ("Tuberculosis",), "Normal")
     with zipfile.ZipFile(out) as file:
         assert sorted(file.namelist()) == [*(f"films/{n:04d}.png" for n in range(1, 8)), "set.json"]
         content = b"".join(file.read(name) for name in file.namelist())
@@ -117,16 +117,16 @@ def test_mistakes_get_one_sentence_and_write_nothing(films: Path, tmp_path: Path
         ({"findings": ["Flu"]}, LabelMismatch, "no finding 'Flu' here"),
     ]
     for given, kind, message in cases:
-        options = {key: labels_csv(films, value) if key == "labels" else value for key, value in given.items()}
+        options = given | ({"labels": labels_csv(films, given["labels"])} if "labels" in given else {})
         with pytest.raises(kind) as error:
             make_case_set(films, out, **options)
         assert message in str(error.value)
     boxes = tmp_path / "boxes.csv"
     for row, message in (
-        ("x.png,TB,1,1,2,2", "none of the boxes is of a film of this set"),
-        ("Doe-Jane-normal-0.png,TB,1,1,2,2", "whose label does not say it is there"),
-        ("Doe-Jane-TB-0.png,TB,900,1,2,2", "lies outside the film"),
-        ("Doe-Jane-TB-0.png,TB,1,1,0,2", "has no area"),
+        ("x.png,Tuberculosis,1,1,2,2", "none of the boxes is of a film of this set"),
+        ("Doe-Jane-normal-0.png,Tuberculosis,1,1,2,2", "whose label does not say it is there"),
+        ("Doe-Jane-TB-0.png,Tuberculosis,900,1,2,2", "lies outside the film"),
+        ("Doe-Jane-TB-0.png,Tuberculosis,1,1,0,2", "has no area"),
     ):
         boxes.write_text(f"image,finding,x,y,width,height\n{row}\n")
         with pytest.raises(InvalidDataset, match=message):
