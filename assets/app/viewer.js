@@ -6,6 +6,7 @@ import { offerDownloads } from "./downloads.js";
 import { showFilms } from "./films.js";
 import { Heatmap } from "./heatmap.js";
 import { uploadListed, watchFilmInput } from "./input.js";
+import { watchLearning } from "./learn.js";
 import { Many } from "./many.js";
 import { watchModes } from "./modes.js";
 import { Models } from "./models.js";
@@ -27,6 +28,7 @@ export function openViewer(gradio) {
   const heatmap = new Heatmap(page);
   const result = new Result(page, heatmap, models);
   watchModes(page);
+  watchLearning(page);
   showFilms(page);
   const many = new Many(page, (file) => uploadListed(page, file));
   watchFilmInput(page, (files) => many.take(files));
