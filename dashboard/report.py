@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -78,9 +79,10 @@ def _with_rates(scores: FindingMetrics, made: Decision, rates: Rates) -> Finding
     bounded = {name: one for name, one in estimates.items() if one.low is not None and one.high is not None}
     missing = {one.why: name for name, one in estimates.items() if one.value is None}
     other = [part for part in (scores.why or "").split("; ") if part and not part.startswith(("threshold", *estimates))]
+    values: dict[str, Any] = {name: one.value for name, one in estimates.items()}
     return replace(
         scores,
-        **{name: one.value for name, one in estimates.items()},
+        **values,
         threshold=made.threshold,
         intervals={name: [float(one.low or 0), float(one.high or 0)] for name, one in bounded.items()},
         interval_methods={name: one.method for name, one in bounded.items()},

@@ -325,5 +325,8 @@ def chosen_by(rule: str | None, fitted_on: str | None) -> str:
     if fitted_on == GIVEN:
         return "Given to the evaluation; on which films they were chosen is not known"
     names = {"youden": "Youden's index", "best_f1": "the best F1", "val": "validation films"}
+    kind, _, least = str(rule).partition("=")
+    if kind in ("sensitivity", "specificity") and least:
+        names[str(rule)] = f"a {kind} of at least {float(least):g}"
     by, on = (names.get(str(word), word) for word in (rule, fitted_on))
     return f"Chosen by {by} on {on}, not on the films scored here"

@@ -61,8 +61,8 @@ def measure_drift(
             if not names
             else "one of the two tables has no films"
         )
-    tables = [_Part.of(table, names, thresholds or {}) for table in (first, second)]
-    moved = shifts(*(part.probabilities for part in tables), *(part.patients for part in tables), seed=seed)
+    tables = one, two = [_Part.of(table, names, thresholds or {}) for table in (first, second)]
+    moved = shifts(one.probabilities, two.probabilities, one.patients, two.patients, seed=seed)
     corrected = holm([one.p for one in moved])
     return {
         name: Drift(

@@ -33,7 +33,7 @@ AGAINST = {
     TABLE: "Another table",
 }
 CHANGES = {
-    "probability": ("Mean probability", "Change of the mean probability"),
+    "probability": ("Probability", "Change of the mean probability"),
     "prevalence": ("Prevalence", "Change of the share of films with the finding"),
     "calls": ("Alarms", "Change of the share of films called positive"),
 }
@@ -122,7 +122,7 @@ def _table(found: dict[str, Drift], names: tuple[str, str]) -> None:
     st.caption(
         "PSI, the population stability index, is 0 for equal distributions; the usual limits, .1 and .25, ignore size. "
         "By chance: 95 of 100 random deals of the patients stay below it; p is of such deals, after Holm's correction. "
-        "KS is the largest gap of the cumulative shares, 0 to 1. In brackets: 95 % intervals, by patient."
+        "KS is the largest gap of the cumulative shares, 0 to 1."
     )
     rows = [
         {
@@ -145,13 +145,13 @@ def _table(found: dict[str, Drift], names: tuple[str, str]) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "finding": text("Finding", pinned=True),
+            "finding": text("Finding", pinned=True, width=112),
             "psi": number("PSI", format="%.3f", width=64),
             "by_chance": number("by chance", format="%.3f", width=78),
             "p": number("p (Holm)", format="%.3f", width=74),
             "ks": number("KS", format="%.3f", width=64),
             **{
-                f"{key}_{k}": text(f"{label}, %" if k == 0 else "second", width=110 if k == 0 else 64)
+                f"{key}_{k}": text(f"{label}, %" if k == 0 else "second", width=92 if k == 0 else 62)
                 for key, (label, _) in CHANGES.items()
                 for k in (0, 1)
             },

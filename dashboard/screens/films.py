@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -127,8 +127,7 @@ def _probabilities() -> tuple[float, float]:
         low, high = st.session_state[key]
         state.write(low=f"{low:g}" if low > 0 else None, high=f"{high:g}" if high < 1 else None)
 
-    span: tuple[float, float] = st.slider("Probability", 0.0, 1.0, step=0.01, key=key, on_change=changed)
-    return span
+    return cast("tuple[float, float]", st.slider("Probability", 0.0, 1.0, step=0.01, key=key, on_change=changed))
 
 
 def _several(key: str, label: str, options: list[str], widget: str, name: Callable[[str], str] = str) -> list[str]:

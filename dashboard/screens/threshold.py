@@ -255,10 +255,9 @@ def every_finding(source: Source) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "finding": st.column_config.TextColumn("Finding", pinned=True),
-            "threshold": number("Threshold", format="%.3f", width=84),
-            "films_with": number("With it", format="localized", width=64),
-            **{name: st.column_config.TextColumn(label, width=132) for name, label in _IN_TABLE.items()},
+            "finding": st.column_config.TextColumn("Finding", pinned=True, width=112),
+            "threshold": number("Threshold", format="%.3f", width=76),
+            **{name: st.column_config.TextColumn(label, width=118) for name, label in _IN_TABLE.items()},
         },
     )
     parts.numbers_as_csv(table, "thresholds")
@@ -291,7 +290,7 @@ def threshold_table(source: Source) -> pd.DataFrame:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table with each rate and its interval as one text, padded so that texts sort as their numbers do."""
-    shown = table[["finding", "threshold", "films_with"]].assign(finding=[parts.title(n) for n in table["finding"]])
+    shown = table[["finding", "threshold"]].assign(finding=[parts.title(n) for n in table["finding"]])
     for key in _IN_TABLE:
         ends = table[[key, f"{key}_low", f"{key}_high"]].itertuples(index=False)
         shown[key] = ["" if math.isnan(value) else _padded(value, low, high) for value, low, high in ends]
