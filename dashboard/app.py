@@ -13,6 +13,7 @@ import streamlit as st
 
 from cxrcore.errors import CxrError
 from dashboard import host, parts, state
+from dashboard.report import offer_report
 from dashboard.sources import hub
 from dashboard.sources.choosing import choose_source, sentence
 
@@ -29,11 +30,11 @@ PAGES = {  # address -> file in screens/, title
     "films": ("films", "Single films"),
     "versus": ("compare", "Comparison with another model"),
     "readers": ("readers", "Readers (people)"),
+    "drift": ("drift", "Drift (two sets of films)"),
     "checklists": ("checklists", "Reporting checklists"),
 }
 
 st.set_page_config(page_title="Chest X-ray classifier: evaluation", layout="wide", initial_sidebar_state=330)
-state.sync()
 page = st.navigation(
     [
         st.Page(SCREENS / f"{file}.py", title=title, url_path=address, default=address == "overview")
@@ -41,10 +42,17 @@ page = st.navigation(
     ],
     expanded=True,
 )
+state.sync(page.url_path)
 above = st.container()
 with st.sidebar:
     source = choose_source(above=above)
-    st.segmented_control("Save charts as", ["PNG", "SVG"], default="PNG", required=True, key=parts.FORMAT)
+    pictures = ["PNG", "SVG"]
+    st.segmented_control(
+        "Save charts as",
+        pictures,
+        required=True,
+        **state.kept("format", "PNG", state.one_of(pictures), widget=parts.FORMAT),
+    )
     if address := host.deployment().app:
         st.link_button("Try it on a film", address, type="tertiary")
     st.caption(parts.NOTE)
@@ -70,4 +78,6 @@ try:
     page.run()
 except CxrError as error:
     st.error(sentence(error))
-st.caption(parts.NOTE)
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.caption(parts.NOTE, width="content")
+    offer_report(source, page.url_path, page.title)

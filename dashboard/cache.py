@@ -21,8 +21,10 @@ from cxrcore.predictions.record import Predictions
 from dashboard.sources.film_table import filters_of
 from dashboard.sources.pictures import Pictures
 from dashboard.sources.source import Source
+from dashboard.thresholds import OWN, decision, points_of, scored_films
 
 _MOST_PAIRS = 4  # comparisons cached with a source, each as large as both tables
+_MOST_GAPS = 32  # choices of findings, attributes and thresholds
 _MOST_FOLDERS = 8  # of pictures, cached with a source
 
 
@@ -40,16 +42,25 @@ def fingerprint(films: Predictions, points: OperatingPoints | None = None) -> st
     return digest.hexdigest()
 
 
-def gaps(source: Source, findings: Sequence[str], attributes: Sequence[str], together: int) -> list[Gap]:
-    """Groups by these attributes, up to ``together`` of them combined, and the gaps of some findings."""
-    films = source.predictions
+def gaps(source: Source, findings: Sequence[str], attributes: Sequence[str], together: int, measure: str) -> list[Gap]:
+    """Groups by these attributes, up to ``together`` of them combined, and the gaps of some findings in a measure.
+
+    Ranking needs no threshold and is measured on all films; the rest on those that chose no threshold.
+    """
+    films, points = source.predictions, points_of(source)
     assert films is not None
+    rule = OWN if measure == "auroc" else decision(source, findings[0]).rule
+    scored = scored_films(source, rule)
 
     def compute() -> list[Gap]:
         with st.spinner("Comparing groups …"):
-            return subgroup_gaps(films, source.points, groups_of(films.metadata, attributes, together), findings)
+            some = films if scored is None else films.rows(scored)
+            found = subgroup_gaps(some, points, groups_of(some.metadata, attributes, together), findings)
+            return [gap for gap in found if scored is None or gap.measure != "auroc"]
 
-    return source.once(("gaps", tuple(findings), tuple(attributes), together), compute)
+    cuts = b"" if points is None else points.thresholds.tobytes()
+    key = ("gaps", tuple(findings), tuple(attributes), together, cuts, scored is None)
+    return [gap for gap in source.once(key, compute, most=_MOST_GAPS) if gap.measure == measure]
 
 
 def filters(source: Source) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
@@ -66,18 +77,23 @@ def same_results(first: Source, second: Source) -> bool:
 
 
 def compared(first: Source, second: Source) -> tuple[SameFilms, dict[str, Any]]:
-    """Compare two sources on the films that both have. Raises InvalidPredictions where there are none."""
+    """Compare two sources on the films that both have, at the thresholds in use.
+
+    Raises InvalidPredictions where there are none.
+    """
     films, others = first.predictions, second.predictions
     assert films is not None
     assert others is not None
+    points, other_points = points_of(first), points_of(second, by_hand=False)
 
     def compute() -> tuple[SameFilms, dict[str, Any]]:
         with st.spinner("Comparing the two …"):
             pair = same_films(films, others)
-            return pair, compare_tables(pair, first.points, second.points)
+            return pair, compare_tables(pair, points, other_points)
 
     owner, other = (second, first) if second.uploaded else (first, second)  # a shared source must not hold an upload
-    return owner.once(("compared", owner is first, _digest(other)), compute, most=_MOST_PAIRS)
+    cuts = tuple(one.thresholds.tobytes() if one else b"" for one in (points, other_points))
+    return owner.once(("compared", owner is first, _digest(other), cuts), compute, most=_MOST_PAIRS)
 
 
 def pictures(source: Source, images: np.ndarray, folder: str = "") -> Pictures:

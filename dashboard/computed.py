@@ -6,6 +6,7 @@ Every formula is in ``cxrcore.metrics``. For a source without a table, its store
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,18 @@ from cxrcore.bundle.calibrators import to_probabilities
 from cxrcore.evaluation.record import METRICS
 from cxrcore.metrics.calibration import ece, reliability
 from cxrcore.metrics.confusion import Matrix, Mistakes, co_occurrence, mistaken_for
-from cxrcore.metrics.intervals import Estimate, wilson
-from cxrcore.metrics.rates import rates_of_each
+from cxrcore.metrics.curves import roc_curve
+from cxrcore.metrics.intervals import Estimate
+from cxrcore.metrics.rates import Rates, rates_of, rates_of_each
 from cxrcore.metrics.recalibration import Recalibration, fit_recalibration
 from dashboard.charts.roc_pr import Band
 from dashboard.sources.bundles import read_metrics
 from dashboard.sources.source import Source
-from dashboard.thresholds import decisions
+from dashboard.thresholds import decisions, scored_films
 
 _BAND_POINTS, _BAND_RESAMPLES = 60, 400
+ALONG = ("sensitivity", "specificity", "ppv")  # drawn by threshold
+_MOST_MISTAKES = 8  # sets of thresholds
 
 
 def history(source: Source) -> list[dict[str, Any]]:
@@ -67,31 +71,78 @@ def bands(source: Source, finding: str) -> tuple[Band | None, Band | None]:
 
     def find() -> tuple[Band, Band]:
         x, y = np.array(roc["false_positive_rate"]), np.array(roc["sensitivity"])
-        along = x + y
-        where = np.unique(np.searchsorted(along, np.linspace(0, 2, _BAND_POINTS)).clip(max=len(along) - 1))
-        rates = _along(source, finding, np.array(roc["thresholds"])[where], x[where], y[where])
-        sensitivity, precision = zip(*rates, strict=True)
-        return _band(x[where], sensitivity), _band(y[where], precision)
+        where = _spread(x + y, _BAND_POINTS)
+        if source.predictions is None:
+            each = [_at_point(source, finding, x[k], y[k]) for k in where]
+        else:
+            each = _rates_at_each(source, finding, np.array(roc["thresholds"])[where])
+        sensitivity, precision = ([getattr(one, name) for one in each] for name in ("sensitivity", "ppv"))
+        return band(x[where], sensitivity), band(y[where], precision)
 
     return source.once(("bands", finding), find)
 
 
-def _along(
-    source: Source, finding: str, thresholds: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> list[tuple[Estimate, Estimate]]:
-    """Sensitivity and precision at points of a ROC curve, with intervals."""
-    if source.predictions is not None:
-        targets, probabilities = source.arrays(finding)
-        calls = probabilities.astype(np.float64)[:, None] >= thresholds
-        copies = np.repeat(targets[:, None], len(thresholds), axis=1)
-        each = rates_of_each(copies, calls, groups=source.patients, resamples=_BAND_RESAMPLES)
-        return [(part.sensitivity, part.ppv) for part in each]
+def roc_band(targets: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> Band | None:
+    """A pointwise interval of sensitivity around a ROC curve, by patient; all (N,). None without both classes."""
+    curve = roc_curve(targets, scores)
+    if curve is None:
+        return None
+    where = _spread(curve.false_positive_rate + curve.sensitivity, _BAND_POINTS)
+    calls = scores.astype(np.float64)[:, None] >= curve.thresholds[where]
+    copies = np.repeat(targets[:, None], len(where), axis=1)
+    each = rates_of_each(copies, calls, groups=patients, resamples=_BAND_RESAMPLES)
+    return band(curve.false_positive_rate[where], [one.sensitivity for one in each])
+
+
+def along_thresholds(source: Source, finding: str, rule: str) -> tuple[np.ndarray, dict[str, list[Estimate]]] | None:
+    """Thresholds (K,), rising, and sensitivity, specificity and PPV at each, with intervals; None without a curve.
+
+    Of the films that a decision by ``rule`` is scored on, as in ``thresholds.rates``.
+    """
+    roc = source.curves["findings"][finding]["roc"]
+    if roc is None:
+        return None
+    films = scored_films(source, rule)
+
+    def find() -> tuple[np.ndarray, dict[str, list[Estimate]]]:
+        x, y, cuts = (np.array(roc[name]) for name in ("false_positive_rate", "sensitivity", "thresholds"))
+        even = np.unique(np.searchsorted(-cuts, -np.linspace(0, cuts[0], _BAND_POINTS)).clip(max=len(cuts) - 1))
+        where = np.unique(np.concatenate([_spread(x + y, _BAND_POINTS), even]))[::-1]
+        if source.predictions is None:
+            each = [_at_point(source, finding, x[k], y[k]) for k in where]
+        else:
+            each = _rates_at_each(source, finding, cuts[where], films)
+        return cuts[where], {name: [one.estimates[name] for one in each] for name in ALONG}
+
+    return source.once(("along", finding, films is None), find)
+
+
+def _spread(along: np.ndarray, points: int) -> np.ndarray:
+    """Indices of about ``points`` even steps of a rising quantity."""
+    return np.unique(np.searchsorted(along, np.linspace(along[0], along[-1], points)).clip(max=len(along) - 1))
+
+
+def _rates_at_each(
+    source: Source, finding: str, thresholds: np.ndarray, films: np.ndarray | None = None
+) -> list[Rates]:
+    """Rates at thresholds, with intervals by patient, of some films, bool (N,). Needs the table."""
+    rows = slice(None) if films is None else films
+    targets, probabilities = source.arrays(finding)
+    calls = probabilities[rows].astype(np.float64)[:, None] >= thresholds
+    copies = np.repeat(targets[rows][:, None], len(thresholds), axis=1)
+    return rates_of_each(copies, calls, groups=source.patients[rows], resamples=_BAND_RESAMPLES)
+
+
+def _at_point(source: Source, finding: str, x: float, y: float) -> Rates:
+    """Rates at a point of the stored ROC curve; intervals are Wilson's, which take films as independent."""
     n_pos, n_neg = source.scores[finding].n_pos, source.scores[finding].n_neg
-    counts = [(round(true * n_pos), round(false * n_neg)) for false, true in zip(x, y, strict=True)]
-    return [(wilson(tp, n_pos), wilson(tp, tp + fp)) for tp, fp in counts]
+    tp, fp = round(y * n_pos), round(x * n_neg)
+    cells = [tp, fp, n_pos - tp, n_neg - fp]
+    return rates_of(np.repeat([1.0, 0.0, 1.0, 0.0], cells), np.repeat([True, True, False, False], cells))
 
 
-def _band(x: np.ndarray, estimates: tuple[Estimate, ...]) -> Band:
+def band(x: np.ndarray, estimates: Sequence[Estimate]) -> Band:
+    """The intervals of estimates at ``x``, where they have one."""
     defined = [k for k, estimate in enumerate(estimates) if estimate.low is not None]
     low, high = (np.array([getattr(estimates[k], end) for k in defined]) for end in ("low", "high"))
     return Band(x[defined], low, high)
@@ -147,4 +198,7 @@ def mistakes(source: Source) -> Mistakes | None:
     """Which findings films with false positives have; None without thresholds or for exclusive classes."""
     if source.multiclass or (made := decisions(source)) is None:
         return None
-    return source.once("mistakes", lambda: mistaken_for(made[0], made[1], source.labels.names))
+    targets, calls, cuts = made
+    return source.once(
+        ("mistakes", *cuts.values()), lambda: mistaken_for(targets, calls, source.labels.names), most=_MOST_MISTAKES
+    )

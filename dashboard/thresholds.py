@@ -1,20 +1,28 @@
-"""Decision thresholds: which films may choose them, and the rates they give on the other films."""
+"""Decisions: the threshold that every page uses, which films may choose it, and the rates on the other films.
+
+The reader chooses a rule, or a threshold by hand, on one page; ``decision`` is what all pages read.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cxrcore.errors import InvalidPredictions
 from cxrcore.evaluation.thresholds import films_of_curve
-from cxrcore.metrics.operating_points import GIVEN, threshold_by, tuning_films
-from cxrcore.metrics.rates import Rates, rates_at_threshold, rates_of
+from cxrcore.metrics.intervals import Estimate, wilson
+from cxrcore.metrics.operating_points import GIVEN, OperatingPoints, decide, parse_rule, threshold_by, tuning_films
+from cxrcore.metrics.rates import Rates, rates_at_threshold, rates_of, rates_of_each, shares
+from dashboard import state
 from dashboard.sources.source import Source
 
-OWN, BY_HAND = "own", "by hand"
+OWN, BY_HAND, MOST_PROBABLE = "own", "by hand", "winner"
+FITTED = ("youden", "best_f1", "sensitivity", "specificity", "cost")  # families of rules that films choose by
 TUNE_FRACTION = 0.2  # of the patients of a table without validation films
+_MOST_RATES, _MOST_TABLES = 64, 8  # decisions whose rates are kept with a source
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +33,99 @@ class TuningFilms:
     probabilities: np.ndarray  # (M, C)
     scored: np.ndarray  # bool (N,), of the source's films
     description: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How films are called positive for a finding."""
+
+    rule: str  # as ``fit_operating_points`` spells it, or OWN, BY_HAND, MOST_PROBABLE
+    threshold: float | None  # None: the most probable class decides
+    why: str = ""  # the rule gave no threshold, and this one stands in
+
+
+def families(source: Source, finding: str) -> list[str]:
+    """Families of rules that these results allow, the one that is used first."""
+    if winner_decides(source):
+        return [MOST_PROBABLE, *(FITTED if tuning(source) is not None else ()), BY_HAND]
+    own = [OWN] if source.scores[finding].threshold is not None else []
+    return [*own, *(FITTED if tuning(source) is not None else ()), BY_HAND]
+
+
+def winner_decides(source: Source) -> bool:
+    """Whether the most probable class is the decision: of three or more exclusive classes."""
+    return source.multiclass and not source.labels.binary
+
+
+def decision(source: Source, finding: str) -> Decision:
+    """The decision that the reader chose, else the results' own, else Youden's on films that are then not scored."""
+    linked = state.read("threshold") if (state.read("finding") or source.main_finding) == finding else None
+    return _decision(source, finding, linked, state.read("rule") or "")
+
+
+def _decision(source: Source, finding: str, linked: str | None, chosen: str) -> Decision:
+    possible = families(source, finding)
+    rule = BY_HAND if linked and _number(linked) is not None else chosen
+    if rule.partition("=")[0] not in possible or not _is_rule(rule):
+        rule = possible[0]
+    if rule == MOST_PROBABLE:
+        return Decision(rule, None)
+    top = slider_end(source, finding)
+    if rule == BY_HAND:
+        given = _number(linked or "")
+        return Decision(rule, min(max(given, 0.0), top) if given is not None else min(0.5, top))
+    threshold, why = threshold_of(source, finding, rule)
+    return Decision(rule, min(0.5, top), why) if threshold is None else Decision(rule, threshold)
+
+
+def _is_rule(rule: str) -> bool:
+    if rule in (OWN, BY_HAND, MOST_PROBABLE):
+        return True
+    try:
+        parse_rule(rule)
+    except InvalidPredictions:
+        return False
+    return True
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def described(source: Source, made: Decision) -> str:
+    """How a decision came about, as a sentence."""
+    if made.rule == MOST_PROBABLE:
+        return "The most probable class is the decision, so there is no threshold."
+    if made.why:
+        return f"No threshold: {made.why}."
+    if made.rule == BY_HAND:
+        return "The threshold was set by hand, so these films did not choose it unless they were looked at first."
+    if made.rule == OWN:
+        reported = source.metrics.operating_points or {}
+        return f"{chosen_by(reported.get('rule'), reported.get('fitted_on'))}."
+    films = tuning(source)
+    return f"Chosen on {films.description}." if films is not None else ""
+
+
+def scored_films(source: Source, rule: str) -> np.ndarray | None:
+    """Films that did not choose the threshold, bool (N,); None for all of them."""
+    if rule in (OWN, BY_HAND, MOST_PROBABLE) or (films := tuning(source)) is None or films.scored.all():
+        return None
+    return films.scored
+
+
+def calls(source: Source, finding: str, made: Decision) -> np.ndarray:
+    """Films called positive, bool (N,). Needs the table."""
+    assert source.predictions is not None
+    column = source.labels.index(finding)
+    if made.threshold is None:
+        return decide(source.labels, source.predictions.probabilities, None)[0][:, column]
+    positive: np.ndarray = source.predictions.probabilities[:, column].astype(np.float64) >= made.threshold
+    return positive
 
 
 def tuning(source: Source) -> TuningFilms | None:
@@ -68,13 +169,75 @@ def threshold_of(source: Source, finding: str, rule: str) -> tuple[float | None,
     return source.once(("threshold", finding, rule), find)
 
 
-def rates_at(source: Source, finding: str, threshold: float, rule: str = BY_HAND) -> Rates:
-    """Rates at a threshold on the films that did not choose it. Needs the table."""
-    y, p = source.arrays(finding)
-    groups = source.patients
-    if rule not in (OWN, BY_HAND) and (films := tuning(source)) is not None and not films.scored.all():
-        y, p, groups = y[films.scored], p[films.scored], groups[films.scored]
-    return rates_at_threshold(y, p, threshold, groups=groups)
+def rates(source: Source, finding: str, made: Decision) -> tuple[Decision, Rates]:
+    """The rates of a decision on the films that did not choose its threshold.
+
+    Without a table they are those of the next point on the stored curve, whose decision is returned.
+    """
+    if source.predictions is None:
+        if made.threshold is None:
+            return made, _stored_rates(source, finding)
+        threshold, found = rates_on_curve(source, finding, made.threshold, made.rule)
+        return replace(made, threshold=threshold), found
+    return made, source.once(
+        ("rates", finding, made.rule, made.threshold), lambda: _counted(source, [finding], [made])[0], most=_MOST_RATES
+    )
+
+
+def every_rate(source: Source) -> dict[str, tuple[Decision, Rates, Estimate]]:
+    """By finding: its decision, the rates, and the share of films called positive, from one set of resamples."""
+    names = list(source.scores)
+    made = {name: decision(source, name) for name in names}
+    if source.predictions is None:
+        drawn = {name: rates(source, name, made[name]) for name in names if source.curves["findings"][name]["roc"]}
+        return {name: (own, found, _alarms(found)) for name, (own, found) in drawn.items()}
+
+    def compute() -> list[tuple[Rates, Estimate]]:
+        found: dict[str, tuple[Rates, Estimate]] = {}
+        for rule in {one.rule for one in made.values()}:
+            alike = [name for name in names if made[name].rule == rule]
+            each = _counted(source, alike, [made[name] for name in alike])
+            alarms = _alarms_of(source, alike, [made[name] for name in alike])
+            found |= dict(zip(alike, zip(each, alarms, strict=True), strict=True))
+        return [found[name] for name in names]
+
+    key = ("every rate", *((one.rule, one.threshold) for one in made.values()))
+    found = source.once(key, compute, most=_MOST_TABLES)
+    return {name: (made[name], *one) for name, one in zip(names, found, strict=True)}
+
+
+def _counted(source: Source, findings: Sequence[str], made: Sequence[Decision]) -> list[Rates]:
+    """Rates of findings whose decisions share a rule, on the same resamples."""
+    targets, positive, groups = _called(source, findings, made)
+    return rates_of_each(targets, positive, groups=groups)
+
+
+def _called(
+    source: Source, findings: Sequence[str], made: Sequence[Decision]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Targets and calls, (M, K), and patients (M,), of the films that did not choose the thresholds."""
+    assert source.predictions is not None
+    columns = [source.labels.index(name) for name in findings]
+    targets = source.predictions.targets[:, columns]
+    positive = np.stack([calls(source, name, one) for name, one in zip(findings, made, strict=True)], axis=1)
+    films = scored_films(source, made[0].rule)
+    rows = slice(None) if films is None else films
+    return targets[rows], positive[rows], source.patients[rows]
+
+
+def _alarms_of(source: Source, findings: Sequence[str], made: Sequence[Decision]) -> list[Estimate]:
+    targets, positive, groups = _called(source, findings, made)
+    return shares(positive, ~np.isnan(targets), groups, empty="no film has a known label")
+
+
+def _alarms(found: Rates) -> Estimate:
+    """The share of films called positive, from counts alone."""
+    return wilson(found.tp + found.fp, found.tp + found.fp + found.fn + found.tn, empty="no film has a known label")
+
+
+def _stored_rates(source: Source, finding: str) -> Rates:
+    """The rates that were reported for a decision without a threshold, with their intervals."""
+    return rates_on_curve(source, finding, 0.5, OWN)[1]
 
 
 def rates_on_curve(source: Source, finding: str, threshold: float, rule: str = BY_HAND) -> tuple[float, Rates]:
@@ -112,26 +275,49 @@ def slider_end(source: Source, finding: str) -> float:
 
 
 def decisions(source: Source) -> tuple[np.ndarray, np.ndarray, dict[str, float]] | None:
-    """Targets (M, C), calls (M, C) at every finding's threshold, and those thresholds; None where there are none.
-
-    The source's own thresholds, else Youden's on the tuning films.
-    """
-    films = source.predictions
-    if films is None or (source.multiclass and not source.labels.binary):
+    """Targets (M, C), calls (M, C) at every finding's threshold, and those thresholds; None where there are none."""
+    if source.predictions is None or winner_decides(source):
         return None
+    names = list(source.labels)
+    made = [decision(source, name) for name in names]
+    cuts = {name: one.threshold for name, one in zip(names, made, strict=True) if not one.why}
+    if all(one.rule == BY_HAND for one in made):
+        return None
+    fitted = next((one for one in made if scored_films(source, one.rule) is not None), made[0])
+    films = scored_films(source, fitted.rule)
+    rows = slice(None) if films is None else films
+    positive = np.stack([calls(source, name, one) for name, one in zip(names, made, strict=True)], axis=1)
+    return (
+        source.predictions.targets[rows],
+        positive[rows],
+        {name: cut for name, cut in cuts.items() if cut is not None},
+    )
 
-    def find() -> tuple[np.ndarray, np.ndarray, dict[str, float]] | None:
-        own = all(source.scores[name].threshold is not None for name in source.labels)
-        chosen = None if own else tuning(source)
-        if not own and chosen is None:
-            return None
-        cuts = {name: threshold_of(source, name, OWN if own else "youden")[0] for name in source.labels}
-        limits = np.array([np.inf if cut is None else cut for cut in cuts.values()])
-        mask = np.ones(len(films), bool) if chosen is None else chosen.scored
-        calls = films.probabilities[mask] >= limits
-        return films.targets[mask], calls, {name: cut for name, cut in cuts.items() if cut is not None}
 
-    return source.once("decisions", find)
+def points_of(source: Source, by_hand: bool = True) -> OperatingPoints | None:
+    """The thresholds in use, of every finding; None where the most probable class decides, or none was chosen.
+
+    ``by_hand``: whether a threshold that was set by hand counts, which is of the results in the sidebar.
+    """
+    names = source.labels.names
+    if winner_decides(source):
+        return None
+    chosen = state.read("rule") or ""
+    made = [decision(source, name) if by_hand else _decision(source, name, None, chosen) for name in names]
+    own = source.points
+    if own is not None and all(one.rule == OWN for one in made):
+        return own
+    linked = state.read("threshold") if by_hand else None
+    cuts = [np.nan if one.why or (one.rule == BY_HAND and not linked) else one.threshold for one in made]
+    why = {
+        name: one.why or "no threshold was chosen"
+        for name, one, cut in zip(names, made, cuts, strict=True)
+        if cut != cut
+    }
+    if len(why) == len(names):
+        return None
+    rule = next((one.rule for one in made if one.rule != BY_HAND), BY_HAND)
+    return OperatingPoints(names, np.array(cuts, np.float32), GIVEN, rule, why)
 
 
 def chosen_by(rule: str | None, fitted_on: str | None) -> str:
@@ -139,5 +325,8 @@ def chosen_by(rule: str | None, fitted_on: str | None) -> str:
     if fitted_on == GIVEN:
         return "Given to the evaluation; on which films they were chosen is not known"
     names = {"youden": "Youden's index", "best_f1": "the best F1", "val": "validation films"}
+    kind, _, least = str(rule).partition("=")
+    if kind in ("sensitivity", "specificity") and least:
+        names[str(rule)] = f"a {kind} of at least {float(least):g}"
     by, on = (names.get(str(word), word) for word in (rule, fitted_on))
     return f"Chosen by {by} on {on}, not on the films scored here"

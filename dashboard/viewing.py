@@ -9,7 +9,7 @@ import streamlit as st
 
 from cxrcore.errors import CxrError
 from cxrcore.films.encoding import data_uri
-from dashboard import cache, parts
+from dashboard import cache, parts, state
 from dashboard.heatmaps import analysis_of, film_of, stamp_of
 from dashboard.host import may_type_folders
 from dashboard.sources.choosing import sentence
@@ -99,10 +99,19 @@ def _chosen_heatmap(
     if finding not in source.labels:
         st.caption("This model does not classify this finding.")
         return None, 0.0
-    choice = st.segmented_control("Show", ["Film", "Heatmap"], default="Film", required=True, key="film-layer")
+    layers = ["Film", "Heatmap"]
+    choice = st.segmented_control(
+        "Show", layers, required=True, **state.kept("layer", "Film", state.one_of(layers), widget="film-layer")
+    )
     if choice != "Heatmap":
         return None, 0.0
-    opacity = st.slider("Opacity of the heatmap", 0.0, 1.0, 0.8, 0.05, key="film-opacity")
+    opacity: float = st.slider(
+        "Opacity of the heatmap",
+        0.0,
+        1.0,
+        step=0.05,
+        **state.kept("opacity", 0.8, state.number_in(0.0, 1.0), "{:g}".format, widget="film-opacity"),
+    )
     try:
         analysis = analysis_of(image, folder, str(source.folder), stamp_of(source.folder), film)
     except CxrError as error:

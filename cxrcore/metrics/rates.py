@@ -165,13 +165,20 @@ def shares(
 
 def mean(values: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95) -> Estimate:
     """The mean of numbers (N,), one a film, resampled by patient; ``groups`` (N,) are patient ids."""
+    return means(np.asarray(values)[:, None], groups, level)[0]
+
+
+def means(values: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95) -> list[Estimate]:
+    """The mean of each column of numbers (N, K), as ``mean``, on the same resamples."""
     values = np.asarray(values, dtype=np.float64)
     codes = np.arange(len(values)) if groups is None else group_codes(groups)
-    by_patient = sums_by_patient(np.stack([values, np.ones_like(values)], axis=1), codes)
-    drawn = resampled_sums(by_patient[by_patient[:, 1] > 0])
-    middle = float(values.mean())
-    low, high = percentile_interval(drawn[:, 0] / drawn[:, 1], level)
-    return Estimate(middle, min(low, middle), max(high, middle), BY_PATIENT, len(values), 0)
+    by_patient = sums_by_patient(np.column_stack([values, np.ones(len(values))]), codes)
+    drawn = resampled_sums(by_patient[by_patient[:, -1] > 0])
+    estimates = []
+    for column, middle in enumerate(values.mean(axis=0).tolist()):
+        low, high = percentile_interval(drawn[:, column] / drawn[:, -1], level)
+        estimates.append(Estimate(middle, min(low, middle), max(high, middle), BY_PATIENT, len(values), 0))
+    return estimates
 
 
 def predictive_values(rates: Rates, prevalence: float) -> tuple[Estimate, Estimate]:

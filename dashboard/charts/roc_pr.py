@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BLUE, GREY, GRID, RED, REFERENCE, SKY, add_diagonal, faded, styled, unit_axes
+from dashboard.charts.style import (
+    BLUE,
+    COLOURS,
+    GREY,
+    GRID,
+    RED,
+    REFERENCE,
+    SKY,
+    add_diagonal,
+    faded,
+    styled,
+    unit_axes,
+)
 
 FALSE_POSITIVE_RATE = "False positive rate (1 − specificity)"
 SENSITIVITY = "Sensitivity (recall)"
@@ -106,36 +118,51 @@ def small_curve(x: Sequence[float], y: Sequence[float], heading: str, chance: fl
     return figure
 
 
-def two_rocs(curves: Sequence[tuple[str, np.ndarray, np.ndarray, float]]) -> go.Figure:
-    """Draw the ROC curves of two models on the same films: (name, false positive rate, sensitivity, area)."""
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """One of several ROC curves."""
+
+    name: str
+    x: np.ndarray  # false positive rate
+    y: np.ndarray  # sensitivity
+    area: float
+    band: Band | None = None
+
+
+def overlaid_rocs(curves: Sequence[Roc], height: int = 420) -> go.Figure:
+    """Draw ROC curves over one another, each with its area and its band; they differ in colour and dash."""
     figure = go.Figure()
     add_diagonal(figure, "chance")
-    for (name, x, y, area), colour, dash in zip(curves, (BLUE, RED), ("solid", "dash"), strict=False):
+    dashes = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+    for k, one in enumerate(curves):
+        add_band(figure, one.band, f"95 % interval, {one.name}", faded(COLOURS[k % len(COLOURS)], 0.25), legend=False)
+    for k, one in enumerate(curves):
         figure.add_scatter(
-            x=x,
-            y=y,
+            x=one.x,
+            y=one.y,
             mode="lines",
-            name=f"{name} ({area:.3f})",
-            line={"color": colour, "dash": dash, "width": 2},
+            name=f"{one.name} ({one.area:.3f})",
+            line={"color": COLOURS[k % len(COLOURS)], "dash": dashes[k % len(dashes)], "width": 2.2},
             hovertemplate="false positive rate %{x:.1%}<br>sensitivity %{y:.1%}<extra></extra>",
         )
-    styled(figure, height=420, legend=True)
+    styled(figure, height, legend=True)
     figure.update_layout(legend={"orientation": "v", "x": 0.99, "xanchor": "right", "y": 0.02, "yanchor": "bottom"})
     return unit_axes(figure, FALSE_POSITIVE_RATE, SENSITIVITY)
 
 
-def add_band(figure: go.Figure, band: Band | None, name: str) -> None:
-    """Shade an interval around a curve; nothing for None."""
+def add_band(figure: go.Figure, band: Band | None, name: str, colour: str = "", legend: bool = True) -> None:
+    """Shade an interval around a curve; nothing for None. ``legend``: whether the legend names it."""
     if band is None:
         return
     figure.add_scatter(
         x=np.concatenate([band.x, band.x[::-1]]),
         y=np.concatenate([band.high, band.low[::-1]]),
         fill="toself",
-        fillcolor=faded(SKY, 0.3),
-        line={"width": 0},
+        fillcolor=colour or faded(SKY, 0.38),
+        line={"width": 0.75, "color": faded(SKY, 0.8)} if not colour else {"width": 0},
         mode="lines",
         name=name,
+        showlegend=legend,
         hoverinfo="skip",
     )
 

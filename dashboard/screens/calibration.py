@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import computed, parts
-from dashboard.charts.calibration import histogram_figure, reliability_figure
+from dashboard import computed, parts, thresholds
+from dashboard.charts.calibration import FEW, histogram_figure, reliability_figure
 from dashboard.parts import NUMBER, TWO_DIGITS
 from dashboard.sources.source import Source
 
@@ -92,7 +92,8 @@ def reliability_chart(source: Source, finding: str) -> None:
         pd.DataFrame(rows),
         f"Reliability of {name}: mean predicted probability against observed frequency, by bin",
         "On the dotted line, 20 of 100 films that are given 20 % have the finding. Below it the model predicts too "
-        "much, above it too little. Bars are 95 % intervals: a long one holds few films.",
+        "much, above it too little. Bars are 95 % intervals; below are the films of each bin. Pale dots, which no line "
+        f"joins, are bins of fewer than {FEW} films.",
     )
     if before is None:
         why = "carry no logits" if source.predictions is not None else "come without a table of films"
@@ -121,13 +122,13 @@ def histogram(source: Source, finding: str) -> None:
             films[round(row["from"] * 15)] = row["n"]
         counts = {"all films": films}
         how = "Films with and without the finding are counted together, as these results come without a table of films."
-    threshold = source.scores[finding].threshold
+    threshold = thresholds.decision(source, finding).threshold
     parts.chart(
         histogram_figure(edges, counts, threshold),
         f"histogram-{finding}",
         pd.DataFrame({"from": edges[:-1], "to": edges[1:], **counts}),
         f"Films by probability of {parts.title(finding)}",
-        how + " The red line is the threshold." * (threshold is not None),
+        how + " The red line is the threshold in use." * (threshold is not None),
     )
 
 
@@ -147,7 +148,7 @@ def all_findings(source: Source) -> None:
         "slope_low": "from",
         "slope_high": "to",
         "intercept": "Intercept",
-        "in_the_large": "In the large",
+        "in_the_large": "Calibration-in-the-large",
         "in_the_large_low": "from ",
         "in_the_large_high": "to ",
     }

@@ -11,15 +11,18 @@ import streamlit as st
 
 from cxrcore.errors import CxrError
 from cxrcore.evaluation.compare import SameFilms
+from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.curves import roc_curve
+from cxrcore.metrics.operating_points import OperatingPoints
 from cxrcore.text import ends
-from dashboard import cache, parts
+from dashboard import cache, computed, parts, state, thresholds
 from dashboard.charts.agreement import disagreement
-from dashboard.charts.forest import Row, forest, significant_apart
-from dashboard.charts.roc_pr import two_rocs
+from dashboard.charts.forest import Row, Series, forest, significant_apart
+from dashboard.charts.roc_pr import Band, Roc, overlaid_rocs
 from dashboard.parts import NUMBER, PERCENT
 from dashboard.sources.choosing import choose_source, sentence
-from dashboard.sources.film_table import outcomes_of, safe_csv, threshold_for
+from dashboard.sources.film_table import outcomes_of, safe_csv
+from dashboard.sources.opening import embedded_titles, open_source
 from dashboard.sources.pictures import Pictures
 from dashboard.sources.source import Source
 from dashboard.viewing import choose_folder, show_film
@@ -43,6 +46,7 @@ def page() -> None:
     with st.container(border=True):
         other = choose_source("other_", "Compare with")
     if other is None:
+        _models_here()
         return
     if other.predictions is None:
         parts.needs_table("A paired comparison", other)
@@ -61,6 +65,37 @@ def page() -> None:
     _left_out(pair, result, names)
     _differences(result, names)
     _one_finding(source, other, pair, result, names)
+
+
+def _models_here() -> None:
+    """Scores of the models that ship, each on its own films, while there is nothing to pair."""
+    st.subheader("The models that ship, each on its own films", anchor=False)
+    st.caption(
+        "Not paired: these scores are of different films and findings, so their differences say nothing about the "
+        "models. Choose a second model or table above that scored the same films."
+    )
+    rows, columns = [], {}
+    for name, title in embedded_titles().items():
+        one = open_source(name)
+        metrics, area = one.metrics, one.metrics.macro.auroc
+        rows.append(Row(title, area.value, area.low, area.high, f"{one.evaluation}, {metrics.n:,} films"))
+        columns[name] = {
+            "model": title,
+            "scored on": " ".join((one.dataset, one.split)),
+            "films": metrics.n,
+            "patients": metrics.n_patients,
+            "findings": len(one.labels),
+            "mean AUROC": NUMBER.estimate(area),
+            "split": metrics.origin.label,
+        }
+    frame = pd.DataFrame(list(columns.values()))
+    parts.chart(
+        forest([row.name for row in rows], [Series(rows)], "Mean AUROC", reference=0.5),
+        "models",
+        frame,
+        "Mean AUROC of every model that ships, with its interval; the numbers are in the table below",
+    )
+    st.dataframe(frame, hide_index=True, height="content")
 
 
 def _names(source: Source, other: Source) -> tuple[str, str]:
@@ -160,7 +195,7 @@ class _Scored:
     cuts: tuple[float | None, float | None]
 
     def table(self, rows: np.ndarray) -> pd.DataFrame:
-        """Some films as a table and a CSV: label, both probabilities, outcomes at the models' own thresholds."""
+        """Some films as a table and a CSV: label, both probabilities, outcomes at the thresholds in use."""
         targets = self.targets[rows]
         first, second = self.first[rows], self.second[rows]
         frame = pd.DataFrame(
@@ -199,18 +234,18 @@ def _finding(
     finding = parts.finding_picker(source, list(pair.first.labels))
     column = pair.first.labels.index(finding)
     first, second = (one.probabilities[:, column].astype(np.float64) for one in (pair.first, pair.second))
-    cuts = threshold_for(source, finding), threshold_for(other, finding)
+    cuts = _cut(thresholds.points_of(source), finding), _cut(thresholds.points_of(other, by_hand=False), finding)
     targets = pair.first.targets[:, column]
     scored = _Scored(finding, names, pair.first.images, pair.first.patient_ids, targets, first, second, cuts)
     left, right = st.columns(2)
     with left:
-        _both_curves(scored, result)
+        _both_curves(pair, scored, result)
     with right:
         _scatter(scored)
     calls = result["findings"][finding].get("calls")
     if calls:
         st.caption(
-            f"At their own thresholds they agree on {PERCENT.number(calls['agreement'])} of the films; "
+            f"At the thresholds in use they agree on {PERCENT.number(calls['agreement'])} of the films; "
             f"{calls['only_first']:,} are positive for {parts.escape(names[0])} alone and {calls['only_second']:,} for "
             f"{parts.escape(names[1])} alone."
         )
@@ -219,25 +254,39 @@ def _finding(
     _largest_differences(source, scored, pictures)
 
 
-def _both_curves(scored: _Scored, result: dict[str, Any]) -> None:
+def _cut(points: OperatingPoints | None, finding: str) -> float | None:
+    """A finding's threshold, None where it has none."""
+    if points is None or finding not in points.findings:
+        return None
+    value = float(points.thresholds[points.findings.index(finding)])
+    return value if np.isfinite(value) else None
+
+
+def _both_curves(pair: SameFilms, scored: _Scored, result: dict[str, Any]) -> None:
     curves = [roc_curve(scored.targets, scores) for scores in (scored.first, scored.second)]
     drawn = [
-        (name, curve.false_positive_rate, curve.sensitivity, curve.area)
-        for name, curve in zip(scored.names, curves, strict=True)
+        Roc(name, curve.false_positive_rate, curve.sensitivity, curve.area, band)
+        for name, curve, band in zip(scored.names, curves, _bands(pair, scored), strict=True)
         if curve is not None
     ]
     if len(drawn) < 2:
         parts.missing(result["findings"][scored.finding]["difference"].get("why"))
         return
     parts.chart(
-        two_rocs(drawn),
+        overlaid_rocs(drawn),
         f"versus-roc-{scored.finding}",
         lambda: pd.concat(
-            pd.DataFrame({"model": name, "false_positive_rate": x, "sensitivity": y}) for name, x, y, _ in drawn
+            pd.DataFrame({"model": one.name, "false_positive_rate": one.x, "sensitivity": one.y}) for one in drawn
         ),
         f"ROC curves of {scored.names[0]} and {scored.names[1]} for {parts.title(scored.finding)}.",
-        "Higher is better: more films with the finding found at the same false positive rate.",
+        "Higher is better: more films with the finding found at the same false positive rate. Shaded: 95 % intervals.",
     )
+
+
+def _bands(pair: SameFilms, scored: _Scored) -> list[Band | None]:
+    """Pointwise intervals around both curves, by patient."""
+    patients = group_codes(pair.first.patient_ids)
+    return [computed.roc_band(scored.targets, scores, patients) for scores in (scored.first, scored.second)]
 
 
 def _scatter(scored: _Scored) -> None:
@@ -256,7 +305,7 @@ def _scatter(scored: _Scored) -> None:
         f"versus-films-{scored.finding}",
         lambda: scored.table(np.arange(total)),
         f"Probability of {parts.title(scored.finding)} by either model, a dot per film.",
-        "Each dot is a film; far from the diagonal the models disagree. Dashed: their own thresholds."
+        "Each dot is a film; far from the diagonal the models disagree. Dashed: the thresholds in use."
         + sampled * (len(rows) < total),
     )
 
@@ -264,14 +313,15 @@ def _scatter(scored: _Scored) -> None:
 def _largest_differences(source: Source, scored: _Scored, pictures: Pictures) -> None:
     st.markdown("**Films with the largest disagreement**")
     names = scored.names
+    kinds = {"all": "All", "first": f"{names[0]} is closer", "second": f"{names[1]} is closer"}
     closer = st.segmented_control(
         "Show",
-        ["All", f"{names[0]} is closer", f"{names[1]} is closer"],
-        default="All",
+        list(kinds),
+        format_func=kinds.__getitem__,
         required=True,
-        key="versus-closer",
         label_visibility="collapsed",
         help="Closer to the label.",
+        **state.kept("closer", "all", state.one_of(list(kinds)), widget="versus-closer"),
     )
     rows = _by_difference(scored, closer)
     if not len(rows):
@@ -308,10 +358,8 @@ def _largest_differences(source: Source, scored: _Scored, pictures: Pictures) ->
 def _by_difference(scored: _Scored, closer: str) -> np.ndarray:
     """Rows by the difference of the probabilities, largest first; those where one model is closer to the label."""
     gain = np.abs(scored.second - scored.targets) - np.abs(scored.first - scored.targets)  # > 0: the first is closer
-    if closer == "All":
-        keep = np.ones(len(gain), dtype=bool)
-    else:
-        keep = gain > 0 if closer.startswith(scored.names[0]) else gain < 0
+    kept = {"all": np.ones(len(gain), dtype=bool), "first": gain > 0, "second": gain < 0}
+    keep = kept[closer]
     order = np.argsort(-np.abs(scored.first - scored.second)[keep], kind="stable")
     return np.flatnonzero(keep)[order]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import streamlit as st
 from cxrcore.errors import CxrError
 from cxrcore.films.encoding import data_uri
 from cxrcore.predictions.record import Predictions
-from dashboard import cache, parts, state
+from dashboard import cache, parts, state, thresholds
 from dashboard.heatmaps import film_of
 from dashboard.sources.film_table import (
     MANY,
@@ -19,13 +20,10 @@ from dashboard.sources.film_table import (
     OUTCOMES,
     Choice,
     as_frame,
-    called_positive,
-    most_probable_decides,
     outcomes_of,
     page_of,
     pick_films,
     safe_csv,
-    threshold_for,
 )
 from dashboard.sources.pictures import Pictures
 from dashboard.sources.source import Source
@@ -62,11 +60,15 @@ def browse(source: Source, pictures: Pictures) -> None:
         with first:
             finding = parts.finding_picker(source)
         with second:
-            order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.__getitem__, key="films-order")
-        threshold = _threshold(source, finding)
-        outcomes = outcomes_of(source.arrays(finding)[0], called_positive(source, finding, threshold))
-        choice = _choose(source, films, finding, outcomes)
-        rows = pick_films(films, finding, outcomes, choice, order, threshold)
+            order = state.pick(
+                "order", "Order", list(ORDERS), "sure", name=ORDERS.__getitem__, key_of_widget="films-order"
+            )
+        made = thresholds.decision(source, finding)
+        outcomes = outcomes_of(source.arrays(finding)[0], thresholds.calls(source, finding, made))
+        scored = _scored(source, made)
+        choice = _choose(source, films, finding, outcomes, scored)
+        rows = pick_films(films, finding, outcomes, choice, order, made.threshold)
+        rows = rows[scored[rows]]
         shown = _page(rows)
         opened = _list(source, films, shown, finding, outcomes, pictures, rows)
         _export(films, rows, finding, outcomes)
@@ -75,55 +77,102 @@ def browse(source: Source, pictures: Pictures) -> None:
             _film(source, films, opened, finding, outcomes, pictures)
 
 
-def _threshold(source: Source, finding: str) -> float | None:
-    """The link's threshold, else the model's own, else 0.5; None where the most probable class decides."""
-    if most_probable_decides(source.labels):
-        st.caption("The most probable class is the decision, so there is no threshold.")
-        return None
-    own = threshold_for(source, finding)
-    linked = _number(state.read("threshold"))
-    threshold = linked if linked is not None else own
-    if threshold is None:
-        st.caption("These results have no threshold chosen on validation films; 0.5 is used instead.")
-        return 0.5
-    origin = "chosen on the threshold page" if linked is not None and linked != own else "the model's own"
-    st.caption(f"Called positive at {threshold:.4g} or above ({origin} threshold).")
-    return threshold
+def _scored(source: Source, made: thresholds.Decision) -> np.ndarray:
+    """Films that did not choose the threshold, bool (N,), as on the page of decisions; says which threshold it is."""
+    words = thresholds.described(source, made)
+    if made.threshold is not None:
+        words = f"Called positive at {made.threshold:.4g} or above. {words}"
+    st.caption(words)
+    films = thresholds.scored_films(source, made.rule)
+    assert source.predictions is not None
+    return np.ones(len(source.predictions), bool) if films is None else films
 
 
-def _choose(source: Source, films: Predictions, finding: str, outcomes: np.ndarray) -> Choice:
-    counts = {name: int((outcomes == name).sum()) for name in OUTCOMES}
+def _choose(source: Source, films: Predictions, finding: str, outcomes: np.ndarray, scored: np.ndarray) -> Choice:
+    """Draw the filters; all of them are kept in the link, but names of films and patients of an upload are not."""
+    counts = {name: int((outcomes[scored] == name).sum()) for name in OUTCOMES}
+    there = [name for name in OUTCOMES if counts[name]]
     chosen = st.pills(
-        "Outcome", [name for name in OUTCOMES if counts[name]], selection_mode="multi", key="films-outcome", wrap=True,
-        format_func=lambda name: f"{name} {counts[name]:,}",
+        "Outcome", there, selection_mode="multi", wrap=True, format_func=lambda name: f"{name} {counts[name]:,}",
+        **state.kept("outcome", [], state.several_of(there), state.joined, widget="films-outcome"),
     )  # fmt: skip
-    values, ranges = cache.filters(source)
     with st.expander("More filters"):
-        low, high = st.slider("Probability", 0.0, 1.0, (0.0, 1.0), 0.01, key="films-probability")
-        text = st.text_input("Film or patient (a part of the name is enough)", key="films-text")
+        low, high = _probabilities()
+        text = st.text_input(
+            "Film or patient (a part of the name is enough)",
+            **state.kept("text", "", str, widget="films-text", linked=not source.uploaded),
+        )
         others = [name for name in films.labels if name != finding]
-        also = st.multiselect("Also has", others, format_func=parts.title, key="films-also") if others else []
+        also = _several("also", "Also has", others, "films-also", parts.title) if others else []
         splits = sorted(set(films.split.tolist()))
-        chosen_splits = st.multiselect("Split", splits, key="films-split") if len(splits) > 1 else []
-        chosen_values = {
-            name: tuple(picked)
-            for name, options in values.items()
-            if (picked := st.multiselect(parts.title(name).capitalize(), options, key=f"films-value-{name}"))
-        }
-        chosen_ranges = {}
-        for name, (least, most) in ranges.items():
-            whole = (float(np.floor(least)), float(np.ceil(most)))
-            span = st.slider(
-                parts.title(name).capitalize(), *whole, whole, key=f"films-range-{name}",
-                help="A narrower range leaves out films where the value is unknown.",
-            )  # fmt: skip
-            if span != whole:
-                chosen_ranges[name] = span
-        if missing := [parts.title(name) for name in films.metadata if name not in values and name not in ranges]:
-            st.caption(f"No filter for {', '.join(missing)}: one value only, or more than {MANY} different texts.")
-    return Choice(
-        tuple(chosen), low, high, text.strip(), tuple(chosen_splits), tuple(also), chosen_values, chosen_ranges
+        chosen_splits = _several("split", "Split", splits, "films-split") if len(splits) > 1 else []
+        values, ranges = _by_column(source, films)
+    return Choice(tuple(chosen), low, high, text.strip(), tuple(chosen_splits), tuple(also), values, ranges)
+
+
+def _probabilities() -> tuple[float, float]:
+    """Draw the range of the finding's probability, two numbers of the link."""
+    unit = state.number_in(0.0, 1.0)
+
+    def read(key: str, default: float) -> float:
+        try:
+            return unit(state.read(key) or "")
+        except ValueError:
+            return default
+
+    key, (low, high) = "films-probability", (read("low", 0.0), read("high", 1.0))
+    st.session_state[key] = (min(low, high), max(low, high))
+
+    def changed() -> None:
+        low, high = st.session_state[key]
+        state.write(low=f"{low:g}" if low > 0 else None, high=f"{high:g}" if high < 1 else None)
+
+    return cast("tuple[float, float]", st.slider("Probability", 0.0, 1.0, step=0.01, key=key, on_change=changed))
+
+
+def _several(key: str, label: str, options: list[str], widget: str, name: Callable[[str], str] = str) -> list[str]:
+    picked: list[str] = st.multiselect(
+        label, options, format_func=name, **state.kept(key, [], state.several_of(options), state.joined, widget=widget)
     )
+    return picked
+
+
+def _by_column(source: Source, films: Predictions) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[float, float]]]:
+    """Draw filters by what the table says of its films: some values of a column, or a range of it."""
+    values, ranges = cache.filters(source)
+    chosen = {
+        name: tuple(picked)
+        for name, options in values.items()
+        if (picked := _several(f"{state.WHERE}{name}", parts.title(name).capitalize(), options, f"films-value-{name}"))
+    }
+    spans = {}
+    for name, (least, most) in ranges.items():
+        whole = (float(np.floor(least)), float(np.ceil(most)))
+        span = st.slider(
+            parts.title(name).capitalize(), *whole, help="A narrower range leaves out films of unknown value.",
+            **state.kept(f"{state.WHERE}{name}", whole, _span_in(whole), _span_text, widget=f"films-range-{name}"),
+        )  # fmt: skip
+        if span != whole:
+            spans[name] = span
+    if missing := [parts.title(name) for name in films.metadata if name not in values and name not in ranges]:
+        st.caption(f"No filter for {', '.join(missing)}: one value only, or more than {MANY} different texts.")
+    return chosen, spans
+
+
+def _span_in(whole: tuple[float, float]) -> Callable[[str], tuple[float, float]]:
+    """Decoder of ``20..60``, within the ends of a slider."""
+    inside = state.number_in(*whole)
+
+    def decode(text: str) -> tuple[float, float]:
+        low, _, high = text.partition("..")
+        ends = sorted((inside(low), inside(high)))
+        return ends[0], ends[1]
+
+    return decode
+
+
+def _span_text(span: tuple[float, float]) -> str:
+    return f"{span[0]:g}..{span[1]:g}"
 
 
 def _page(rows: np.ndarray) -> np.ndarray:
@@ -132,10 +181,17 @@ def _page(rows: np.ndarray) -> np.ndarray:
     number = 1
     if pages > 1:
         listed = hash(rows.tobytes())
-        if st.session_state.get(LISTED) != listed:  # a new list starts at page 1
+        if st.session_state.setdefault(LISTED, listed) != listed:  # a new list starts at page 1
             st.session_state[LISTED] = listed
-            st.session_state["films-page"] = 1
-        number = int(st.number_input(f"Page (of {pages:,})", 1, pages, key="films-page"))
+            state.write(page=None)
+        number = int(
+            st.number_input(
+                f"Page (of {pages:,})",
+                1,
+                pages,
+                **state.kept("page", 1, lambda text: min(max(int(text), 1), pages), widget="films-page"),
+            )
+        )
     return page_of(rows, number - 1, PAGE)
 
 
@@ -171,9 +227,20 @@ def _list(
     )
     picked = event["selection"]["rows"]
     if picked and picked[0] < len(shown):
-        st.session_state[OPEN] = str(films.images[shown[picked[0]]])
+        _open(source, str(films.images[shown[picked[0]]]))
     on_page = {str(films.images[row]): int(row) for row in shown}
-    return on_page.get(st.session_state.get(OPEN, ""), int(shown[0]))
+    return on_page.get(_opened(source), int(shown[0]))
+
+
+def _open(source: Source, image: str) -> None:
+    """Keep the open film in the link, or, as an upload's names may be patients', in the session only."""
+    st.session_state[OPEN] = image
+    if not source.uploaded:
+        state.write(film=image)
+
+
+def _opened(source: Source) -> str:
+    return str((st.session_state.get(OPEN) if source.uploaded else state.read("film")) or "")
 
 
 def _order(frame: pd.DataFrame) -> list[str]:
@@ -278,14 +345,6 @@ def _thumbnail_of(image: str, folder: str, _pictures: Pictures) -> str | None:
 def _notes() -> dict[str, str]:
     notes: dict[str, str] = st.session_state.setdefault(NOTES, {})
     return notes
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text else None
-    except ValueError:
-        return None
-    return value if value is not None and 0 <= value <= 1 else None
 
 
 page()

@@ -17,7 +17,7 @@ from cxrcore.metrics.faithfulness import DELETION, INSERTION, Faithfulness, Orde
 from cxrcore.metrics.intervals import Estimate
 from cxrcore.metrics.localisation import BORDER, MIN_FILMS, Localisation
 from cxrcore.text import ends
-from dashboard import parts
+from dashboard import parts, state
 from dashboard.charts.forest import Row, Series, forest
 from dashboard.charts.maps import mean_map, order_curves
 from dashboard.charts.style import GREY
@@ -239,10 +239,9 @@ def _localisation(source: Source, found: Mapping[str, Localisation], key: str) -
     chosen = st.segmented_control(
         "Score",
         list(SCORES),
-        default="hit",
         required=True,
         format_func=lambda name: SCORES[name][0],
-        key=f"{key}-score",
+        **state.kept("score", "hit", state.one_of(list(SCORES)), widget=f"{key}-score"),
     )
     st.caption(f"{SCORES[chosen][0]}: {SCORES[chosen][1]}. In brackets: films with a box. Bars: 95 % intervals.")
     enough = [name for name in scored if found[name].why is None]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from cxrcore.evaluation.literature import published
 from cxrcore.evaluation.record import FindingMetrics
-from dashboard import computed, parts
+from cxrcore.metrics.rates import Rates
+from dashboard import computed, parts, state, thresholds
 from dashboard.charts.forest import Row, Series, forest
-from dashboard.charts.roc_pr import Band, pr_figure, roc_figure, small_curve
+from dashboard.charts.roc_pr import Band, Roc, overlaid_rocs, pr_figure, roc_figure, small_curve
 from dashboard.charts.style import GREEN, ORANGE
 from dashboard.parts import NUMBER
 from dashboard.sources.source import Source
+from dashboard.thresholds import Decision
 
+MOST_CURVES = 6  # over one another: as many as there are colours
 _REFERENCES = (("diamond-open", ORANGE), ("square-open", GREEN))
 
 
@@ -47,37 +51,46 @@ def one_finding(source: Source) -> None:
         parts.missing(scores.auroc.why)
         return
     roc_band, pr_band = computed.bands(source, finding)
+    made, rates = _decided(source, finding)
+    label = "the most probable class" if made.threshold is None else f"threshold {made.threshold:.3f}"
     left, right = st.columns(2, gap="medium")
     with left:
-        _roc(finding, scores, curves["roc"], roc_band)
+        _roc(finding, scores, curves["roc"], roc_band, rates, label)
     with right:
-        _precision_recall(finding, scores, curves["pr"], pr_band)
+        _precision_recall(finding, scores, curves["pr"], pr_band, rates, label)
     how = "counting patients" if source.predictions is not None else "taking films as independent"
-    dot = " The red dot is the reported threshold." if _has_point(scores) else ""
+    dot = f" The red dot: {label}. {thresholds.described(source, made)}" if rates is not None else ""
     st.caption(f"Shaded: 95 % interval at each threshold, {how}.{dot}")
     if reports := published(source.dataset):
         areas = [f"{report.title} {report.auroc[finding]:.3f}" for report in reports if finding in report.auroc]
         st.caption(f"Published AUROC for {parts.title(finding)}, on other films: {'; '.join(areas) or 'none'}.")
 
 
-def _has_point(scores: FindingMetrics) -> bool:
-    return scores.threshold is not None and scores.sensitivity is not None
+def _decided(source: Source, finding: str) -> tuple[Decision, Rates | None]:
+    """The decision that all pages use, and its rates; None where there is no curve to mark them on."""
+    made = thresholds.decision(source, finding)
+    if made.why or source.curves["findings"][finding]["roc"] is None:
+        return made, None
+    return thresholds.rates(source, finding, made)
 
 
-def _label(scores: FindingMetrics) -> str:
-    return f"its threshold, {scores.threshold:.3f}" if _has_point(scores) else ""
-
-
-def _roc(finding: str, scores: FindingMetrics, curve: dict[str, Any] | None, band: Band | None) -> None:
+def _roc(
+    finding: str,
+    scores: FindingMetrics,
+    curve: dict[str, Any] | None,
+    band: Band | None,
+    rates: Rates | None,
+    label: str,
+) -> None:
     st.markdown(f"**ROC curve** · AUROC {NUMBER.estimate(scores.auroc)}")
     if curve is None:
         parts.missing(scores.auroc.why)
         return
     name, point = parts.title(finding), None
-    if _has_point(scores) and scores.sensitivity is not None and scores.specificity is not None:
-        point = 1 - scores.specificity, scores.sensitivity
+    if rates is not None and rates.sensitivity.value is not None and rates.specificity.value is not None:
+        point = 1 - rates.specificity.value, rates.sensitivity.value
     parts.chart(
-        roc_figure(curve, name, band, point, label=_label(scores)),
+        roc_figure(curve, name, band, point, label=label),
         f"roc-{finding}",
         lambda: _points(curve),
         f"ROC curve of {name}, area {NUMBER.number(scores.auroc.value)}",
@@ -85,16 +98,23 @@ def _roc(finding: str, scores: FindingMetrics, curve: dict[str, Any] | None, ban
     )
 
 
-def _precision_recall(finding: str, scores: FindingMetrics, curve: dict[str, Any] | None, band: Band | None) -> None:
+def _precision_recall(
+    finding: str,
+    scores: FindingMetrics,
+    curve: dict[str, Any] | None,
+    band: Band | None,
+    rates: Rates | None,
+    label: str,
+) -> None:
     st.markdown(f"**Precision-recall curve** · area {NUMBER.estimate(scores.auprc)}")
     if curve is None:
         parts.missing(scores.auprc.why)
         return
     name, point = parts.title(finding), None
-    if _has_point(scores) and scores.sensitivity is not None and scores.ppv is not None:
-        point = scores.sensitivity, scores.ppv
+    if rates is not None and rates.sensitivity.value is not None and rates.ppv.value is not None:
+        point = rates.sensitivity.value, rates.ppv.value
     parts.chart(
-        pr_figure(curve, name, scores.prevalence, band, point, label=_label(scores)),
+        pr_figure(curve, name, scores.prevalence, band, point, label=label),
         f"pr-{finding}",
         lambda: _points(curve),
         f"Precision-recall curve of {name}, area {NUMBER.number(scores.auprc.value)}",
@@ -131,10 +151,50 @@ def against_published(source: Source, table: pd.DataFrame) -> None:
     )
 
 
+def overlaid(source: Source) -> None:
+    """ROC curves of several findings over one another, with their bands."""
+    curves = {name: curve for name in source.scores if (curve := source.curves["findings"][name]["roc"]) is not None}
+    if len(curves) < 2:
+        return
+    st.subheader("Several findings in one chart", anchor=False)
+    best = sorted(curves, key=lambda name: -curves[name]["area"])
+    default = [best[0], best[len(best) // 2], best[-1]] if len(best) > 3 else best
+    chosen = st.multiselect(
+        "Findings",
+        list(curves),
+        format_func=parts.title,
+        max_selections=MOST_CURVES,
+        **state.kept("overlay", default, state.several_of(list(curves)), state.joined),
+    )
+    if not chosen:
+        st.info("Choose the findings whose curves to draw.")
+        return
+    drawn = [
+        Roc(
+            parts.title(name),
+            np.array(curves[name]["false_positive_rate"]),
+            np.array(curves[name]["sensitivity"]),
+            curves[name]["area"],
+            computed.bands(source, name)[0],
+        )
+        for name in chosen
+    ]
+    parts.chart(
+        overlaid_rocs(drawn),
+        "roc-overlay",
+        lambda: pd.concat([_points(curves[name]).assign(finding=name) for name in chosen]),
+        f"ROC curves of {', '.join(one.name for one in drawn)}",
+        "In brackets: the area. Shaded: 95 % intervals. At first the best, a middle and the worst finding are drawn.",
+    )
+
+
 def small_curves(source: Source) -> None:
     """Every finding's curve, small."""
     st.subheader("Every finding at a glance", anchor=False)
-    kind = st.segmented_control("Curve", ["ROC", "Precision-recall"], default="ROC", required=True, key="small-kind")
+    kinds = ["ROC", "Precision-recall"]
+    kind = st.segmented_control(
+        "Curve", kinds, required=True, **state.kept("curve", "ROC", state.one_of(kinds), widget="small-kind")
+    )
     key = "roc" if kind == "ROC" else "pr"
     curves = {name: curve for name in source.scores if (curve := source.curves["findings"][name][key]) is not None}
     with st.container(horizontal=True, gap="small"):
@@ -200,6 +260,7 @@ def show() -> None:
     one_finding(source)
     table = scores_table(source)
     against_published(source, table)
+    overlaid(source)
     small_curves(source)
     show_table(source, table)
 

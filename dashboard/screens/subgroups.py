@@ -12,7 +12,7 @@ import streamlit as st
 
 from cxrcore.evaluation.subgroups import AGE_BANDS, RULE, Gap
 from cxrcore.metrics.intervals import Estimate
-from dashboard import cache, parts
+from dashboard import cache, parts, state, thresholds
 from dashboard.charts.forest import Row, forest, significant_apart
 from dashboard.charts.subgroups import gap_matrix
 from dashboard.sources.source import Source
@@ -63,28 +63,29 @@ def groups(source: Source, attributes: list[str]) -> None:
     with left:
         finding = parts.finding_picker(source, list(source.labels.abnormal) or None)
     with right:
+        usual = [name for name in attributes if name in WORDS] or attributes[:1]
         chosen = st.multiselect(
-            "Groups by", attributes, default=[name for name in attributes if name in WORDS] or attributes[:1],
-            format_func=lambda name: WORDS.get(name, parts.title(name)), key="groups-by",
+            "Groups by", attributes, format_func=lambda name: WORDS.get(name, parts.title(name)),
+            **state.kept("by", usual, state.several_of(attributes), state.joined, widget="groups-by"),
         )  # fmt: skip
     measure = st.segmented_control(
-        "Measure", list(MEASURES), default="auroc", required=True, format_func=lambda name: MEASURES[name][0],
-        key="groups-measure",
+        "Measure", list(MEASURES), required=True, format_func=lambda name: MEASURES[name][0],
+        **state.kept("measure", "auroc", state.one_of(list(MEASURES)), widget="groups-measure"),
     )  # fmt: skip
     together = st.segmented_control(
-        "Groups", [1, 2], default=1, required=True, key="groups-together",
-        format_func=lambda size: "One attribute" if size == 1 else "Two combined",
+        "Groups", [1, 2], required=True, format_func=lambda size: "One attribute" if size == 1 else "Two combined",
+        **state.kept("together", 1, state.one_of([1, 2]), widget="groups-together"),
         help="A gap can be hidden in each attribute and show only where two are combined, as in young women.",
     )  # fmt: skip
     if not chosen:
         st.info("Choose at least one attribute to group by.")
         return
-    gaps = [gap for gap in cache.gaps(source, [finding], chosen, 2) if gap.measure == measure]
+    gaps = cache.gaps(source, [finding], chosen, 2, measure)
     shown = [gap for gap in gaps if len(gap.attributes) == together]
     if not shown:
         st.info("Choose two attributes to see groups by both.")
         return
-    st.caption(MEASURES[measure][2])
+    st.caption(MEASURES[measure][2] + (f" {_at(source, finding)}" if measure != "auroc" else ""))
     if all(gap.score.value is None for gap in shown) and (why := _common_reason(shown)):
         st.info(f"Not defined here: {why}.")
     else:
@@ -164,11 +165,12 @@ def _forests(source: Source, shown: list[Gap], finding: str, measure: str) -> No
 
 
 def _overall(source: Source, finding: str, measure: str) -> float | None:
-    """The score of all films, where metrics.json has it."""
-    scores = source.scores.get(finding)
-    if scores is None or measure == "underdiagnosis":
+    """The score of all films, where the other pages show it."""
+    if finding not in source.scores or measure == "underdiagnosis":
         return None
-    return scores.auroc.value if measure == "auroc" else scores.sensitivity
+    if measure == "auroc":
+        return source.scores[finding].auroc.value
+    return thresholds.rates(source, finding, thresholds.decision(source, finding))[1].sensitivity.value
 
 
 def _forest(gaps: list[Gap], part: str, axis: str, **options: Any) -> go.Figure:
@@ -179,6 +181,13 @@ def _forest(gaps: list[Gap], part: str, axis: str, **options: Any) -> go.Figure:
         rows.append(Row(gap.group, estimate.value, estimate.low, estimate.high, note))
     series = significant_apart(rows, [_is_significant(gap) for gap in gaps])
     return forest([gap.group for gap in gaps], series, axis, **options)
+
+
+def _at(source: Source, finding: str) -> str:
+    """The threshold in use, as on the other pages."""
+    made = thresholds.decision(source, finding)
+    cut = "" if made.threshold is None else f"{parts.title(finding)} is called positive at {made.threshold:.4g}. "
+    return cut + thresholds.described(source, made)
 
 
 def _rules(gaps: list[Gap], shown: list[Gap]) -> None:
@@ -209,10 +218,11 @@ def _rules(gaps: list[Gap], shown: list[Gap]) -> None:
 
 def _all_findings(source: Source, chosen: list[str], measure: str) -> None:
     with st.expander("All findings", expanded=False):
-        if not st.toggle("Compare all findings (takes some seconds the first time)", key="groups-all"):
+        shown = state.kept("all_findings", False, lambda text: text == "yes", _yes, widget="groups-all")
+        if not st.toggle("Compare all findings (takes some seconds the first time)", **shown):
             return
         names = list(source.labels.abnormal)
-        gaps = [gap for gap in cache.gaps(source, names, chosen, 1) if gap.measure == measure]
+        gaps = cache.gaps(source, names, chosen, 1, measure)
         groups = list(dict.fromkeys(gap.group for gap in gaps))
         values, significant = np.full((len(names), len(groups)), np.nan), np.zeros((len(names), len(groups)), bool)
         for gap in gaps:
@@ -228,6 +238,10 @@ def _all_findings(source: Source, chosen: list[str], measure: str) -> None:
             f"after Holm's correction over all {sum(gap.p is not None for gap in gaps)} gaps tested here; an empty "
             "cell has too few films to score.",
         )
+
+
+def _yes(shown: bool) -> str | None:
+    return "yes" if shown else None
 
 
 def _is_significant(gap: Gap) -> bool:

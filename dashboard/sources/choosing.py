@@ -14,10 +14,12 @@ from cxrcore.findings import NIH15
 from cxrcore.predictions.column_names import IDENTITY, findings_of, guess_columns
 from cxrcore.predictions.table_reader import TableFile
 from dashboard import host, state
+from dashboard.parts import escape
 from dashboard.sources import hub
 from dashboard.sources.opening import embedded_titles, evaluations, open_source
 from dashboard.sources.source import Source
 from dashboard.sources.tables import open_upload, upload_splits
+from dashboard.sources.uploads import Upload, uploads
 
 FOLDER, HUB, STARTED = "folder", "hub", "started"
 _NAMES = {
@@ -86,10 +88,11 @@ def _option_of(reference: str, options: list[str]) -> str | None:
 
 def _write_model(prefix: str, model: str) -> None:
     """Write another model into the link, and drop the choices that belonged to the last one."""
-    dropped = dict.fromkeys((f"{prefix}labels", f"{prefix}evaluation"))
+    for key in (f"{prefix}upload", f"{prefix}upload_labels"):
+        uploads().drop(state.read(key) or "")
+    state.write(**dict.fromkeys(f"{prefix}{key}" for key in state.SOURCE_KEYS) | {f"{prefix}model": model})
     if not prefix:
-        dropped |= dict.fromkeys(("finding", "threshold", "rule"))
-    state.write(**dropped, **{f"{prefix}model": model})
+        state.forget_choices()
 
 
 def _open(prefix: str, chosen: str, reference: str, above: DeltaGenerator) -> Source | None:
@@ -212,20 +215,48 @@ def _keep(previous: Source | None, message: str, above: DeltaGenerator) -> Sourc
 
 
 def _uploaded(prefix: str) -> Source | None:
-    upload = st.file_uploader(
+    upload = _kept_file(
+        f"{prefix}upload",
         "Predictions: CSV, CSV.GZ or Parquet",
-        type=_TYPES,
-        key=f"{prefix}upload",
-        help="One row per film: a column for the film, prob_<finding> for each finding, and target_<finding> unless "
-        "you add a label file. The table stays in this server's memory until you close the page.",
+        "One row per film: a column for the film, prob_<finding> for each finding, and target_<finding> unless "
+        "you add a label file. The table stays in this server's memory, for this page's address only, and is forgotten "
+        "an hour after its last use.",
     )
-    labels = st.file_uploader("Label file, if the table has no labels", type=_TYPES, key=f"{prefix}upload-labels")
+    labels = _kept_file(f"{prefix}upload_labels", "Label file, if the table has no labels")
     if upload is None:
         st.info("Upload a table of predictions of any model. Its columns are checked, then every page shows it.")
         return None
     mapping = _columns(prefix, upload)
     chosen = _pick_evaluation(prefix, upload_splits(upload, labels, mapping))
     return open_upload(upload, chosen, labels, mapping)
+
+
+def _kept_file(key: str, label: str, words: str | None = None) -> Upload | None:
+    """Draw an uploader whose file is kept under a token in the link, so that it is there after a reload."""
+    widget = key.replace("_labels", "-labels")
+
+    def changed() -> None:
+        if token := state.read(key):
+            uploads().drop(token)
+        file = st.session_state[widget]
+        state.write(**{key: None if file is None else uploads().put(file.name, file.getvalue())})
+
+    in_field = st.file_uploader(label, type=_TYPES, key=widget, on_change=changed, help=words)
+    token = state.read(key)
+    file = uploads().get(token) if token else None
+    if token and file is None:
+        st.warning("The uploaded file is no longer kept here; upload it again.")
+    if file is not None and in_field is None:
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        left.markdown(f"{escape(file.name)} is still open.")
+        right.button("Close", key=f"{widget}-close", on_click=_close, args=(key,), type="tertiary")
+    return file
+
+
+def _close(key: str) -> None:
+    """Forget an uploaded file."""
+    uploads().drop(state.read(key) or "")
+    state.write(**{key: None})
 
 
 def _columns(prefix: str, upload: Any) -> Mapping[str, str] | None:

@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from cxrcore.findings import Kind, LabelSet
-from cxrcore.metrics.operating_points import decide, disease_of
 from cxrcore.predictions.record import Predictions
-from dashboard.sources.source import Source
 
 OUTCOMES = ("true positive", "false positive", "false negative", "true negative", "unknown")
 ORDERS = {
@@ -39,29 +36,6 @@ class Choice:
     ranges: Mapping[str, tuple[float, float]] = field(
         default_factory=dict
     )  # column -> allowed range; unknown values are left out
-
-
-def called_positive(source: Source, finding: str, threshold: float | None) -> np.ndarray:
-    """Films called positive for a finding, bool (N,): by the threshold, or of three classes by the most probable."""
-    assert source.predictions is not None
-    labels, probabilities = source.labels, source.predictions.probabilities
-    column = labels.index(finding)
-    if threshold is None and labels.kind is Kind.MULTICLASS and not labels.binary:
-        return decide(labels, probabilities, None)[0][:, column]
-    return probabilities[:, column].astype(np.float64) >= (0.5 if threshold is None else threshold)
-
-
-def threshold_for(source: Source, finding: str) -> float | None:
-    """The model's own operating point; None where it has none, or the most probable class decides."""
-    if source.points is None or finding not in source.points.findings:
-        return None
-    value = float(source.points.thresholds[source.points.findings.index(finding)])
-    return value if np.isfinite(value) else None
-
-
-def most_probable_decides(labels: LabelSet) -> bool:
-    """Whether the most probable class decides without a threshold: of three or more exclusive classes."""
-    return labels.kind is Kind.MULTICLASS and disease_of(labels) is None
 
 
 def outcomes_of(targets: np.ndarray, positive: np.ndarray) -> np.ndarray:

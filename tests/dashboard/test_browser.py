@@ -119,3 +119,31 @@ def test_a_chart_is_saved_as_a_picture_and_its_numbers_as_csv(page: Any, address
         chart.locator(".modebar-btn[data-title='Download plot']").click()
     assert picture.value.suggested_filename == f"roc-{FINDING}.svg"
     assert "<svg" in Path(picture.value.path()).read_text("utf-8")[:500]
+
+
+def test_back_and_forward_follow_the_choices(page: Any, address: str) -> None:
+    def finding() -> str:
+        settle(page)
+        return page.get_by_role("combobox", name="Finding").first.input_value()
+
+    def choose(name: str) -> None:
+        page.get_by_role("combobox", name="Finding").first.click()
+        page.get_by_role("option", name=name, exact=True).click()
+        page.wait_for_url(f"**finding={name}")
+
+    page.goto(f"{address}honesty?model={PHANTOM}")
+    first = finding()
+    choose("Nodule")
+    choose(FINDING)
+    page.go_back()
+    page.wait_for_function("() => document.body.innerText.includes('Nodule')")
+    page.wait_for_url("**finding=Nodule")
+    assert page.evaluate("() => location.search").endswith("finding=Nodule")
+    page.go_back()
+    page.wait_for_url(f"{address}honesty?model={PHANTOM}")
+    page.wait_for_timeout(1000)
+    assert finding() == first
+    page.go_forward()
+    page.wait_for_url("**finding=Nodule")
+    page.wait_for_timeout(1000)
+    assert finding() == "Nodule"

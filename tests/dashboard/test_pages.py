@@ -34,7 +34,18 @@ from tests.dashboard.opening import (
 )
 
 PAGES = ("overview", "rank", "threshold", "calibration")
-ALL_PAGES = (*PAGES, "triage", "subgroups", "audit", "localisation", "films", "compare", "readers", "checklists")
+ALL_PAGES = (
+    *PAGES,
+    "triage",
+    "subgroups",
+    "audit",
+    "localisation",
+    "films",
+    "compare",
+    "readers",
+    "drift",
+    "checklists",
+)
 FINDING = "Effusion"
 
 
