@@ -126,7 +126,9 @@ def test_uploads_are_bounded_and_forgotten() -> None:
     now = [0.0]
     kept = Uploads(clock=lambda: now[0])
     first = kept.put("a.csv", b"1")
-    assert (kept.get(first) or b"").read() == b"1"
+    upload = kept.get(first)
+    assert upload is not None
+    assert upload.read() == b"1"
     for number in range(MOST_FILES):
         last = kept.put(f"{number}.csv", b"2")
     assert kept.get(first) is None
