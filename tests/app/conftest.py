@@ -127,7 +127,7 @@ def visit_of(context: Any, server: Server) -> Visit:
     page.on("pageerror", lambda error: seen.console.append(f"uncaught: {error}"))
     page.on("request", lambda request: seen.requests.append(request.url))
     page.goto(server.url)
-    page.wait_for_selector(".cxr .about dl", timeout=600_000)
+    page.wait_for_selector(".cxr .about dl", timeout=60_000)
     return seen
 
 

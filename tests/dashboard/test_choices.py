@@ -16,7 +16,7 @@ from cxrcore.predictions.record import Predictions
 from dashboard import state
 from dashboard.report import make_report
 from dashboard.sources.opening import open_source
-from dashboard.sources.uploads import KEEP_S, MOST_FILES, Uploads
+from dashboard.sources.uploads import KEEP_S, MOST_FILES, Upload, Uploads
 from tests.dashboard.opening import PHANTOM, cards, charts, checked, link, open_page, stored, words
 from tests.dashboard.test_choosing import table
 
@@ -122,13 +122,16 @@ def test_an_upload_is_there_again_after_a_reload_and_only_with_its_token() -> No
     assert "upload it again" in words(open_page("overview", model="upload", upload=token))
 
 
+def _read(file: Upload | None) -> bytes:
+    assert file is not None
+    return file.read()
+
+
 def test_uploads_are_bounded_and_forgotten() -> None:
     now = [0.0]
     kept = Uploads(clock=lambda: now[0])
     first = kept.put("a.csv", b"1")
-    upload = kept.get(first)
-    assert upload is not None
-    assert upload.read() == b"1"
+    assert _read(kept.get(first)) == b"1"
     for number in range(MOST_FILES):
         last = kept.put(f"{number}.csv", b"2")
     assert kept.get(first) is None

@@ -120,7 +120,7 @@ def test_pictures_are_found_by_name_below_the_folder(tmp_path: Path) -> None:
 def test_the_page_lists_opens_and_keeps_a_note() -> None:
     app = open_page("films", model="phantom", finding="Effusion")
     assert "305 of 305 films" in words(app)
-    assert "the model's own threshold" in words(app)
+    assert f"Called positive at {float(_threshold()):.4g} or above. Chosen by" in words(app)
     assert len(app.get("image")) == 1
     films = Predictions.read(PHANTOM)
     missed = (films.targets[:, 1] == 1) & (films.probabilities[:, 1] < float(_threshold()))

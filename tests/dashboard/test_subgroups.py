@@ -13,6 +13,8 @@ from streamlit.testing.v1 import AppTest
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.import_table import read_predictions
 from cxrcore.predictions.record import Predictions
+from dashboard import cache
+from dashboard.sources.opening import open_source
 from tests.dashboard.opening import charts, open_page, without_table, words
 
 PHANTOM = find_bundle("phantom") / "evaluation" / "phantom-test" / "predictions.parquet"
@@ -66,11 +68,14 @@ def test_two_attributes_meet(table: Path) -> None:
     assert "F, 20-40" in names | notes
 
 
-def test_rates_need_thresholds_and_say_so(table: Path) -> None:
+def test_rates_of_a_table_without_thresholds_are_at_the_one_in_use(table: Path) -> None:
     app = open_page("subgroups", model=str(table), finding="Effusion")
     app.button_group(key="groups-measure").set_value("sensitivity").run()
     assert not app.exception
-    assert "Not defined here" in words(app)
+    assert "Effusion is called positive at " in words(app)
+    assert "Chosen on a random fifth of the patients" in words(app)
+    scored = [gap.n for gap in cache.gaps(open_source(str(table)), ["Effusion"], ["sex"], 1, "sensitivity")]
+    assert 0 < sum(scored) < 305
 
 
 def test_every_finding_at_once(table: Path) -> None:
