@@ -15,6 +15,7 @@ from contextlib import suppress
 from cxrcore.errors import CxrError
 from cxrcore.hub.client import Token
 from cxrcore.resources import keep_freed_memory
+from cxrcore.serving.case_sets import open_case_sets, sources_from_environment
 from cxrcore.serving.catalog import open_catalog
 from cxrcore.serving.deployment import read_deployment
 from cxrcore.serving.hub_catalog import hub_open_to_visitors, is_local
@@ -46,6 +47,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default=env("CXR_HOST", here), help="address to listen on [CXR_HOST]")
     parser.add_argument("--port", default=env("CXR_PORT", "7860"), type=int, help="default 7860 [CXR_PORT]")
+    parser.add_argument(
+        "--cases",
+        action="append",
+        metavar="SET.zip",
+        help="offer this set of cases to learn reading from (see cxr teach): a file, or user/dataset/SET.zip on the "
+        "Hub; may be repeated [CXR_CASES]",
+    )
     return parser.parse_args(arguments)
 
 
@@ -66,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             hub, token = hub_for_visitors(options.host)
             catalog = open_catalog(options.model or read_deployment().model, hub, token)
-            page = build_app(models=catalog)
+            page = build_app(models=catalog, cases=open_case_sets(options.cases or sources_from_environment(), hub))
             page.launch(server_name=options.host, server_port=options.port)
             print(f"The page is at http://{options.host}:{options.port}", flush=True)
             with suppress(KeyboardInterrupt):

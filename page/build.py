@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from cxrcore.serving.case_sets import CaseSets
 from cxrcore.serving.catalog import Catalog, open_catalog
 from cxrcore.serving.hub_catalog import MAX_FETCHES
 from cxrcore.serving.recent_films import RecentFilms
@@ -40,15 +41,15 @@ class Page(gr.Blocks):
         return super().launch(**(defaults | options))
 
 
-def build_app(model_name: str | None = None, models: Catalog | None = None) -> Page:
-    """The page over ``models``, else over the embedded ones with ``model_name`` first.
+def build_app(model_name: str | None = None, models: Catalog | None = None, cases: CaseSets | None = None) -> Page:
+    """The page over ``models``, else over the embedded ones with ``model_name`` first; ``cases``: sets to read.
 
     Raises BundleNotFound for a model name that does not exist.
     """
     catalog, films = models or open_catalog(model_name), RecentFilms()
     handlers = Handlers(catalog, films)
     with Page(title="Chest X-ray classifier", analytics_enabled=False, delete_cache=(60, 120)) as page:
-        viewer = FilmViewer(catalog, films)
+        viewer = FilmViewer(catalog, films, cases)
         upload = FilmUpload(label="Film", elem_id="film-upload", visible="hidden")
         model = gr.Textbox(catalog.names[0], label="Model", elem_id="chosen-model", visible="hidden")
         report = gr.JSON(label="Report", visible=False)

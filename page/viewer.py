@@ -14,9 +14,11 @@ from gradio.events import EventListener
 from cxrcore.models.erasing import erase
 from cxrcore.models.shaking import shake
 from cxrcore.resources import ASSETS
+from cxrcore.serving.case_sets import CaseSets
 from cxrcore.serving.catalog import Catalog
 from cxrcore.serving.example_films import fetch_example_film, list_example_films
 from cxrcore.serving.recent_films import RecentFilms
+from page.lessons import Lessons
 from page.payloads import Payload, answer, erased_payload, film_picture, large_film_picture, start_payload
 
 FOLDER = ASSETS / "app"
@@ -35,8 +37,9 @@ class FilmViewer(gr.HTML):
         EventListener(f"ask_{what}") for what in ("example", "model", "method")
     ]
 
-    def __init__(self, catalog: Catalog, films: RecentFilms) -> None:
+    def __init__(self, catalog: Catalog, films: RecentFilms, cases: CaseSets | None = None) -> None:
         self._catalog, self._films = catalog, films
+        self._lessons = Lessons(catalog, cases or CaseSets(open_hub=catalog.hub.open_to_visitors))
         super().__init__(
             start_payload(catalog),
             html_template=template(),
@@ -108,6 +111,11 @@ class FilmViewer(gr.HTML):
     def list_films(self, _: Any = None) -> Payload:
         """Fetch the list of public films."""
         return answer(lambda: {"kind": "films", "films": [asdict(film) for film in list_example_films(refresh=True)]})
+
+    @server
+    def learn(self, request: dict[str, Any]) -> Payload:
+        """What the mode "Learn to read" asks (see ``page.lessons``)."""
+        return answer(lambda: self._lessons.answer(request))
 
 
 def template() -> str:

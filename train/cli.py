@@ -298,6 +298,24 @@ def report(
 
 
 @cli.command()
+def teach(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Films: a folder a class, or with labels.")],
+    out: Annotated[Path, typer.Option(metavar="SET.zip", help="The file to write.")],
+    labels: Annotated[Path | None, typer.Option(metavar="CSV", help=_LABELS)] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="image, finding, x, y, width, height in pixels.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Shown above the set; the folder's name unless given.")] = "",
+    findings: Annotated[str, typer.Option(metavar="A,B", help="The findings to ask; all unless given.")] = "",
+    count: Annotated[int | None, typer.Option(min=1, help="At most this many films, drawn by their content.")] = None,
+) -> None:
+    """Make a set of cases to learn reading from, without names or tags; ``cxr app --cases SET.zip`` offers it."""
+    from train.teach import teach as make
+
+    make(folder, out, labels, boxes, title, findings, count)
+
+
+@cli.command()
 def ensemble(
     models: Annotated[list[str], typer.Argument(help="Embedded models' tasks or bundles' folders, two or more.")],
     out: Annotated[Path, typer.Option(help="The ensemble's folder.")],
@@ -367,11 +385,14 @@ def serve_app(
     model: Annotated[str | None, typer.Option(help=f"{_WHICH} [CXR_MODEL].", autocompletion=_tasks)] = None,
     host: Annotated[str | None, typer.Option(help=_HOST)] = None,
     port: Annotated[int | None, typer.Option(help="7860 unless given [CXR_PORT].")] = None,
+    cases: Annotated[
+        list[str] | None, typer.Option(metavar="SET.zip", help="Offer this set of cases; may be repeated [CXR_CASES].")
+    ] = None,
 ) -> None:
     """Serve the app: a film goes in; a probability and a heatmap for every finding come out."""
     from train.screens import serve_app
 
-    raise typer.Exit(serve_app(model, host, port))
+    raise typer.Exit(serve_app(model, host, port, cases or ()))
 
 
 @cli.command("dashboard")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 
-def serve_app(model: str | None, host: str | None, port: int | None) -> int:
+def serve_app(model: str | None, host: str | None, port: int | None, cases: Sequence[str] = ()) -> int:
     """Serve the app until it is stopped; returns its exit code."""
     import app
 
     given = {"--model": model, "--host": host, "--port": port}
-    return app.main([word for option, value in given.items() if value is not None for word in (option, str(value))])
+    words = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    return app.main([*words, *(word for path in cases for word in ("--cases", path))])
 
 
 def serve_dashboard(model: str | None, host: str | None, port: int | None) -> None:

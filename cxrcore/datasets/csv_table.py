@@ -106,7 +106,7 @@ def read_listing(folder: Path) -> Listing:
         parts.append(part.assign(_image=part[name].astype(str), _split=pd.Series(given, part.index, dtype=object)))
     frame = pd.concat(parts, ignore_index=True)
     films = find_films(folder)
-    matches = _match(frame["_image"].tolist(), films, folder)
+    matches = match_films(frame["_image"].tolist(), films, folder)
     listed = Counter(path for path in matches if path is not None)
     if twice := [path.name for path, times in listed.items() if times > 1]:
         raise InvalidDataset(f"{len(twice)} films are listed more than once: {first_ten(twice)}")
@@ -205,7 +205,7 @@ def _splits(column: pd.Series, file: str) -> list[str | None]:
     return [SPLIT_NAMES.get(text) for text in texts]
 
 
-def _match(images: Sequence[str], films: Sequence[Path], folder: Path) -> list[Path | None]:
+def match_films(images: Sequence[str], films: Sequence[Path], folder: Path) -> list[Path | None]:
     """The film each name means: by path below the folder, by the end of that path, or by its name alone."""
     by_path = {path.relative_to(folder).as_posix(): path for path in films}
     by_name: dict[str, list[Path]] = defaultdict(list)

@@ -46,11 +46,18 @@ def phantom_findings(seed: int) -> tuple[str, ...]:
 
 def phantom_film(seed: int, findings: Iterable[str] | None = None, size: tuple[int, int] = (256, 256)) -> Radiograph:
     """The set's film of this seed, drawn again, with its 8-bit values; ``findings`` other than its own on request."""
+    return phantom_case(seed, size, findings)[0]
+
+
+def phantom_case(
+    seed: int, size: tuple[int, int], findings: Iterable[str] | None = None
+) -> tuple[Radiograph, dict[str, tuple[int, int, int, int]]]:
+    """As ``phantom_film``, with the boxes of its findings: x, y, width and height in pixels."""
     from cxrcore.phantom import draw_phantom
 
     phantom = draw_phantom(seed, phantom_findings(seed) if findings is None else findings, size)
     pixels = _eight_bits(phantom.pixels) / np.float32(255)
-    return Radiograph(pixels, bits=8, bits_stored=8, encoding="synthetic", name=_file_name(seed))
+    return Radiograph(pixels, bits=8, bits_stored=8, encoding="synthetic", name=_file_name(seed)), phantom.boxes
 
 
 def write_phantoms(

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from cxrcore.bundle.folder import embedded_models
+from cxrcore.bundle.folder import embedded_models, is_ensemble, member_folders, read_config, read_ensemble
 from cxrcore.bundle.reference import origin, parse_reference
 from cxrcore.errors import BundleNotFound, CxrError
 from cxrcore.hub.client import Token
@@ -61,6 +61,16 @@ class Catalog:
             notices = Notices("", synthetic=False)  # opening the model reports the error
         hub = name not in self._references
         return {"name": name, "title": notices.title(name), "hub": hub, "synthetic": notices.synthetic}
+
+    def findings(self, name: str) -> tuple[str, ...]:
+        """The findings of a model in the menu, from its config alone; none where it cannot be read."""
+        places = dict(self.hub.cached_models()) | self._references
+        try:
+            folder = find_bundle(str(places[name]))
+            first = member_folders(folder, read_ensemble(folder))[0] if is_ensemble(folder) else folder
+            return read_config(first).labels.names
+        except (CxrError, KeyError):
+            return ()
 
     def __getitem__(self, name: str) -> Model:
         """The model. Raises CxrError where the name is not offered or the bundle cannot be trusted."""

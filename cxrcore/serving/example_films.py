@@ -65,10 +65,11 @@ class ExampleFilm:
     where: str = ""  # Kermany: label/position, e.g. NORMAL/1; else the file's path
 
 
+_OFFERED, _LABELLED = 2, 8  # of each class: beside the drawn films, and as cases to learn reading from
 _KERMANY_FILMS = tuple(
     ExampleFilm(
         id=f"kermany-{label.lower()}-{position}",
-        title=f"{label.capitalize()}, a child's film ({position} of 2)",
+        title=f"{label.capitalize()}, a child's film ({position} of {_OFFERED})",
         repo=_KERMANY,
         licence="CC BY 4.0",
         credit="Kermany, Zhang, Goldbaum 2018, Labeled Optical Coherence Tomography and Chest X-Ray Images",
@@ -77,7 +78,7 @@ _KERMANY_FILMS = tuple(
         where=f"{label}/{position}",
     )
     for label in ("NORMAL", "PNEUMONIA")
-    for position in (1, 2)
+    for position in range(1, _LABELLED + 1)
 )
 
 
@@ -90,14 +91,19 @@ def list_example_films(refresh: bool = False) -> tuple[ExampleFilm, ...]:
     """
     dataset = _dataset()
     if dataset is None:
-        return _KERMANY_FILMS
+        return tuple(film for film in _KERMANY_FILMS if int(film.where.split("/")[1]) <= _OFFERED)
     cached = _cache_path(dataset, INDEX, ".json")
     if refresh:
-        content = _download(dataset, INDEX, MAX_INDEX_BYTES).read_bytes()
+        content = fetch_dataset_file(dataset, INDEX, MAX_INDEX_BYTES).read_bytes()
         films = _read_index(content, dataset)
         _write(cached, content)
         return films
     return _read_index(cached.read_bytes(), dataset) if cached.is_file() else ()
+
+
+def labelled_films() -> tuple[ExampleFilm, ...]:
+    """The films whose findings are known, to learn reading from: more of Kermany's, or those of CXR_EXAMPLES."""
+    return _KERMANY_FILMS if _dataset() is None else tuple(film for film in list_example_films() if film.findings)
 
 
 def fetch_example_film(film_id: str) -> Path:
@@ -106,7 +112,7 @@ def fetch_example_film(film_id: str) -> Path:
     Raises HubError where the Hub does not answer within 5 s or has no such film, UnreadableImage for a file that is no
     film, InvalidDataset where the dataset has changed; each with one sentence.
     """
-    films = {film.id: film for film in list_example_films()}
+    films = {film.id: film for film in (*labelled_films(), *list_example_films())}
     if film_id not in films:
         raise InvalidDataset(f"there is no public film {film_id!r}; there are: {', '.join(films) or 'none yet'}")
     film = films[film_id]
@@ -114,7 +120,7 @@ def fetch_example_film(film_id: str) -> Path:
     cached = _cache_path(dataset, film.where, suffix)
     if cached.is_file():
         return cached
-    content = _from_kermany(film) if film.repo == _KERMANY else _download(dataset, film.where).read_bytes()
+    content = _from_kermany(film) if film.repo == _KERMANY else fetch_dataset_file(dataset, film.where).read_bytes()
     read_radiograph(content, name=film.title)
     _write(cached, content)
     return cached
@@ -169,7 +175,7 @@ def _from_kermany(film: ExampleFilm) -> bytes:
     import pyarrow as pa
 
     copy, (label, position) = COPIES["kermany"], film.where.split("/")
-    archive = _download(Reference(film.repo, film.revision), "data/validation-*")
+    archive = fetch_dataset_file(Reference(film.repo, film.revision), "data/validation-*")
     try:
         films, volume = copy.films(archive)
         if volume > 2 * MAX_BYTES:
@@ -181,10 +187,10 @@ def _from_kermany(film: ExampleFilm) -> bytes:
     return content
 
 
-def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
-    """A file of the dataset in the client's cache, checked against the Hub's checksum.
+def fetch_dataset_file(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
+    """A file of a public dataset in the client's cache, checked against the Hub's checksum; at most ``limit`` bytes.
 
-    wanted: its path; one that ends in "*" stands for the first that begins so.
+    wanted: its path; one that ends in "*" stands for the first that begins so. Raises HubError and InvalidDataset.
     """
     from huggingface_hub import HfApi, hf_hub_download
 
@@ -202,7 +208,7 @@ def _download(dataset: Reference, wanted: str, limit: int = MAX_BYTES) -> Path:
         path = min(paths)
         file = files[path]
         if (size := file.size or 0) > limit:
-            raise HubError(f"{path} of {dataset.repo} has {size_text(size)}, too much for an example")
+            raise HubError(f"{path} of {dataset.repo} has {size_text(size)}, too much to fetch here")
         local = Path(
             wait_at_most(
                 lambda: hf_hub_download(

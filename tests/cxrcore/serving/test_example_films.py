@@ -147,7 +147,7 @@ def test_what_is_no_film_is_refused_and_not_kept(ours: Hub):
 
 def test_a_file_too_large_for_an_example_is_not_fetched(hub: Hub):
     hub.add(KERMANY, {VALIDATION: bytes(30_000_001)}, "datasets")
-    with pytest.raises(HubError, match="has 30 MB, too much for an example"):
+    with pytest.raises(HubError, match="has 30 MB, too much to fetch here"):
         fetch_example_film(NORMAL)
     assert not [request for request in hub.requests if "/resolve/" in request]
 
