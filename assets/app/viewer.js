@@ -4,6 +4,7 @@ import { offerDownloads } from "./downloads.js";
 import { showFilms } from "./films.js";
 import { Heatmap } from "./heatmap.js";
 import { watchFilmInput } from "./input.js";
+import { watchLearning } from "./learn.js";
 import { watchModes } from "./modes.js";
 import { Models } from "./models.js";
 import { Page } from "./page.js";
@@ -20,6 +21,7 @@ export function openViewer(gradio) {
   const heatmap = new Heatmap(page);
   const result = new Result(page, heatmap, models);
   watchModes(page);
+  watchLearning(page);
   showFilms(page);
   watchFilmInput(page);
   offerDownloads(page, heatmap);

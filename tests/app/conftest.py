@@ -44,9 +44,31 @@ def model(bundle: Path) -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def server(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def case_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher's set of four films, two with a bright square and its box."""
+    from cxrcore.publishing.case_set import make_case_set
+
+    folder = tmp_path_factory.mktemp("teacher")
+    rows, boxes = ["image,Consolidation"], ["image,finding,x,y,width,height"]
+    for n in range(4):
+        grey = np.random.default_rng(n).integers(20, 90, (128, 128)).astype(np.uint8)
+        if n < 2:
+            grey[32:64, 64:96] = 230
+            boxes.append(f"Doe-{n}.png,Consolidation,64,32,32,32")
+        Image.fromarray(grey).save(folder / f"Doe-{n}.png")
+        rows.append(f"Doe-{n}.png,{int(n < 2)}")
+    labels = tmp_path_factory.mktemp("labels")
+    for name, lines in (("labels.csv", rows), ("boxes.csv", boxes)):
+        (labels / name).write_text("\n".join(lines) + "\n")
+    out = labels / "week-1.zip"
+    make_case_set(folder, out, labels / "labels.csv", labels / "boxes.csv", title="Week 1")
+    return out
+
+
+@pytest.fixture(scope="session")
+def server(bundle: Path, case_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    environment = os.environ | {"TMPDIR": str(folder), "CXR_MODEL": str(bundle)}
+    environment = os.environ | {"TMPDIR": str(folder), "CXR_MODEL": str(bundle), "CXR_CASES": str(case_set)}
     with running(command(), folder, environment, stop=signal.SIGINT) as started:
         yield started
 
