@@ -28,6 +28,7 @@ PAGES = {  # address -> file in screens/, title
     "place": ("localisation", "Localisation (heatmaps)"),
     "films": ("films", "Single films"),
     "versus": ("compare", "Comparison with another model"),
+    "readers": ("readers", "Readers (people)"),
     "checklists": ("checklists", "Reporting checklists"),
 }
 

@@ -34,7 +34,7 @@ from tests.dashboard.opening import (
 )
 
 PAGES = ("overview", "rank", "threshold", "calibration")
-ALL_PAGES = (*PAGES, "triage", "subgroups", "audit", "localisation", "films", "compare", "checklists")
+ALL_PAGES = (*PAGES, "triage", "subgroups", "audit", "localisation", "films", "compare", "readers", "checklists")
 FINDING = "Effusion"
 
 
