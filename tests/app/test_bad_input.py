@@ -33,7 +33,7 @@ def test_one_calm_sentence_and_the_next_film_is_read(visit: Visit, name: str) ->
     assert visit.page.locator(".finding").count() == 0 or not visit.page.locator(".findings").is_visible()
     visit.analyse({"name": "film.png", "mimeType": "image/png", "buffer": encoded(chest(), "PNG")})
     assert len(visit.probabilities()) == 14
-    assert not visit.page.locator(".alert").is_visible()
+    assert not visit.page.locator("[data-part=error]").is_visible()
     assert "Traceback" not in visit.server.log
     assert visit.server.uploads() == []
     assert [line for line in visit.console if not line.startswith("warning")] == []

@@ -165,7 +165,7 @@ def test_both_films_follow_one_zoom_window_and_finding(reader: Visit) -> None:
     page.keyboard.press("0")
     assert transforms(page) == ["translate(0%, 0%) scale(1)"] * 2
     page.fill("[data-part=prior-width]", "50")
-    assert page.get_attribute("#cxr-window feFuncR", "slope") == "2"
+    assert page.get_attribute("#cxr-prior-window feFuncR", "slope") == "2"
     page.click("tr[data-change=Nodule] button")
     assert page.locator('.finding[data-finding="Nodule"]').get_attribute("class").endswith("chosen")
     assert all("Nodule" in text for text in page.locator(".panes figcaption").all_inner_texts())
@@ -183,7 +183,7 @@ def test_a_bad_prior_film_leaves_the_answer_and_another_film_takes_the_prior_awa
     )
     page.wait_for_function("document.querySelector('[data-part=prior-status]').textContent.includes('is text')")
     assert page.locator(".findings").is_visible()
-    assert not page.locator(".alert").is_visible()
+    assert not page.locator("[data-part=error]").is_visible()
     assert page.locator("[data-part=prior-panel]").is_visible()
     page.set_input_files("#prior-upload input[type=file]", picture(draw_negatives(2, seed=6)[0]))
     page.wait_for_selector("[data-part=prior-gate]:not([hidden])", timeout=60_000)

@@ -366,7 +366,7 @@ def test_the_film_stays_in_sight_while_findings_scroll(open_page: Callable[..., 
     for width in (1280, 390):
         visit = open_page(width)
         visit.analyse(film_path)
-        visit.page.locator(".finding").last.scroll_into_view_if_needed()
+        visit.page.locator(".finding:visible").last.scroll_into_view_if_needed()
         box = visit.page.locator("[data-part=stage]").bounding_box()
         assert box["y"] >= 0
         assert box["y"] + box["height"] / 2 < 900
