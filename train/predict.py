@@ -82,7 +82,7 @@ def predict_films(reference: str, paths: Sequence[str], wanted: Wanted = Wanted(
                     overlays.write(film.path, film.film)
             bar.update(len(batch))
     files.write(found.skipped)
-    if not wanted.as_json and len(unreadable) < len(found.films):
+    if not (wanted.as_json or files.wanted) and len(unreadable) < len(found.films):
         print(f"{model.name}: {caveats}", flush=True)
     if len(found.films) > 1 or found.skipped:
         _name_skipped(unreadable, [path for path, _ in found.skipped], len(found.films))

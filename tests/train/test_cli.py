@@ -311,6 +311,7 @@ def test_bench_names_its_measurements_and_each_is_there(capsys):
         "gate",
         "generalise",
         "localisation",
+        "many",
         "nih_subset",
         "seeds",
         "measuring",
