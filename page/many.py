@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cxrcore.datasets.files import FILM_SUFFIXES
-from cxrcore.datasets.film_files import MAX_ARCHIVE_BYTES, MAX_ARCHIVE_FILES, MAX_RATIO
+from cxrcore.datasets.film_files import MAX_ARCHIVE_BYTES, MAX_ARCHIVE_FILES, MAX_RATIO, damaged_in_archive
 from cxrcore.errors import CxrError
 from cxrcore.serving.batch import ReadFilm, labelled_parquet, predict_read, read_film, score_list, table_parquet
 from page.payloads import MAX_UPLOAD_BYTES, UNFORESEEN, Payload
@@ -41,9 +41,9 @@ LIMITS: Payload = {  # what the page has to know
     "ratio": MAX_RATIO,
     "film_bytes": MAX_UPLOAD_BYTES,
     "suffixes": sorted(FILM_SUFFIXES),
-    "batch_films": 8,
+    "batch_films": MAX_FILMS,
     "batch_bytes": 24_000_000,
-    "parallel": PARALLEL,
+    "parallel": PARALLEL + 1,  # one comes in while the others are computed
 }
 _MAX_HEADER = 100_000
 _MAX_TABLES = 200_000_000
@@ -57,6 +57,7 @@ class _Waiting:
 
     bytes = 0
     slots = anyio.CapacityLimiter(PARALLEL)
+    networks = anyio.CapacityLimiter(max(1, PARALLEL // 2))  # the others decode meanwhile; a batch takes memory
 
 
 class _Refused(CxrError):
@@ -86,6 +87,7 @@ class _Body:
 async def _read_films(request: Request, body: _Body, model: Model) -> Response:
     """Films with one model: header ``files``, each of ``name`` and ``size``; content: one film after the other.
 
+    A file may have ``crc``, the CRC-32 that an archive states of it.
     The answer has for each film in order what ``cxr predict --json`` prints, and a thumbnail.
     """
     files = body.header.get("files")
@@ -93,13 +95,11 @@ async def _read_films(request: Request, body: _Body, model: Model) -> Response:
         raise _Refused(400, f"A request holds 1 to {MAX_FILMS} films.")
     contents = body.parts(*(file.get("size") for file in files))
     async with _Waiting.slots:
-        films: list[ReadFilm] = []
-        for file, content in zip(files, contents, strict=True):
-            if await request.is_disconnected():
-                raise ClientDisconnect
-            name = str(file.get("name"))[:1000]
-            films.append(await run_sync(partial(read_film, model, name, content, thumbnail_side=THUMBNAIL_SIDE)))
-        predictions = await run_sync(predict_read, model, films)
+        await _stop_if_gone(request)
+        films = await run_sync(_read_all, model, files, contents)
+        async with _Waiting.networks:
+            await _stop_if_gone(request)
+            predictions = await run_sync(predict_read, model, films)
     log.info("%d films of a list read", len(films))
     rows = [
         {"path": film.path, "thumbnail": film.thumbnail}
@@ -107,6 +107,22 @@ async def _read_films(request: Request, body: _Body, model: Model) -> Response:
         for film, prediction in zip(films, predictions, strict=True)
     ]
     return JSONResponse({"kind": "films", "films": rows})
+
+
+async def _stop_if_gone(request: Request) -> None:
+    if await request.is_disconnected():
+        raise ClientDisconnect
+
+
+def _read_all(model: Model, files: Sequence[dict[str, Any]], contents: Sequence[bytes]) -> list[ReadFilm]:
+    return [_read_film(model, file, content) for file, content in zip(files, contents, strict=True)]
+
+
+def _read_film(model: Model, file: dict[str, Any], content: bytes) -> ReadFilm:
+    path, checksum = str(file.get("name"))[:1000], file.get("crc")
+    if checksum is not None and checksum != zlib.crc32(content):
+        return ReadFilm(path, error=str(damaged_in_archive(path)))
+    return read_film(model, path, content, thumbnail_side=THUMBNAIL_SIDE)
 
 
 async def _score_table(_: Request, body: _Body, model: Model) -> Response:

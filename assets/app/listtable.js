@@ -12,6 +12,7 @@ export class ListTable {
     this.page = page;
     this.open = open;
     this.first = 0;
+    this.lines = new WeakMap(); // row -> its element, and what that shows
     this.sort = { column: "", down: false };
     for (const name of ["list-finding", "list-gate", "list-overruled"]) {
       page.part(name).addEventListener("change", () => this.turn(0));
@@ -57,7 +58,9 @@ export class ListTable {
     const table = page.part("list-table");
     const columns = this.columns;
     this.heading(table.tHead, columns);
-    table.tBodies[0].replaceChildren(...rows.map((row) => this.row(row, columns)));
+    const [body, lines] = [table.tBodies[0], rows.map((row) => this.line(row, columns))];
+    const other = lines.length !== body.rows.length || lines.some((line, k) => line !== body.rows[k]);
+    if (other) body.replaceChildren(...lines);
     const all = this.rows.length;
     const some = chosen.length === all ? "" : `${count(chosen.length)} of ${count(all)} films`;
     page.part("list-count").textContent = some;
@@ -98,6 +101,16 @@ export class ListTable {
       this.turn(0);
     });
     return cell;
+  }
+
+  // A row's element is made again only where what it shows has changed.
+  line(row, columns) {
+    const key = [row.state, this.overruled, columns.length, row.labelled].join();
+    const known = this.lines.get(row);
+    if (known?.key === key) return known.line;
+    const line = this.row(row, columns);
+    this.lines.set(row, { key, line });
+    return line;
   }
 
   row(row, columns) {

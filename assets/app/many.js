@@ -8,7 +8,7 @@ import { scoresCard } from "./listscores.js";
 import { ListTable } from "./listtable.js";
 import { count, sentence } from "./words.js";
 
-const SHOWN_MS = 250; // between two drawings of a table that fills
+const SHOWN_MS = 400; // between two drawings of a table that fills
 const SETTLED_MS = 40;
 const TRIES_MS = [1000, 3000, 8000]; // pauses before a request is sent again
 const MOST_SKIPPED = 200; // named on the page
@@ -148,7 +148,7 @@ export class Many {
       }
     }
     if (!films.length || signal.aborted) return;
-    const files = films.map(({ row, content }) => ({ name: row.path, size: content.size }));
+    const files = films.map(({ row, content }) => ({ name: row.path, size: content.size, crc: row.entry.crc }));
     const contents = films.map(({ content }) => content);
     let response;
     try {

@@ -72,6 +72,11 @@ def image_names(paths: Sequence[str]) -> list[str]:
     return [path if times[name] > 1 else name for path, name in zip(paths, names, strict=True)]
 
 
+def damaged_in_archive(path: str) -> UnreadableImage:
+    """The error of an entry of an archive whose size or checksum is wrong."""
+    return UnreadableImage(f"{PurePosixPath(path).name!r} is damaged within its archive and cannot be read.")
+
+
 def _search_folder(folder: Path, films: list[FilmFile], skipped: list[tuple[str, str]]) -> None:
     for file in find_files(folder):
         if _named_as_film(file.name) or (not _has_suffix(file.name) and _starts_as_dicom(file)):
@@ -132,7 +137,7 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         return archive.read(entry)
     except _UNREADABLE:
-        raise UnreadableImage(f"{name} is damaged within its archive and cannot be read.") from None
+        raise damaged_in_archive(entry.filename) from None
 
 
 def _named_as_film(name: str) -> bool:

@@ -333,6 +333,9 @@ def test_a_request_that_disagrees_with_itself_is_refused(visit: Visit) -> None:
     ):
         answer = httpx.post(address, content=body, timeout=60)
         assert (answer.status_code, answer.json()["kind"]) == (status, "error")
+    other = b'{"model": "phantom", "files": [{"name": "/x/a.png", "size": 3, "crc": 7}]}\nabc'
+    damaged = httpx.post(address, content=other, timeout=60).json()["films"][0]
+    assert damaged["error"] == "'a.png' is damaged within its archive and cannot be read."
     good = httpx.post(
         address, content=b'{"model": "phantom", "files": [{"name": "/x/a.png", "size": 3}]}\nabc', timeout=60
     )
