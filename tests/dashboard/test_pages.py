@@ -202,7 +202,7 @@ def test_calibration_shows_ece_beside_chance_and_both_calibrations(films: Predic
     scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
     assert cards(at)["ECE"] == f"{scores['ece']:.3f}"
     assert at.metric[0].delta == f"{scores['ece_expected']:.3f} by chance"
-    names = [trace["name"] for trace in charts(at)[0]["data"]]
+    names = list(dict.fromkeys(trace["name"] for trace in charts(at)[0]["data"]))
     assert names == ["perfect calibration", "calibrated", "before calibration"]
     column = films.labels.index(FINDING)
     drawn = charts(at)[1]["data"]

@@ -117,4 +117,4 @@ def test_progress_is_drawn_on_a_terminal_only(stream, films, tmp_path, monkeypat
     shown = stream()
     monkeypatch.setattr(sys, "stderr", shown)
     assert main(["predict", "phantom", str(films), "--csv", str(tmp_path / "t.csv")]) == 1
-    assert ("7/7" in shown.getvalue()) == (stream is Terminal)
+    assert ("0/7" in shown.getvalue()) == (stream is Terminal)
