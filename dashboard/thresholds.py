@@ -192,18 +192,20 @@ def every_rate(source: Source) -> dict[str, tuple[Decision, Rates, Estimate]]:
         drawn = {name: rates(source, name, made[name]) for name in names if source.curves["findings"][name]["roc"]}
         return {name: (own, found, _alarms(found)) for name, (own, found) in drawn.items()}
 
-    def compute() -> list[tuple[Rates, Estimate]]:
-        found: dict[str, tuple[Rates, Estimate]] = {}
-        for rule in {one.rule for one in made.values()}:
-            alike = [name for name in names if made[name].rule == rule]
-            each = _counted(source, alike, [made[name] for name in alike])
-            alarms = _alarms_of(source, alike, [made[name] for name in alike])
-            found |= dict(zip(alike, zip(each, alarms, strict=True), strict=True))
-        return [found[name] for name in names]
+    found: dict[str, tuple[Rates, Estimate]] = {}
+    for rule in {one.rule for one in made.values()}:
+        alike = [name for name in names if made[name].rule == rule]
+        found |= zip(alike, _of_a_rule(source, alike, [made[name] for name in alike]), strict=True)
+    return {name: (made[name], *found[name]) for name in names}
 
-    key = ("every rate", *((one.rule, one.threshold) for one in made.values()))
-    found = source.once(key, compute, most=_MOST_TABLES)
-    return {name: (made[name], *one) for name, one in zip(names, found, strict=True)}
+
+def _of_a_rule(source: Source, findings: list[str], made: list[Decision]) -> list[tuple[Rates, Estimate]]:
+    """Rates and alarms of findings that share a rule; kept, so that a moved threshold counts its own finding only."""
+    return source.once(
+        ("every rate", *findings, *made),
+        lambda: list(zip(_counted(source, findings, made), _alarms_of(source, findings, made), strict=True)),
+        most=_MOST_TABLES,
+    )
 
 
 def _counted(source: Source, findings: Sequence[str], made: Sequence[Decision]) -> list[Rates]:

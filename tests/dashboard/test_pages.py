@@ -17,6 +17,7 @@ from cxrcore.bundle.folder import embedded_models
 from cxrcore.evaluation.split_origins import SPLIT_ORIGINS
 from cxrcore.models.opening import find_bundle
 from cxrcore.predictions.record import Predictions
+from dashboard.charts.calibration import FEW
 from dashboard.parts import BADGES
 from dashboard.sources.opening import open_source
 from tests.dashboard.opening import (
@@ -34,18 +35,7 @@ from tests.dashboard.opening import (
 )
 
 PAGES = ("overview", "rank", "threshold", "calibration")
-ALL_PAGES = (
-    *PAGES,
-    "triage",
-    "subgroups",
-    "audit",
-    "localisation",
-    "films",
-    "compare",
-    "readers",
-    "drift",
-    "checklists",
-)
+ALL_PAGES = (*PAGES, "triage", "subgroups", "audit", "localisation", "films", "compare", "drift", "checklists")
 FINDING = "Effusion"
 
 
@@ -202,8 +192,12 @@ def test_calibration_shows_ece_beside_chance_and_both_calibrations(films: Predic
     scores = stored(PHANTOM, "phantom-test")["findings"][FINDING]
     assert cards(at)["ECE"] == f"{scores['ece']:.3f}"
     assert at.metric[0].delta == f"{scores['ece_expected']:.3f} by chance"
-    names = list(dict.fromkeys(trace["name"] for trace in charts(at)[0]["data"]))
-    assert names == ["perfect calibration", "calibrated", "before calibration"]
+    traces = charts(at)[0]["data"]
+    named = [trace["name"] for trace in traces if trace.get("showlegend", True)]
+    assert named == ["perfect calibration", "calibrated", "before calibration"]
+    assert sum(next(trace["y"] for trace in traces if trace["type"] == "bar")) == len(films)
+    joined = [trace for trace in traces if trace.get("mode") == "lines+markers"]
+    assert all(films_of_bin >= FEW for trace in joined for films_of_bin in trace["customdata"])
     column = films.labels.index(FINDING)
     drawn = charts(at)[1]["data"]
     with_it = next(trace for trace in drawn if trace["name"] == "with finding")
