@@ -35,7 +35,18 @@ from tests.dashboard.opening import (
 )
 
 PAGES = ("overview", "rank", "threshold", "calibration")
-ALL_PAGES = (*PAGES, "triage", "subgroups", "audit", "localisation", "films", "compare", "drift", "checklists")
+ALL_PAGES = (
+    *PAGES,
+    "triage",
+    "subgroups",
+    "audit",
+    "localisation",
+    "films",
+    "compare",
+    "readers",
+    "drift",
+    "checklists",
+)
 FINDING = "Effusion"
 
 
