@@ -34,50 +34,57 @@ PAGES = {  # address -> file in screens/, title
     "checklists": ("checklists", "Reporting checklists"),
 }
 
-st.set_page_config(page_title="Chest X-ray classifier: evaluation", layout="wide", initial_sidebar_state=330)
-page = st.navigation(
-    [
-        st.Page(SCREENS / f"{file}.py", title=title, url_path=address, default=address == "overview")
-        for address, (file, title) in PAGES.items()
-    ],
-    expanded=True,
-)
-state.sync(page.url_path)
-above = st.container()
-with st.sidebar:
-    source = choose_source(above=above)
-    pictures = ["PNG", "SVG"]
-    st.segmented_control(
-        "Save charts as",
-        pictures,
-        required=True,
-        **state.kept("format", "PNG", state.one_of(pictures), widget=parts.FORMAT),
+
+def main() -> None:
+    """Draw the page that the address names."""
+    st.set_page_config(page_title="Chest X-ray classifier: evaluation", layout="wide", initial_sidebar_state=330)
+    page = st.navigation(
+        [
+            st.Page(SCREENS / f"{file}.py", title=title, url_path=address, default=address == "overview")
+            for address, (file, title) in PAGES.items()
+        ],
+        expanded=True,
     )
-    if address := host.deployment().app:
-        st.link_button("Try it on a film", address, type="tertiary")
-    st.caption(parts.NOTE)
-st.html(
-    "<style>[data-testid=stMainBlockContainer] { padding-top: 4.25rem; padding-bottom: 3rem } "
-    "[data-testid=stMetricLabel], [data-testid=stMetricLabel] * { white-space: normal !important } "
-    "[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] p { color: inherit !important } "
-    "[data-testid=stCaptionContainer] { opacity: 0.75 } "
-    "[data-testid=stMarkdownContainer] table { width: 100% } "
-    "[data-testid=stMarkdownContainer] td:last-child { overflow-wrap: anywhere }</style>"
-)
-if source is None:
-    st.header(page.title, anchor=False)
-    st.write("Choose results in the sidebar: of a model, of a folder, or of a table of your own.")
-    st.stop()
-st.session_state[parts.SOURCE] = source
-if source.origin:
-    hub.offer_newer(source.origin)
-parts.show_notices(source, whole=not page.url_path)
-for note in source.notes:
-    st.caption(f"Note: {parts.escape(note)}")
-try:
-    page.run()
-except CxrError as error:
-    st.error(sentence(error))
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.caption(parts.NOTE, width="content")
-    offer_report(source, page.url_path, page.title)
+    state.sync(page.url_path)
+    above = st.container()
+    with st.sidebar:
+        source = choose_source(above=above)
+        pictures = ["PNG", "SVG"]
+        st.segmented_control(
+            "Save charts as",
+            pictures,
+            required=True,
+            **state.kept("format", "PNG", state.one_of(pictures), widget=parts.FORMAT),
+        )
+        if address := host.deployment().app:
+            st.link_button("Try it on a film", address, type="tertiary")
+        st.caption(parts.NOTE)
+    st.html(
+        "<style>[data-testid=stMainBlockContainer] { padding-top: 4.25rem; padding-bottom: 3rem } "
+        "[data-testid=stMetricLabel], [data-testid=stMetricLabel] * { white-space: normal !important } "
+        "[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] p { color: inherit !important } "
+        "[data-testid=stCaptionContainer] { opacity: 0.75 } "
+        "[data-testid=stMarkdownContainer] table { width: 100% } "
+        "[data-testid=stMarkdownContainer] td:last-child { overflow-wrap: anywhere }</style>"
+    )
+    if source is None:
+        st.header(page.title, anchor=False)
+        st.write("Choose results in the sidebar: of a model, of a folder, or of a table of your own.")
+        return
+    st.session_state[parts.SOURCE] = source
+    if source.origin:
+        hub.offer_newer(source.origin)
+    parts.show_notices(source, whole=not page.url_path)
+    for note in source.notes:
+        st.caption(f"Note: {parts.escape(note)}")
+    try:
+        page.run()
+    except CxrError as error:
+        st.error(sentence(error))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(parts.NOTE, width="content")
+        offer_report(source, page.url_path, page.title)
+
+
+if __name__ == "__main__":  # a process that is spawned while a page is open runs this file under another name
+    main()
