@@ -72,6 +72,7 @@ def errors(visit: Visit) -> list[str]:
     return [line for line in visit.console if not line.startswith("warning")]
 
 
+@pytest.mark.slow
 def test_twenty_phantoms_score_as_scikit_learn_scores_them(visit: Visit) -> None:
     """A script answers with chance and skill, changes some answers after the model's, and marks some places exactly.
 
@@ -209,7 +210,7 @@ def test_a_link_to_no_set_gets_one_sentence(visit: Visit, address: str, message:
     assert page.locator(".learn-sets").is_visible()
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_mode_fits_a_phone_and_has_no_grave_violation_of_accessibility(open_page, dark: bool) -> None:
     """Oracle: axe, at every stage."""
     visit = open_page(390, dark=dark)

@@ -283,6 +283,7 @@ def read_rows(listed: ListPage) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_two_visitors_at_once_see_their_own_films(open_page: Callable[..., Visit], pictures: dict[str, bytes]) -> None:
     lists = [ListPage(open_page()), ListPage(open_page())]
     for listed, own in zip(lists, ("one", "two"), strict=True):
@@ -305,7 +306,7 @@ def test_a_dicom_with_a_name_leaves_it_nowhere(listed: ListPage, pictures: dict[
     assert listed.visit.server.uploads() == []
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [pytest.param(1280, False, marks=pytest.mark.slow), (390, True)])
 def test_the_list_is_accessible_and_fits(
     open_page: Callable[..., Visit], films_zip: Path, width: int, dark: bool
 ) -> None:

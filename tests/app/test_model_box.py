@@ -147,6 +147,7 @@ def test_the_endpoint_takes_a_name_on_the_hub(server: Server, first: str, film_p
     assert f"({REPO}@{first[:12]})" in report["model"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_opened_is_one_sentence_and_the_page_goes_on(
     visit: Visit, hub: Hub, ready: Path, first: str, film_path: Path, room: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +232,7 @@ def test_a_model_that_went_missing_leaves_the_answer_where_it_was(
     assert "knows nothing of this film" in visit.page.inner_text("[data-part=evidence]")
 
 
+@pytest.mark.slow
 def test_a_moved_branch_is_offered_and_swapped_only_for_who_takes_it(
     open_page: Callable[..., Visit], hub: Hub, first: str, ready: Path, film_path: Path
 ) -> None:
@@ -291,6 +293,7 @@ def test_the_page_links_to_the_dashboard_it_was_deployed_with(visit: Visit, firs
     assert link.get_attribute("href") == f"http://127.0.0.1:9/board?model=tester%2Ffilm%40{first[:12]}"
 
 
+@pytest.mark.slow
 def test_strangers_open_what_is_public_and_nothing_where_it_is_not_allowed(
     hub: Hub, ready: Path, three: Path, browser: Any, film_path: Path, tmp_path: Path
 ) -> None:

@@ -241,7 +241,7 @@ def test_uploads_are_gone_once_the_answer_is_there(shown: Visit) -> None:
     assert shown.server.uploads() == []
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_sticks_out_sideways(open_page: Callable[..., Visit], film_path: Path, width: int, dark: bool) -> None:
     visit = open_page(width, dark)

@@ -139,7 +139,7 @@ def test_another_way_to_decide_answers_the_same_film_at_once(reader: Visit) -> N
     assert [line for line in reader.console if not line.startswith("warning")] == []
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_page_has_no_grave_violation_of_accessibility(open_page, film_path, dark: bool) -> None:
     """Oracle: axe, before a film, with its answer, and with three answers instead of two."""
     visit = open_page(390, dark=dark)

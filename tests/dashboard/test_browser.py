@@ -121,6 +121,7 @@ def test_a_chart_is_saved_as_a_picture_and_its_numbers_as_csv(page: Any, address
     assert "<svg" in Path(picture.value.path()).read_text("utf-8")[:500]
 
 
+@pytest.mark.slow
 def test_back_and_forward_follow_the_choices(page: Any, address: str) -> None:
     def shows(name: str) -> None:
         page.wait_for_function("name => [...document.querySelectorAll('input')].some(i => i.value === name)", arg=name)

@@ -155,6 +155,7 @@ def test_the_server_may_be_started_with_a_model_on_the_hub(hub: Hub, ready: Path
     assert link(at, "model") == f"{REPO}@{sha}"
 
 
+@pytest.mark.slow
 def test_strangers_see_on_a_public_server_what_everybody_sees(hub: Hub, ready: Path, monkeypatch) -> None:
     secret = "tester/secret"
     shas = {name: hub.add(name, contents(ready), private=name == secret) for name in (REPO, secret)}
@@ -200,6 +201,7 @@ def test_a_public_server_shows_the_folder_it_was_started_with_and_no_path(monkey
     assert str(tmp_path) not in words(at) + str(dict(at.query_params))
 
 
+@pytest.mark.slow
 def test_two_models_on_the_hub_are_compared(hub: Hub, ready: Path, tmp_path: Path) -> None:
     hub.add(REPO, contents(ready))
     noisy = tmp_path / "noisy"

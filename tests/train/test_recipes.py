@@ -47,7 +47,7 @@ CHANGED = {  # beyond SMALL, for what a test below reads off the bundle
     "nih14-resnet18": ("data.limit=48",),
     "tb3-efficientnet-b0": ("optimizer.epochs=2", "model.frozen_epochs=1"),
 }
-QUICK = {"nih14-efficientnet-lite0", "tb3-efficientnet-lite0"}  # the others run with the slow tests
+QUICK = {"nih14-efficientnet-lite0"}  # the others run with the slow tests
 
 
 def draw(path: Path, seed: int) -> None:
@@ -292,6 +292,7 @@ def test_nih14_resnet18_takes_whole_patients_up_to_its_limit(films, trained):
     assert weighted["class_weights"] is True
 
 
+@pytest.mark.slow
 def test_densenet_stores_the_training_films_mean_and_deviation(films, trained):
     """Films that split.csv calls train have mean 0 and deviation 1 as the app feeds them; oracle: numpy."""
     bundle = trained("nih14-densenet121")
