@@ -82,6 +82,7 @@ def test_the_example_of_a_language_model(app: Server, folder: Path) -> None:
     assert app.uploads() == []
 
 
+@pytest.mark.slow
 def test_without_its_package_mcp_is_refused_in_one_sentence(tmp_path: Path) -> None:
     if MCP:
         pytest.skip("the package mcp is installed")

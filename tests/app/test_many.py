@@ -252,6 +252,7 @@ def films_read(visit: Visit) -> int:
     return sum(map(int, re.findall(r"(\d+) films of a list read", visit.server.log)))
 
 
+@pytest.mark.slow
 def test_stop_and_go_on_and_a_closed_tab_ends_the_work(
     open_page: Callable[..., Visit], pictures: dict[str, bytes], make_zip: Callable[..., Path]
 ) -> None:
@@ -306,7 +307,7 @@ def test_a_dicom_with_a_name_leaves_it_nowhere(listed: ListPage, pictures: dict[
     assert listed.visit.server.uploads() == []
 
 
-@pytest.mark.parametrize(("width", "dark"), [pytest.param(1280, False, marks=pytest.mark.slow), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_the_list_is_accessible_and_fits(
     open_page: Callable[..., Visit], films_zip: Path, width: int, dark: bool
 ) -> None:

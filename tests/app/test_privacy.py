@@ -127,6 +127,7 @@ def films_of_sizes() -> dict[str, bytes]:
     return {str(width): encoded(rng.integers(0, 255, (200, width), np.uint8), "PNG") for width in range(180, 260, 10)}
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_two_visitors_at_once_are_never_mixed(browser: Any, server: Server, model: Classifier) -> None:
     """Each sees the size, the picture and the probabilities of their own film. Oracle: the library."""
@@ -205,6 +206,7 @@ def soon(true: Any) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_film_goes_when_its_visitor_closes_the_page(browser: Any, here: tuple[str, Patient, RecentFilms]) -> None:
     address, catalog, films = here

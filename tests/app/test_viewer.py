@@ -362,6 +362,7 @@ def test_two_fingers_zoom_and_one_still_scrolls(browser: Any, server: Server) ->
     context.close()
 
 
+@pytest.mark.slow
 def test_the_film_stays_in_sight_while_findings_scroll(open_page: Callable[..., Visit], film_path: Any) -> None:
     for width in (1280, 390):
         visit = open_page(width)
@@ -372,6 +373,7 @@ def test_the_film_stays_in_sight_while_findings_scroll(open_page: Callable[..., 
         assert box["y"] + box["height"] / 2 < 900
 
 
+@pytest.mark.slow
 def test_warnings_are_above_the_fold(open_page: Callable[..., Visit]) -> None:
     for width in (1280, 390):
         visit = open_page(width)

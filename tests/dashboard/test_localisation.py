@@ -100,6 +100,7 @@ def test_a_film_that_cannot_be_read_is_named(copies: tuple[Path, list[str]]) -> 
     assert study.localisation["Mass"].n == len(names) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("torch_loaded")
 def test_phantoms_are_drawn_again_and_scored_against_their_boxes(few_films: Path) -> None:
     app = open_page("localisation", model=str(few_films))

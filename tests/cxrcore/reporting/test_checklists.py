@@ -159,6 +159,7 @@ def test_an_ensemble_answers_for_its_members(tmp_path):
     assert "<summary>CLAIM 2024: " in card
 
 
+@pytest.mark.slow
 def test_card_and_report_show_every_row(copy, tmp_path):
     config = read_config(copy)
     hostile = config.provenance | {"reproduces": "a | b <script>"}

@@ -43,6 +43,7 @@ def test_targets_are_mixed_with_the_teachers_answers(teacher, films):
     assert films.table.targets.max() == 1  # the films that came in are as they were
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_teacher_and_names_it(teacher, toy_run, kermany_like, tmp_path):
     plain, student = (
         quick_fit(open_recipe("pneumonia-resnet18", (*TOY, "optimizer.epochs=1", *more)), kermany_like, tmp_path / name)
