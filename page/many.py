@@ -57,7 +57,6 @@ class _Waiting:
 
     bytes = 0
     slots = anyio.CapacityLimiter(PARALLEL)
-    networks = anyio.CapacityLimiter(max(1, PARALLEL // 2))  # the others decode meanwhile; a batch takes memory
 
 
 class _Refused(CxrError):
@@ -97,9 +96,8 @@ async def _read_films(request: Request, body: _Body, model: Model) -> Response:
     async with _Waiting.slots:
         await _stop_if_gone(request)
         films = await run_sync(_read_all, model, files, contents)
-        async with _Waiting.networks:
-            await _stop_if_gone(request)
-            predictions = await run_sync(predict_read, model, films)
+        await _stop_if_gone(request)
+        predictions = await run_sync(predict_read, model, films)
     log.info("%d films of a list read", len(films))
     rows = [
         {"path": film.path, "thumbnail": film.thumbnail}
