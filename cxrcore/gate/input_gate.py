@@ -108,7 +108,7 @@ class InputGate:
         looks = [np.rot90(side, k, (1, 2)) for side in (films, films[:, :, ::-1]) for k in range(4)]
         points = (np.stack(looks).reshape(-1, SIDE * SIDE) - self.tensors["small_mean"]) @ self.tensors["small_axes"]
         logits = self._network("view", points).reshape(len(looks), len(films), len(VIEW_ANSWERS))
-        views = logits[0].copy()
+        views: np.ndarray = logits[0].copy()
         views[:, TURNS] = np.mean([look[:, turns] for look, turns in zip(logits, _TURNS_OF_LOOKS, strict=True)], axis=0)
         views[:, INVERTED] = logits[..., INVERTED].mean(axis=0)
         return views

@@ -261,7 +261,7 @@ def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "titles": [titles[n] for n in fitted],
         "rows": {
-            title: (row, [Rate(*(areas[n][key] for key in ("value", "low", "high")), None) for n in fitted])
+            title: (row, [Rate(areas[n]["value"], areas[n]["low"], areas[n]["high"], None) for n in fitted])
             for title, (row, areas) in rows.items()
         },
         "sentences": [*audit["sentences"], *summary_of_films(audit)],
