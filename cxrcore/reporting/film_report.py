@@ -144,7 +144,7 @@ def _model_part(
         "population": facts["population"],
         "tested": _scores_line(facts),
         "notices": _notices(facts, options),
-        "passes": "its nine changes" + (" and each member alone" if facts["members"] else ""),
+        "passes": "and its nine changes" + (" and each member alone" if facts["members"] else ""),
     }
 
 
