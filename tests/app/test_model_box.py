@@ -147,7 +147,6 @@ def test_the_endpoint_takes_a_name_on_the_hub(server: Server, first: str, film_p
     assert f"({REPO}@{first[:12]})" in report["model"]
 
 
-@pytest.mark.slow
 def test_what_cannot_be_opened_is_one_sentence_and_the_page_goes_on(
     visit: Visit, hub: Hub, ready: Path, first: str, film_path: Path, room: pytest.MonkeyPatch
 ) -> None:
