@@ -186,6 +186,7 @@ def test_wrong_labels_are_one_sentence_and_the_list_stays(listed: ListPage, pict
     assert len(listed.column(1)) == 10
 
 
+@pytest.mark.slow
 def test_a_film_of_the_list_opens_and_the_next_comes_by_button_and_key(
     listed: ListPage, films_zip: Path, pictures: dict[str, bytes]
 ) -> None:
@@ -307,6 +308,7 @@ def test_a_dicom_with_a_name_leaves_it_nowhere(listed: ListPage, pictures: dict[
     assert listed.visit.server.uploads() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_the_list_is_accessible_and_fits(
     open_page: Callable[..., Visit], films_zip: Path, width: int, dark: bool

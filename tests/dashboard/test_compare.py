@@ -86,6 +86,7 @@ def test_a_bundle_without_films_says_how_to_get_them(tmp_path: Path) -> None:
     assert "cxr evaluate" in words(open_page("compare", model=without_table(tmp_path / "mine")))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_a_published_model_against_a_blurred_copy(data_dir: Path, tmp_path: Path) -> None:
     table, labels = (data_dir / "nih" / name for name in ("chexnet_predictions.csv.gz", "Data_Entry_2017_v2020.csv.gz"))

@@ -17,6 +17,7 @@ from tests.hub import Hub
 from tests.hub.fixtures import PHANTOM, REPO, contents, quiet
 
 
+@pytest.mark.slow
 def test_a_hub_that_names_files_and_says_no_more_is_asked_for_its_tree(hub: Hub, ready: Path, tmp_path: Path) -> None:
     hub.faults.names_only = True
     pushed = push_bundle(PHANTOM, REPO, say=quiet)

@@ -236,6 +236,7 @@ def test_the_card_shows_its_pictures_with_words_for_who_cannot_see_them(ready: P
             assert picture.width == 2 * int(width)
 
 
+@pytest.mark.slow
 def test_pictures_that_come_out_a_shade_different_are_not_sent_alone(hub: Hub, ready: Path) -> None:
     """As from another version of Pillow; with a change that matters they go along."""
     path = "evaluation/phantom-test/roc.png"

@@ -229,6 +229,7 @@ def test_a_deployment_is_one_commit_and_the_same_again_makes_no_other(hub: Hub, 
     assert TOKEN not in " ".join(said)
 
 
+@pytest.mark.slow
 def test_another_model_is_an_update_and_takes_the_old_ones_files_away(hub: Hub) -> None:
     deploy_space(planned(), say=quiet)
     sha = push_bundle(PHANTOM, REPO, say=quiet).revision
@@ -242,6 +243,7 @@ def test_another_model_is_an_update_and_takes_the_old_ones_files_away(hub: Hub) 
     assert any(line.startswith("sending 2 files (0.0 MB)") for line in said)
 
 
+@pytest.mark.slow
 def test_the_second_screen_links_to_the_first_and_the_first_to_it(hub: Hub) -> None:
     def told(space: str) -> DeploymentConfig:
         return DeploymentConfig.from_json(hub.files(space, "spaces")["deployed.json"].decode())
@@ -285,6 +287,7 @@ def test_a_name_that_is_taken_is_refused(hub: Hub) -> None:
     assert len(hub.repos["spaces", "tester/ours"].commits) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("separate", "given"), [(None, TOKEN), ("hf_reads_only", "hf_reads_only")])
 def test_a_private_model_gives_its_space_a_token_that_nobody_sees(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture, separate: str | None, given: str

@@ -145,6 +145,7 @@ def test_an_adapted_model_reports_its_updating(copy):
     assert "120 films" in row.text
 
 
+@pytest.mark.slow
 def test_an_ensemble_answers_for_its_members(tmp_path):
     for name in ("one", "two"):
         shutil.copytree(PHANTOM, tmp_path / name)

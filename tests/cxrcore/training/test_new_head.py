@@ -195,6 +195,7 @@ def test_predict_and_evaluate_take_it(own: Path, drawn_films: Path, tmp_path: Pa
     assert metrics["n"] == FILMS
 
 
+@pytest.mark.slow
 def test_a_folder_a_class_is_exclusive_and_its_test_part_is_kept_out(drawn_films: Path, tmp_path: Path, capsys) -> None:
     table = pd.read_csv(drawn_films / "labels.csv")
     for n, (name, large) in enumerate(zip(table["Image"], table["Large heart"], strict=True)):
