@@ -10,7 +10,8 @@ import numpy as np
 
 from cxrcore.datasets.case_set import Case, CaseSet, Corners
 from cxrcore.errors import CxrError, InvalidPredictions
-from cxrcore.evaluation.readers import BOX_RULE, CALL_RULE, Reading, box_scores, exclusive, score_reading, to_frame
+from cxrcore.evaluation.readers import BOX_RULE, CALL_RULE, box_scores, score_reading
+from cxrcore.evaluation.readings import Reading, exclusive, to_frame
 from cxrcore.findings import Kind
 from cxrcore.serving.case_sets import MOST_PHANTOMS, CaseSets
 from cxrcore.serving.catalog import Catalog

@@ -8,15 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from cxrcore.errors import CxrError
-from cxrcore.evaluation.readers import (
-    BOX_RULE,
-    CALL_RULE,
-    Reading,
-    read_reading,
-    same_cases,
-    score_reading,
-    several_readers,
-)
+from cxrcore.evaluation.readers import BOX_RULE, CALL_RULE, score_reading, several_readers
+from cxrcore.evaluation.readings import Reading, read_reading, same_cases
 from cxrcore.text import NumberFormat
 from dashboard import parts
 from dashboard.charts.forest import Row, Series, forest

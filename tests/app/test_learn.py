@@ -14,7 +14,8 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 import cxrcore
 from cxrcore.datasets.case_set import phantom_set, read_case_set
-from cxrcore.evaluation.readers import read_reading, score_reading
+from cxrcore.evaluation.readers import score_reading
+from cxrcore.evaluation.readings import read_reading
 from cxrcore.findings import PHANTOM5
 from cxrcore.predictions.import_table import read_predictions
 from tests.accessibility import violations

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cxrcore.evaluation.readers import several_readers, to_frame
+from cxrcore.evaluation.readers import several_readers
+from cxrcore.evaluation.readings import to_frame
 from cxrcore.findings import PHANTOM5
 from tests.cxrcore.evaluation.test_readers import reading
 from tests.dashboard.opening import cards, charts, checked, open_page, words

@@ -11,16 +11,8 @@ import pytest
 from sklearn.metrics import recall_score, roc_auc_score
 
 from cxrcore.errors import InvalidPredictions
-from cxrcore.evaluation.readers import (
-    Reading,
-    box_scores,
-    exclusive,
-    read_reading,
-    same_cases,
-    score_reading,
-    several_readers,
-    to_frame,
-)
+from cxrcore.evaluation.readers import box_scores, score_reading, several_readers
+from cxrcore.evaluation.readings import Reading, exclusive, read_reading, same_cases, to_frame
 from cxrcore.findings import PHANTOM5, TB3
 from cxrcore.predictions.import_table import read_predictions
 
