@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,15 @@ from dashboard.thresholds import Decision
 
 MOST_CURVES = 6  # over one another: as many as there are colours
 _REFERENCES = (("diamond-open", ORANGE), ("square-open", GREEN))
+
+
+class _Decided(NamedTuple):
+    """A finding, its scores, and its rates at the threshold that ``label`` names; no rates without a curve."""
+
+    finding: str
+    scores: FindingMetrics
+    rates: Rates | None
+    label: str
 
 
 def scores_table(source: Source) -> pd.DataFrame:
@@ -53,11 +62,12 @@ def one_finding(source: Source) -> None:
     roc_band, pr_band = computed.bands(source, finding)
     made, rates = _decided(source, finding)
     label = "the most probable class" if made.threshold is None else f"threshold {made.threshold:.3f}"
+    at = _Decided(finding, scores, rates, label)
     left, right = st.columns(2, gap="medium")
     with left:
-        _roc(finding, scores, curves["roc"], roc_band, rates, label)
+        _roc(at, curves["roc"], roc_band)
     with right:
-        _precision_recall(finding, scores, curves["pr"], pr_band, rates, label)
+        _precision_recall(at, curves["pr"], pr_band)
     how = "counting patients" if source.predictions is not None else "taking films as independent"
     dot = f" The red dot: {label}. {thresholds.described(source, made)}" if rates is not None else ""
     st.caption(f"Shaded: 95 % interval at each threshold, {how}.{dot}")
@@ -74,14 +84,8 @@ def _decided(source: Source, finding: str) -> tuple[Decision, Rates | None]:
     return thresholds.rates(source, finding, made)
 
 
-def _roc(
-    finding: str,
-    scores: FindingMetrics,
-    curve: dict[str, Any] | None,
-    band: Band | None,
-    rates: Rates | None,
-    label: str,
-) -> None:
+def _roc(at: _Decided, curve: dict[str, Any] | None, band: Band | None) -> None:
+    finding, scores, rates, label = at
     st.markdown(f"**ROC curve** · AUROC {NUMBER.estimate(scores.auroc)}")
     if curve is None:
         parts.missing(scores.auroc.why)
@@ -98,14 +102,8 @@ def _roc(
     )
 
 
-def _precision_recall(
-    finding: str,
-    scores: FindingMetrics,
-    curve: dict[str, Any] | None,
-    band: Band | None,
-    rates: Rates | None,
-    label: str,
-) -> None:
+def _precision_recall(at: _Decided, curve: dict[str, Any] | None, band: Band | None) -> None:
+    finding, scores, rates, label = at
     st.markdown(f"**Precision-recall curve** · area {NUMBER.estimate(scores.auprc)}")
     if curve is None:
         parts.missing(scores.auprc.why)
