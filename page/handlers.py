@@ -98,7 +98,7 @@ class Handlers:
         try:
             model = self.catalog[name]
             analysis, facts = model.analyse(film), model_facts(name, model)
-        except Exception:
+        except Exception:  # whatever it was: no answer, so the film goes, and the caller says why
             self.films.delete(token)
             raise
         self.films.answered(token, analysis)

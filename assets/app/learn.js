@@ -2,17 +2,11 @@
 
 import { make } from "./dom.js";
 import { CaseFilm } from "./learnfilm.js";
+import { confidences, findingRow, hintOf, mostLikely, truthInWords } from "./learnform.js";
 import { showScore } from "./learnscore.js";
 import { modeOf } from "./modes.js";
-import { addressIn, phantoms, phantomsOf, STEPS, Stopwatch } from "./rounds.js";
-import { confidenceInWords, differs, modelInWords, verdictOf } from "./roundwords.js";
+import { addressIn, phantoms, phantomsOf, Stopwatch } from "./rounds.js";
 import { sentence } from "./words.js";
-
-const HINTS = {
-  five: "Each finding begins at “Absent”. Keys 1 to 5 set the one in focus, Enter goes on.",
-  fine: "0: surely absent, 100: surely present. Each finding begins at 0; above 50 counts as called.",
-  boxes: " Mark where a finding is.",
-};
 
 /** Set up the mode. */
 export function watchLearning(page) {
@@ -182,11 +176,6 @@ class Learning {
     if (round.at + 1 < round.set.cases) this.fetch(round.at + 1);
   }
 
-  /** The answer on the screen: the first one, or the one after the model's. */
-  get current() {
-    return this.round.after || this.round.answer.before;
-  }
-
   async next() {
     const { round } = this;
     if (this.film.isDrawing || this.page.part("learn-next").disabled) return;
@@ -230,7 +219,7 @@ class Learning {
   rate(input) {
     const row = input.closest("[data-finding]");
     if (!row || !this.round || this.round.stage === "truth") return;
-    this.current[row.dataset.finding] = Number(input.value) / 100;
+    confidences(this.round)[row.dataset.finding] = Number(input.value) / 100;
     const shown = row.querySelector("output");
     if (shown) shown.textContent = input.value;
   }
@@ -292,9 +281,9 @@ class Learning {
     page.part("learn-question").textContent = {
       read: "What do you see?",
       model: "The model’s answer. Do you change yours?",
-      truth: this.truthInWords(),
+      truth: truthInWords(round),
     }[stage];
-    page.part("learn-hint").textContent = this.hint();
+    page.part("learn-hint").textContent = hintOf(round);
     page.part("learn-told").textContent = "";
     page.part("learn-next").textContent = {
       read: "Answer",
@@ -302,10 +291,10 @@ class Learning {
       truth: last ? "Score the round" : "Next case",
     }[stage];
     page.part("learn-finish").hidden = !(stage === "truth" && !last);
-    if (anew && round.model) round.mapped ??= this.mostLikely();
+    if (anew && round.model) round.mapped ??= mostLikely(round);
     const focused = anew ? null : document.activeElement?.closest("[data-finding]")?.dataset.finding;
     const name = document.activeElement?.name;
-    page.part("learn-findings").replaceChildren(...set.findings.map((finding) => this.row(finding)));
+    page.part("learn-findings").replaceChildren(...set.findings.map((finding) => findingRow(round, finding)));
     if (focused) page.part("learn-findings").querySelector(`[data-finding="${focused}"] [name="${name}"]`)?.focus();
     const titled = (kind, boxes) =>
       Object.entries(boxes).flatMap(([finding, all]) => all.map((box) => [kind, this.titleOf(finding), box]));
@@ -319,80 +308,6 @@ class Learning {
   begin(heading) {
     this.page.part("learn").scrollIntoView({ block: "start" });
     this.page.part(heading).focus({ preventScroll: true });
-  }
-
-  hint() {
-    const { set, stage, fine, model } = this.round;
-    if (stage === "read") return HINTS[fine ? "fine" : "five"] + (set.has_boxes ? HINTS.boxes : "");
-    const gate = "The model’s input gate would not accept this film; its answer may mean nothing. ";
-    const refused = model?.refused ? gate : "";
-    const whose = model ? `Answered by ${set.model}. ` : "No model here knows these findings. ";
-    return refused + (stage === "model" ? `${whose}Change what you would change now.` : model ? "" : whose);
-  }
-
-  truthInWords() {
-    const { truth, set } = this.round;
-    if (!truth) return "";
-    const here = set.findings.filter(({ name }) => truth.present[name]).map(({ title }) => title);
-    return "The truth: " + (here.length ? here.join(", ") : set.normal || "none of these findings");
-  }
-
-  mostLikely() {
-    const entries = Object.entries(this.round.model.probabilities);
-    return entries.sort(([, one], [, other]) => other - one)[0]?.[0] ?? null;
-  }
-
-  row({ name, title, description }) {
-    const { set, stage, fine, answer, model, truth, after } = this.round;
-    const called = make("span", { id: `learn-${name}`, title: description }, title);
-    const head = make("div", { className: "learn-head" }, called);
-    if (set.has_boxes && stage === "read") {
-      const boxes = answer.boxes[name]?.length ?? 0;
-      const words = boxes ? "Mark another" : "Mark where";
-      head.append(make("button", { type: "button", name: "mark", "aria-label": `${words}: ${title}` }, words));
-      const remove = boxes === 1 ? "Remove the box" : `Remove ${boxes} boxes`;
-      const label = { type: "button", name: "unmark", "aria-label": `${remove}: ${title}` };
-      if (boxes) head.append(make("button", label, remove));
-    }
-    if (model) {
-      head.append(make("span", { className: "learn-model" }, modelInWords(model, name)));
-      const pressed = String(this.round.mapped === name);
-      const label = { type: "button", name: "map", "aria-pressed": pressed, "aria-label": `Map: ${title}` };
-      if (model.maps[name]) head.append(make("button", label, "Map"));
-    }
-    const node = make("div", { className: "learn-finding" }, head, fine ? this.slider(name, title) : this.steps(name));
-    node.dataset.finding = name;
-    const note = make("p", { className: "learn-verdict" });
-    if (truth) {
-      const verdict = verdictOf((after || answer.before)[name], truth.present[name]);
-      node.dataset.verdict = verdict;
-      const present = { true: "present", false: "absent", null: "not known" }[truth.present[name]];
-      const said = confidenceInWords((after || answer.before)[name]);
-      note.textContent = `Truth: ${present}` + (verdict === "unknown" ? "" : `, you said ${said}: ${verdict}`);
-    } else if (model && differs(answer.before[name], model.positive[name])) {
-      note.textContent = "Differs from your answer.";
-    }
-    if (note.textContent) node.append(note);
-    return node;
-  }
-
-  steps(name) {
-    const { stage } = this.round;
-    const box = make("div", { className: "learn-steps", role: "radiogroup", "aria-labelledby": `learn-${name}` });
-    STEPS.forEach(([words, value]) => {
-      const input = make("input", { type: "radio", name: `learn-${name}`, value: String(Math.round(100 * value)) });
-      input.checked = this.current[name] === value;
-      input.disabled = stage === "truth";
-      box.append(make("label", {}, input, make("span", {}, words)));
-    });
-    return box;
-  }
-
-  slider(name, title) {
-    const value = String(Math.round(100 * this.current[name]));
-    const input = make("input", { type: "range", name: `learn-${name}`, min: 0, max: 100, value, "aria-label": title });
-    input.disabled = this.round.stage === "truth";
-    return make("div", { className: "learn-slide" }, input, make("output", {}, value));
   }
 
   showMap() {
