@@ -79,7 +79,9 @@ class RecentFilms:
                 self._films.pop(token)[-1].cancel()
 
     def forget(self, visitor: str) -> None:
-        """Delete every film of a visitor who has left, and whatever is still being read for them."""
+        """Delete every film of a visitor who has left, and whatever is still being read for them; not of an unknown."""
+        if not visitor:
+            return
         with self._lock:
             self._left.append(visitor)
             tokens = [token for token, owner in self._owners.items() if owner == visitor]
