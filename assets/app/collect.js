@@ -52,6 +52,7 @@ async function walk(entry, files) {
 /**
  * The films among files and in archives, the labels beside them, and what is neither.
  * @param files {path, file}[]
+ * `open()` gives a promise of a File or of bytes.
  * @returns {Promise<{films: {path, size, open}[], labels: {name, open} | null, skipped: {path, why}[]}>}
  */
 export async function collect(files, limits) {

@@ -8,7 +8,7 @@ import { scoresCard } from "./listscores.js";
 import { ListTable } from "./listtable.js";
 import { count, sentence } from "./words.js";
 
-const SHOWN_MS = 400; // between two drawings of a table that fills
+const SHOWN_MS = 1000; // between two drawings of a table that fills
 const SETTLED_MS = 40;
 const TRIES_MS = [1000, 3000, 8000]; // pauses before a request is sent again
 const MOST_SKIPPED = 200; // named on the page
@@ -148,7 +148,7 @@ export class Many {
       }
     }
     if (!films.length || signal.aborted) return;
-    const files = films.map(({ row, content }) => ({ name: row.path, size: content.size, crc: row.entry.crc }));
+    const files = films.map(({ row }) => ({ name: row.path, size: row.entry.size, crc: row.entry.crc }));
     const contents = films.map(({ content }) => content);
     let response;
     try {
@@ -189,7 +189,7 @@ export class Many {
   async score() {
     const { page, labels } = this;
     try {
-      const [file, table] = [await labels.open(), new Blob([csvOf(this.rows)])];
+      const [file, table] = [new Blob([await labels.open()]), new Blob([csvOf(this.rows)])];
       if (!table.size) throw new Error("No film was read, so there is nothing to score.");
       const header = { model: this.about.name, labels: labels.name, sizes: [file.size, table.size] };
       const response = await this.send("scores", header, [file, table]);
@@ -214,7 +214,7 @@ export class Many {
 
   async saveParquet(labels) {
     try {
-      const [file, table] = [labels ? await labels.open() : new Blob([]), new Blob([csvOf(this.rows)])];
+      const [file, table] = [new Blob(labels ? [await labels.open()] : []), new Blob([csvOf(this.rows)])];
       const header = { model: this.about.name, labels: labels?.name, sizes: [file.size, table.size] };
       const response = await this.send("parquet", header, [file, table]);
       save(await response.blob(), "predictions.parquet");

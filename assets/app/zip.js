@@ -3,6 +3,7 @@
 
 const [END, ENTRY, LOCAL] = [0x06054b50, 0x02014b50, 0x04034b50];
 const [END_BYTES, ENTRY_BYTES, LOCAL_BYTES, MOST_COMMENT] = [22, 46, 30, 65535];
+const MOST_NAMES = 4096; // an entry's path and extra field
 const [STORED, DEFLATED, ENCRYPTED, UTF8] = [0, 8, 1, 0x800];
 const LINK = 0o120000; // of the file's type in Unix's mode
 const SMALL = 1e9;
@@ -11,7 +12,7 @@ const SMALL = 1e9;
  * The entries of an archive that are files, in its own order. Throws Error with a sentence.
  * @param {Blob} file
  * @param limits most `films`, `bytes` unpacked, and `ratio` of unpacked to packed
- * @returns {Promise<{path, size, crc, why, open}[]>} `why` an entry cannot be opened, else empty; `open()` gives a Blob
+ * @returns {Promise<{path, size, crc, why, open}[]>} `why` an entry cannot be opened, else empty; `open()` gives its bytes
  */
 export async function readZip(file, limits) {
   const tail = await view(file, Math.max(0, file.size - END_BYTES - MOST_COMMENT), file.size);
@@ -73,31 +74,33 @@ function nameOf(bytes, flags) {
   }
 }
 
-// A stored entry is a part of the file, which nothing reads here. The server compares checksums.
+// Header and content come in one read: each costs a message to the browser's process. The server compares checksums.
 async function unpack(file, { method, packed, size, start }) {
   const damaged = () => new Error("is damaged within its archive and cannot be read");
-  const head = await view(file, start, start + LOCAL_BYTES);
+  const head = await view(file, start, start + LOCAL_BYTES + MOST_NAMES + packed);
   if (head.byteLength < LOCAL_BYTES || head.getUint32(0, true) !== LOCAL) throw damaged();
-  const from = start + LOCAL_BYTES + head.getUint16(26, true) + head.getUint16(28, true);
-  const content = file.slice(from, from + packed);
+  const from = LOCAL_BYTES + head.getUint16(26, true) + head.getUint16(28, true);
+  const content = new Uint8Array(head.buffer).subarray(from, from + packed);
   const whole = method === DEFLATED ? await inflate(content, size).catch(() => null) : content;
-  if (whole?.size !== size) throw damaged();
+  if (whole?.length !== size) throw damaged();
   return whole;
 }
 
-// At most `most` bytes are unpacked: an archive may say too little of what it holds.
-async function inflate(content, most) {
-  const reader = content.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
-  const parts = [];
+// Null where it is not of this size: an archive may say too little of what it holds.
+async function inflate(content, size) {
+  const stream = new DecompressionStream("deflate-raw");
+  const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
+  writer.write(content).then(() => writer.close()).catch(() => {}); // what fails here fails in the reader too
+  const whole = new Uint8Array(size);
   for (let length = 0; ; ) {
     const { done, value } = await reader.read();
-    if (done) return new Blob(parts);
-    length += value.length;
-    if (length > most) {
+    if (done) return length === size ? whole : null;
+    if (length + value.length > size) {
       reader.cancel().catch(() => {});
       return null;
     }
-    parts.push(value);
+    whole.set(value, length);
+    length += value.length;
   }
 }
 
