@@ -12,7 +12,8 @@ const SMALL = 1e9;
  * The entries of an archive that are files, in its own order. Throws Error with a sentence.
  * @param {Blob} file
  * @param limits most `films`, `bytes` unpacked, and `ratio` of unpacked to packed
- * @returns {Promise<{path, size, crc, why, open}[]>} `why` an entry cannot be opened, else empty; `open()` gives its bytes
+ * @returns {Promise<{path, size, crc, why, open}[]>} `why` an entry cannot be opened, else empty; `open()` gives a
+ *   promise of its bytes
  */
 export async function readZip(file, limits) {
   const tail = await view(file, Math.max(0, file.size - END_BYTES - MOST_COMMENT), file.size);
