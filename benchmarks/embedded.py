@@ -2,10 +2,12 @@
 
     python -m benchmarks.embedded
     python -m benchmarks.embedded --maps nih14 --dataset nih --data DIR --faithfulness 60
+    python -m benchmarks.embedded --shake nih14 --dataset nih --data DIR --films 300
 
-The numbers are those of the cards: ``evaluation/*-test/metrics.json``, by ``cxr evaluate``. Scores that
-were stored without those before calibration get them from their own table of predictions. Nothing else is measured here
-but with ``--maps``, which evaluates a model's test films again and stores what that says of its maps, no other figure.
+The numbers are those of the cards: ``evaluation/*-test/metrics.json``, by ``cxr evaluate``. Scores that were stored
+without those before calibration get them from their own table of predictions. Nothing else is measured here but with
+``--maps``, which evaluates a model's test films again and stores what that says of its maps, no other figure, and with
+``--shake``, which scores some of them changed and stores that beside their scores.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from benchmarks.measuring import ROOT, table_text, write_section
 from cxrcore.bundle.folder import embedded_models, is_ensemble, read_config, read_ensemble
 from cxrcore.errors import CxrError, InvalidDataset
-from cxrcore.evaluation.evaluate import evaluate
+from cxrcore.evaluation.evaluate import evaluate, films_of_split
 from cxrcore.evaluation.record import METRICS, Metrics, read_metrics
+from cxrcore.evaluation.robustness import HEAD as HEAD_OF_CHANGES
+from cxrcore.evaluation.robustness import ROBUSTNESS, as_rows, measure_robustness, read_robustness
 from cxrcore.evaluation.summary import with_uncalibrated
 from cxrcore.metrics.operating_points import disease_of
 from cxrcore.models.opening import find_bundle, load
@@ -34,7 +40,7 @@ from cxrcore.storage import write_json
 from cxrcore.text import NumberFormat
 
 README, SECTION = ROOT / "README.md", "embedded models"
-TRUST, RELIABILITY = ROOT / "docs" / "trust.md", "reliability"
+TRUST, RELIABILITY, ROBUST = ROOT / "docs" / "trust.md", "reliability", "changed films"
 HEAD = ("model", "findings", "learned from", "scored on", "AUROC", "sensitivity", "specificity")
 NUMBER = NumberFormat(leading_zero=False)
 MAPS = "maps hit a box (noise)"  # a column where some evaluation has boxes
@@ -81,6 +87,33 @@ def add_map_scores(task: str, dataset: str, data: Path, faithfulness: int) -> Pa
     return path
 
 
+def add_robustness(task: str, dataset: str, data: Path, count: int) -> Path:
+    """Score some of a model's test films changed, and store that beside their scores; returns that path.
+
+    Raises InvalidDataset where these are not the films that it was scored on, or not by these weights.
+    """
+    folder = find_bundle(task) / "evaluation" / f"{dataset}-test"
+    model, stored, scored = load(task), read_metrics(folder / METRICS), Predictions.read(folder / PREDICTIONS)
+    table = films_of_split(model, dataset, data, "test")
+    paths = dict(zip(table.images, table.paths, strict=True))
+    if model.id != stored.model or not set(scored.images.tolist()) <= set(paths):
+        raise InvalidDataset(f"{task} was scored as {stored.model} on films that are not all here, or by other weights")
+    result = measure_robustness(model, paths, scored, stored, count, tqdm)
+    write_json(folder / ROBUSTNESS, result)
+    return folder / ROBUSTNESS
+
+
+def robustness_table() -> str:
+    """A row for each embedded model and change: the mean over findings on its changed test films."""
+    rows: list[Sequence[str]] = [("model", "films", *HEAD_OF_CHANGES)]
+    for task in embedded_models():
+        for path in sorted(find_bundle(task).glob(f"evaluation/*-test/{METRICS}")):
+            if data := read_robustness(path.parent, read_metrics(path).model):
+                who = f"{data['n']:,} of {data['n_patients']:,} patients"
+                rows += [(task, who if k == 0 else "", *row) for k, row in enumerate(as_rows(data))]
+    return table_text(rows)
+
+
 def _row(task: str, folder: Path, metrics: Metrics) -> tuple[str, ...]:
     labels = (read_ensemble(folder) if is_ensemble(folder) else read_config(folder)).labels
     notices, names = read_notices(folder), [finding.title for finding in labels.findings]
@@ -124,15 +157,20 @@ def main() -> int:
     """Write README's table, that of docs/trust.md and every embedded model's card."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--maps", metavar="TASK", help="first measure the maps of this model")
+    parser.add_argument("--shake", metavar="TASK", help="first score changed test films of this model")
+    parser.add_argument("--films", type=int, default=300, metavar="N", help="how many of them, drawn at random")
     parser.add_argument("--dataset", help="of its test films")
     parser.add_argument("--data", type=Path, help="their folder")
     parser.add_argument("--faithfulness", type=int, default=0, metavar="N", help="films for deletion and insertion")
     options = parser.parse_args()
-    if options.maps:
+    if options.maps or options.shake:
         if not (options.dataset and options.data):
-            parser.error("--maps needs --dataset and --data")
+            parser.error("--maps and --shake need --dataset and --data")
         try:
-            add_map_scores(options.maps, options.dataset, options.data, options.faithfulness)
+            if options.maps:
+                add_map_scores(options.maps, options.dataset, options.data, options.faithfulness)
+            if options.shake:
+                add_robustness(options.shake, options.dataset, options.data, options.films)
         except CxrError as error:
             print(f"embedded: {error}", file=sys.stderr)
             return 2
@@ -143,6 +181,7 @@ def main() -> int:
             write_model_card(folder, read_config(folder), pictures=False, embedded=True)
     write_section(README, SECTION, embedded_table())
     write_section(TRUST, RELIABILITY, reliability_table())
+    write_section(TRUST, ROBUST, robustness_table())
     print(f"{README.name}, {TRUST.name} and {len(embedded_models())} cards are written")
     return 0
 

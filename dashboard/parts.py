@@ -140,13 +140,18 @@ def scores_frame(rows: Sequence[dict[str, Any]], *others: str) -> pd.DataFrame:
 
 def needs_table(what: str, source: Source) -> None:
     """Say that a page needs a row per film, and how to get such a table."""
-    name = f"{source.dataset or 'DATASET'} --data DIR --split {source.split or 'test'} --out DIR"
-    model = source.reference if may_type_folders() else source.name
     st.info(
         f"{what} needs the model's probabilities for every film, and tables of patients' films are not shipped. "
-        f"`cxr evaluate {model} --dataset {name}` writes one from a folder with the data set's films; then open its "
-        "folder here."
+        f"`cxr evaluate {arguments(source)} --out RESULTS` writes one from DIR, a folder with the data set's films; "
+        "then open RESULTS here."
     )
+
+
+def arguments(source: Source, split: str = "") -> str:
+    """What ``cxr evaluate`` and ``cxr audit`` are given for these films; MODEL where the source is of no bundle."""
+    known = source.reference if may_type_folders() else source.name
+    model = "MODEL" if source.folder is None else known
+    return f"{model} --dataset {source.dataset or 'DATASET'} --data DIR --split {split or source.split or 'test'}"
 
 
 def missing(why: str | None) -> None:

@@ -17,7 +17,7 @@ from cxrcore.evaluation.audit import audit, predictions_of
 from cxrcore.evaluation.audit_report import AUDIT, as_table
 from cxrcore.evaluation.evaluate import read_split
 from cxrcore.models.base import Model
-from cxrcore.publishing.model_card import show_audits
+from cxrcore.publishing.model_card import show_checks
 from cxrcore.resources import keep_freed_memory
 from cxrcore.storage import write_json
 
@@ -43,7 +43,7 @@ def audit_model(
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / AUDIT, result)
         if model.folder is not None and folder.resolve().parent.parent == model.folder.resolve():
-            show_audits(model.folder)
+            show_checks(model.folder)
     except OSError:
         raise CxrError(f"cannot write into {folder.name!r}; choose another --out") from None
     tqdm.write(as_table(result))

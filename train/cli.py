@@ -196,12 +196,16 @@ def evaluate(
         int,
         typer.Option(min=0, metavar="N", help="Also test the maps by deletion and insertion on N films; 60 is many."),
     ] = 0,
+    shake: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Also score N films, drawn at random, in nine changes; 300 is many."),
+    ] = 0,
 ) -> None:
     """Score a model on a dataset's split, from its weights; of another label set, on the findings both share."""
     require_training("evaluate")
     from train.evaluate import evaluate_model
 
-    evaluate_model(model, dataset, data, split, out, folder or (), negatives == "all", faithfulness)
+    evaluate_model(model, dataset, data, split, out, folder or (), negatives == "all", faithfulness, shake)
 
 
 @cli.command()

@@ -24,6 +24,7 @@ def evaluate_model(
     folders: Sequence[str] = (),
     all_negatives: bool = False,
     faithfulness: int = 0,
+    shake: int = 0,
 ) -> dict:
     """Write the scores into ``out``, print them, and return them. Raises CxrError."""
     refuse_unreadable(reference, dataset, data, folders)
@@ -31,8 +32,11 @@ def evaluate_model(
 
     from cxrcore.evaluation.evaluate import evaluate
     from cxrcore.evaluation.record import as_table
+    from cxrcore.evaluation.robustness import as_table as robustness_table
+    from cxrcore.evaluation.robustness import read_robustness
     from cxrcore.models.distributed import join_processes
     from cxrcore.models.golden import self_test
+    from cxrcore.publishing.model_card import show_checks
 
     first = join_processes().is_main_process
     say = tqdm.write if first else lambda text: None
@@ -47,8 +51,14 @@ def evaluate_model(
     except OSError:
         raise CxrError(f"cannot write into {out.name!r}; choose another --out") from None
     bar = (lambda films: tqdm(films, unit="film", disable=None, leave=False)) if first else iter
-    metrics = evaluate(model, dataset, data, split, out, bar, say, folders, all_negatives, faithfulness)
+    metrics = evaluate(model, dataset, data, split, out, bar, say, folders, all_negatives, faithfulness, shake)
     say(as_table(metrics))
+    if shake and first:
+        changed = read_robustness(out, metrics.model)
+        assert changed is not None
+        say(robustness_table(changed))
+        if model.folder is not None and out.resolve().parent.parent == model.folder.resolve():
+            show_checks(model.folder)
     say(f"scores written to {out}")
     return metrics.to_dict()
 

@@ -159,10 +159,11 @@ def fit_platt(targets: np.ndarray, logits: np.ndarray) -> PlattScaling:
 def fit_temperature(targets: np.ndarray, logits: np.ndarray, offsets: bool = False) -> Temperature:
     """The temperature with the least negative log likelihood (Guo 2017), sought in [0.05, 20].
 
-    ``targets`` one-hot (rows with NaN are left out) and ``logits`` of validation films, both (N, C). Targets are
-    smoothed as in Platt's method, (n_c + 1) / (n_c + C) for the true class and 1 / (n_c + C) for each other, so that
-    separable data do not ask for certainty. Under ten films: 1, with a why. ``offsets``: also one a class, where each
-    class has ten films.
+    ``targets`` one-hot (rows with NaN are left out) and ``logits`` of validation films, both (N, C). Under ten films:
+    1, with a why. ``offsets``: also one a class, where each class has ten films. With offsets, or where the true class
+    has the highest logit in every film, targets are smoothed as in Platt's method, (n_c + 1) / (n_c + C) for the true
+    class and 1 / (n_c + C) for each other: few or separable films do not ask for certainty. Elsewhere they are not,
+    since that would make a network that is rightly sure too moderate.
     """
     from scipy.optimize import minimize
 
@@ -176,14 +177,15 @@ def fit_temperature(targets: np.ndarray, logits: np.ndarray, offsets: bool = Fal
     if offsets and counts.min() < MIN_FILMS:
         offsets, why = False, f"a class has {int(counts.min())} films; offsets need {MIN_FILMS} of each"
     own = (targets @ counts)[:, None]
-    smooth = np.where(targets == 1, own + 1, 1.0) / (own + targets.shape[1])
+    if offsets or (logits.argmax(axis=1) == targets.argmax(axis=1)).all():
+        targets = np.where(targets == 1, own + 1, 1.0) / (own + targets.shape[1])
     shifted = logits - logits.max(axis=1, keepdims=True)
 
     def loss(parameters: np.ndarray) -> float:
         scaled = shifted * np.exp(-parameters[0]) + (np.append(0.0, parameters[1:]) if offsets else 0.0)
         top = scaled.max(axis=1, keepdims=True)
         total = np.log(np.exp(scaled - top).sum(axis=1)) + top[:, 0]
-        return float(np.mean(total - (smooth * scaled).sum(axis=1)))
+        return float(np.mean(total - (targets * scaled).sum(axis=1)))
 
     start = np.zeros(targets.shape[1] if offsets else 1)
     bounds = [tuple(np.log(_TEMPERATURES)), *[(-20.0, 20.0)] * (len(start) - 1)]

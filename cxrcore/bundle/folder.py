@@ -152,7 +152,8 @@ def export_bundle(run: Path, destination: Path) -> None:
     else:
         check_weights(run, read_config(run))
     patterns = (WEIGHTS, GATE, "README.md", "recipe.yaml", "training/history.jsonl", GOLDEN)
-    scores: tuple[str, ...] = ("evaluation/*/metrics.json", "evaluation/*/curves.json", *PICTURES)
+    stored = ("metrics.json", "curves.json", "robustness.json")
+    scores: tuple[str, ...] = (*(f"evaluation/*/{name}" for name in stored), *PICTURES)
     if not is_ensemble(run) and read_config(run).provenance.get("synthetic"):
         scores += ("evaluation/*/predictions.parquet", "evaluation/*/boxes.csv", "evaluation/*/audit.json")
     for pattern in (*patterns, *scores, CONFIG):  # the config last: a partial copy is no bundle
@@ -165,7 +166,7 @@ def export_bundle(run: Path, destination: Path) -> None:
 _NAME = r"[\w~][\w.~ -]*"  # never starts with a dot, so never leaves its folder
 _FILES = (
     r"config\.json|model\.safetensors|gate\.safetensors|README\.md|recipe\.yaml|training/history\.jsonl|evaluation/golden\.json|"
-    rf"evaluation/{_NAME}/(?:metrics\.json|curves\.json|predictions\.parquet|boxes\.csv|audit\.json|roc\.png|reliability\.png)"
+    rf"evaluation/{_NAME}/(?:(?:metrics|curves|robustness)\.json|predictions\.parquet|boxes\.csv|audit\.json|roc\.png|reliability\.png)"
 )
 _BUNDLE_FILE = re.compile(rf"(?:members/{_NAME}/)?(?:{_FILES})")
 

@@ -25,6 +25,7 @@ from cxrcore.evaluation.boxed import locate_films, summarise_boxed
 from cxrcore.evaluation.faithfulness import NOT_ASKED, measure_faithfulness
 from cxrcore.evaluation.forward import logits_and_maps
 from cxrcore.evaluation.record import Metrics
+from cxrcore.evaluation.robustness import ROBUSTNESS, measure_robustness
 from cxrcore.evaluation.shared_findings import read_for
 from cxrcore.evaluation.split_origins import OTHER, OWN, UNKNOWN
 from cxrcore.evaluation.summary import curves, summarise, with_uncalibrated
@@ -32,7 +33,7 @@ from cxrcore.metrics.faithfulness import Faithfulness
 from cxrcore.models.base import Model
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.distributed import join_processes
-from cxrcore.predictions.record import Predictions
+from cxrcore.predictions.record import PREDICTIONS, Predictions
 from cxrcore.storage import write_json
 
 ALL = "all"  # the split that holds every film
@@ -50,6 +51,7 @@ def evaluate(
     folders: Sequence[str] = (),
     all_negatives: bool = False,
     faithfulness: int = 0,
+    shake: int = 0,
 ) -> Metrics:
     """Score ``model`` on a split of a known dataset; ``out`` gets predictions.parquet, metrics.json and curves.json.
 
@@ -58,12 +60,19 @@ def evaluate(
     film, for films that the model was not trained on. ``folders``: as for ``read_dataset``; those of the model's recipe
     where it was trained on this dataset. A model of another label set is scored on the findings that both share, see
     ``shared_findings``. Maps of films with a box (``read_boxes``) are scored against it; ``faithfulness`` is the number
-    of films for ``measure_faithfulness``, 0 for none. Returns the metrics. Raises InvalidDataset where the split is
-    unknown. Under ``torchrun`` or ``accelerate launch`` the processes share the films.
+    of films for ``measure_faithfulness``, and ``shake`` that for ``measure_robustness``, whose result goes into
+    robustness.json; 0 for none. Returns the metrics. Raises InvalidDataset where the split is unknown. Under
+    ``torchrun`` or ``accelerate launch`` the processes share the films.
     """
     accelerator = join_processes()
     part = read_split(model, dataset, data, split, progress, log, folders, all_negatives, accelerator)
-    return score_split(model, part.sizes, split, out, part.origin, accelerator, boxes_of(data), faithfulness, progress)
+    boxes = boxes_of(data)
+    metrics = score_split(model, part.sizes, split, out, part.origin, accelerator, boxes, faithfulness, progress)
+    if shake and accelerator.is_main_process:
+        table, scored = part.sizes[0].table, Predictions.read(out / PREDICTIONS)
+        paths = dict(zip(table.images, table.paths, strict=True))
+        write_json(out / ROBUSTNESS, measure_robustness(model, paths, scored, metrics, shake, progress))
+    return metrics
 
 
 @dataclass(frozen=True, eq=False)

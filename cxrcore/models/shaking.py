@@ -24,14 +24,19 @@ def shake(model: Model, film: Radiograph, seed: int = 0) -> dict[str, dict[str, 
     >>> shake(model, film)["mirrored"]["Effusion"]
     0.43
     """
+    changed = changed_films(film, seed)
+    answers = model.predict_batch(list(changed.values()))
+    return {name: answer.probabilities for name, answer in zip(changed, answers, strict=True)}
+
+
+def changed_films(film: Radiograph, seed: int = 0) -> dict[str, Radiograph]:
+    """The film in each of the nine changes, by name; a film of more than ``LONGEST`` pixels is reduced to it first."""
     pixels = _reduced(film.pixels)
     changed = {name: change(pixels, np.random.default_rng(seed)) for name, change in CHANGES.items()}
-    films = [
-        replace(film, pixels=np.ascontiguousarray(np.clip(one, 0, 1), np.float32), stored=None)
-        for one in changed.values()
-    ]
-    answers = model.predict_batch(films)
-    return {name: answer.probabilities for name, answer in zip(changed, answers, strict=True)}
+    return {
+        name: replace(film, pixels=np.ascontiguousarray(np.clip(one, 0, 1), np.float32), stored=None)
+        for name, one in changed.items()
+    }
 
 
 def spread(model: Model, film: Radiograph) -> dict[str, tuple[float, float]]:

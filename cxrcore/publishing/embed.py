@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from dataclasses import replace
@@ -17,8 +18,9 @@ from cxrcore.bundle.folder import (
     write_config,
 )
 from cxrcore.datasets.boxes import BOXES
-from cxrcore.evaluation.audit_report import AUDIT, read_audit
+from cxrcore.evaluation.audit_report import AUDIT
 from cxrcore.evaluation.record import METRICS, read_metrics
+from cxrcore.evaluation.robustness import ROBUSTNESS
 from cxrcore.predictions.record import PREDICTIONS, Predictions
 from cxrcore.publishing.deidentify import refuse_films
 from cxrcore.publishing.model_card import write_model_card
@@ -77,8 +79,8 @@ def _rename(folder: Path, name: str) -> None:
         metrics = read_metrics(path)
         if metrics.model and metrics.model.startswith(config.name):
             write_json(path, replace(metrics, model=name + metrics.model.removeprefix(config.name)).to_dict())
-    for path in folder.glob(f"evaluation/*/{AUDIT}"):
-        data = read_audit(path)
+    for path in [*folder.glob(f"evaluation/*/{AUDIT}"), *folder.glob(f"evaluation/*/{ROBUSTNESS}")]:
+        data = json.loads(path.read_text("utf-8"))
         write_json(path, data | {"model": name + data["model"].removeprefix(config.name)})
     config = replace(config, name=name)
     write_config(folder, config)

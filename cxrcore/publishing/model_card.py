@@ -20,6 +20,8 @@ from cxrcore.datasets.public_copies import COPIES
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.audit_report import AREA, AUDIT, read_audit, summary_of_films
 from cxrcore.evaluation.record import METRICS, RATES, FindingMetrics, Metrics, read_metrics
+from cxrcore.evaluation.robustness import HEAD as HEAD_OF_CHANGES
+from cxrcore.evaluation.robustness import ROBUSTNESS, as_rows, read_robustness
 from cxrcore.evaluation.split_origins import CROSS_VALIDATED
 from cxrcore.findings import Kind
 from cxrcore.metrics.localisation import Localisation
@@ -43,6 +45,7 @@ _MEASURES = ("auroc", "sensitivity", "specificity", "ppv", "npv", "f1", "accurac
 _OPENING = "## Open it"
 _FIGURES = ("<!-- pictures, drawn from metrics.json and curves.json -->", "<!-- end of pictures -->")
 _AUDITS = ("<!-- audit, from audit.json -->", "<!-- end of audit -->")
+_ROBUSTNESS = ("<!-- changed films, from robustness.json -->", "<!-- end of changed films -->")
 _LEGEND = """First: each finding's ROC curve. The band is the 95 % interval of its sensitivity (Wilson's, counting
 patients where films repeat), the dot its operating point, the dashed line guessing. Second: the observed frequency of a
 finding by its predicted probability, with 95 % intervals; a dot's area grows with its films; the dashed line is perfect
@@ -59,7 +62,7 @@ def write_model_card(folder: Path, config: BundleConfig, pictures: bool = True, 
     body = _body(config, _held_out_scores(folder), fill_checklists(read_facts(folder, config)), embedded)
     text = with_front_matter(body, front_matter(config, folder))
     (folder / CARD).write_text(text, "utf-8")
-    show_audits(folder)
+    show_checks(folder)
     if pictures:
         illustrate(folder)
 
@@ -76,23 +79,37 @@ def write_ensemble_card(folder: Path, config: EnsembleConfig) -> None:
     (folder / CARD).write_text(text, "utf-8")
 
 
-def show_audits(folder: Path) -> None:
-    """Put the audits of a bundle's evaluations into its card, in place of earlier ones, if it has a card."""
+def show_checks(folder: Path) -> None:
+    """Put audits and scores of changed films into a bundle's card, in place of earlier ones, if it has a card."""
     card = folder / CARD
     if not card.is_file():
         return
-    begin, end = _AUDITS
     text = card.read_text("utf-8")
-    without = re.sub(rf"{re.escape(begin)}.*?{re.escape(end)}\n*", "", text, flags=re.DOTALL)
     audits = [read_audit(path) for path in sorted(folder.glob(f"evaluation/*/{AUDIT}"))]
-    if audits:
-        block = (
-            f"{begin}\n\n{_render('audit.md', audits=audits, area=AREA.estimate, summary=summary_of_films)}\n{end}\n\n"
-        )
-        at = without.find(f"\n{_OPENING}\n") + 1
-        without = without[:at] + block + without[at:] if at else f"{without.rstrip()}\n\n{block.rstrip()}\n"
-    if without != text:
-        write_text(card, without)
+    audited = _render("audit.md", audits=audits, area=AREA.estimate, summary=summary_of_films) if audits else ""
+    shaken = _shaken(folder)
+    changed = _render("robustness.md", evaluations=shaken, head=HEAD_OF_CHANGES, rows=as_rows) if shaken else ""
+    renewed = _with_block(_with_block(text, _AUDITS, audited), _ROBUSTNESS, changed)
+    if renewed != text:
+        write_text(card, renewed)
+
+
+def _shaken(folder: Path) -> list[Mapping[str, Any]]:
+    """Scores of changed films of a bundle's evaluations."""
+    paths = sorted(folder.glob(f"evaluation/*/{ROBUSTNESS}"))
+    found = [read_robustness(path.parent, read_metrics(path.with_name(METRICS)).model) for path in paths]
+    return [data for data in found if data]
+
+
+def _with_block(text: str, marks: tuple[str, str], content: str) -> str:
+    """A card's text with a block between two marks, in place of an earlier one; without content, without the block."""
+    begin, end = marks
+    without = re.sub(rf"{re.escape(begin)}.*?{re.escape(end)}\n*", "", text, flags=re.DOTALL)
+    if not content:
+        return without
+    block = f"{begin}\n\n{content}\n{end}\n\n"
+    at = without.find(f"\n{_OPENING}\n") + 1
+    return without[:at] + block + without[at:] if at else f"{without.rstrip()}\n\n{block.rstrip()}\n"
 
 
 def illustrate(folder: Path) -> None:

@@ -50,7 +50,7 @@ from cxrcore.publishing.model_card import (
     ensemble_front_matter,
     front_matter,
     illustrate,
-    show_audits,
+    show_checks,
     with_addresses,
     with_front_matter,
     write_model_card,
@@ -184,7 +184,7 @@ def _write_cards(staging: Path, repo: str) -> None:
         if not card.is_file():
             write_model_card(staging, config, pictures=False)
     card.write_text(with_front_matter(card.read_text("utf-8"), front), "utf-8")
-    show_audits(staging)
+    show_checks(staging)
     illustrate(staging)
     card.write_text(with_addresses(card.read_text("utf-8"), name, repo, ensemble), "utf-8")
 

@@ -9,6 +9,7 @@ import numpy as np
 from cxrcore.bundle.folder import GOLDEN
 from cxrcore.evaluation.audit_report import AUDIT, read_audit
 from cxrcore.evaluation.record import Metrics
+from cxrcore.evaluation.robustness import summary
 from cxrcore.evaluation.subgroups import Gap
 from cxrcore.metrics.intervals import Estimate
 from cxrcore.metrics.operating_points import disease_of
@@ -34,6 +35,13 @@ def uncertainty(facts: BundleFacts) -> Answer:
         f"95 % intervals that know patients repeat (mean AUROC: {area.method}); no test of significance" if area else ""
     )
     return either(fact if known else "", _NOT_SCORED if area is None else "the scores have no interval")
+
+
+def robustness(facts: BundleFacts) -> Answer:
+    """Scores of changed films."""
+    if facts.robustness is None:
+        return not_done("no changed films were scored for this bundle (cxr evaluate --shake)")
+    return done(summary(facts.robustness))
 
 
 def internal_test(facts: BundleFacts) -> Answer:

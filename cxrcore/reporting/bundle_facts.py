@@ -15,6 +15,7 @@ from cxrcore.bundle.folder import is_ensemble, member_folders, read_config, read
 from cxrcore.bundle.weights import WEIGHTS
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.record import METRICS, Metrics, read_metrics
+from cxrcore.evaluation.robustness import read_robustness
 from cxrcore.evaluation.split_origins import UNKNOWN
 from cxrcore.evaluation.subgroups import Gap, groups_of, subgroup_gaps
 from cxrcore.predictions.record import PREDICTIONS, Predictions
@@ -110,6 +111,13 @@ class BundleFacts:
         vague = trained | {*UNNAMED, _SEVERAL, "phantom"}
         held_out = [one for one in self.scores if one.split in ("test", "all")]
         return [one for one in held_out if one.dataset not in vague and one.origin is not UNKNOWN]
+
+    @cached_property
+    def robustness(self) -> dict[str, Any] | None:
+        """Scores of the films behind ``internal`` under harmless changes; None where they were not measured."""
+        scores = self.internal
+        folder = scores and self.folder / "evaluation" / f"{scores.dataset}-{scores.split}"
+        return read_robustness(folder, scores.model) if scores and folder else None
 
     @cached_property
     def films(self) -> Predictions | None:

@@ -57,7 +57,7 @@ CLAIM: tuple[Item, ...] = (
     ("27", "Ensembling", model.ensembling),
     ("28", "Measures of performance", results.measures),
     ("29", "Significance and uncertainty", results.uncertainty),
-    ("30", "Robustness or sensitivity analysis", says.never("no changed films were scored for this bundle")),
+    ("30", "Robustness or sensitivity analysis", results.robustness),
     ("31", "Explainability", model.explainability),
     ("32", "Evaluation on internal data", results.internal_test),
     ("33", "Testing on external data", results.external_test),

@@ -14,6 +14,8 @@ from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.audit_report import AUDIT, read_audit, summary_of_films
 from cxrcore.evaluation.literature import published
 from cxrcore.evaluation.record import METRICS, FindingMetrics, Metrics, Rate, read_metrics
+from cxrcore.evaluation.robustness import HEAD as HEAD_OF_CHANGES
+from cxrcore.evaluation.robustness import as_rows, read_robustness, summary
 from cxrcore.evaluation.score import Scored
 from cxrcore.evaluation.subgroups import RULE, Gap, groups_of, subgroup_gaps
 from cxrcore.findings import Finding, Kind
@@ -43,6 +45,7 @@ class Evaluation:
     films: Predictions | None = None  # of that split
     notes: tuple[str, ...] = ()
     audit: Mapping[str, Any] | None = None  # as audit.json, where the split was audited
+    robustness: Mapping[str, Any] | None = None  # as robustness.json, where changed films were scored
 
 
 def evaluations_of(reference: str) -> list[Evaluation]:
@@ -60,7 +63,9 @@ def evaluations_of(reference: str) -> list[Evaluation]:
             raise InvalidBundle(f"the scores in {path.parent.name!r} of model {folder.name!r} cannot be read") from None
         table, audit = path.parent / "predictions.parquet", path.parent / AUDIT
         films = Predictions.read(table).of_split(metrics.split) if table.is_file() else None
-        evaluations.append(Evaluation(metrics, curves, films, audit=read_audit(audit) if audit.is_file() else None))
+        audited = read_audit(audit) if audit.is_file() else None
+        changed = read_robustness(path.parent, metrics.model)
+        evaluations.append(Evaluation(metrics, curves, films, audit=audited, robustness=changed))
     if not evaluations:
         raise InvalidBundle(f"model {folder.name!r} carries no scores to report; run cxr evaluate first")
     return sorted(evaluations, key=lambda one: one.metrics.split != "test")
@@ -134,6 +139,7 @@ def _page(evaluation: Evaluation, anchor: str) -> dict[str, Any]:
         "groups": None if evaluation.films is None else _groups(evaluation.films, metrics),
         "group_rule": RULE,
         "audit": None if evaluation.audit is None else _audit(evaluation.audit),
+        "robustness": None if evaluation.robustness is None else _robustness(evaluation.robustness),
         "notes": evaluation.notes,
         "repeated": metrics.n_patients < metrics.n,
     }
@@ -224,6 +230,24 @@ def _reports(dataset: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
     names = [row["name"] for row in shown]
     means = [report.mean(names) for report in reports]
     return {"reports": reports, "rows": shown, "means": means, "all": len(names) == len(reports[0].auroc)}
+
+
+def _robustness(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The mean over findings under every change, and each finding's difference."""
+    signed, changes = NumberFormat(signed=True), data["changes"]
+    return {
+        "summary": summary(data),
+        "head": HEAD_OF_CHANGES,
+        "rows": as_rows(data),
+        "changes": list(changes),
+        "findings": {
+            Finding(name, "").title: [
+                (signed.number(gap["value"]), signed.interval(gap["low"], gap["high"]))
+                for gap in (one["findings"][name]["difference"] for one in changes.values())
+            ]
+            for name in next(iter(changes.values()))["findings"]
+        },
+    }
 
 
 def _groups(films: Predictions, metrics: Metrics) -> dict[str, Any] | None:

@@ -9,11 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from cxrcore.evaluation.audit_report import summary_of_films
+from cxrcore.evaluation.robustness import HEAD, as_rows, summary
 from cxrcore.text import ends
 from dashboard import parts
 from dashboard.charts.forest import Row, Series, forest
 from dashboard.charts.style import COLOURS
-from dashboard.host import may_type_folders
 from dashboard.sources.source import Source
 
 MODEL = "the model"
@@ -144,12 +144,48 @@ def _cell(row: Mapping[str, Any], key: str) -> str:
     return parts.NUMBER.estimate(_area(row, key))
 
 
+def changed_films(source: Source) -> None:
+    """Scores under changes that leave the patient as he is: of one finding, drawn and as a table."""
+    st.subheader("Changed films", anchor=False)
+    data = source.robustness
+    if data is None:
+        st.info(
+            f"No changed films were scored. `cxr evaluate {parts.arguments(source)} --out RESULTS --shake 300` scores "
+            "300 of DIR's films in nine changes of tone, framing and file that leave the patient as he is; then open "
+            "RESULTS here."
+        )
+        return
+    st.markdown(f"{parts.escape(summary(data))}.")
+    finding = parts.finding_picker(source)
+    of_finding = {name: own["findings"][finding] for name, own in data["changes"].items()}
+    series = [
+        Series([Row(name, *ends(own["difference"])) for name, own in each.items()], label, colour, symbol)
+        for each, label, colour, symbol in (
+            (of_finding, parts.title(finding), COLOURS[0], SYMBOLS[0]),
+            (data["changes"], "mean over findings", COLOURS[1], SYMBOLS[1]),
+        )
+    ]
+    frame = pd.DataFrame(as_rows(data, finding), columns=list(HEAD))
+    parts.chart(
+        forest(list(of_finding), series, "difference of the AUROC", reference=0, beside=True),
+        f"changed-{finding}",
+        frame,
+        f"AUROC of {finding} under each change less that of the unchanged films; the numbers are in the table below",
+        "Left of the dashed line the change costs AUROC. Intervals are 95 %, paired, by patient.",
+    )
+    st.dataframe(frame, hide_index=True, height="content")
+
+
 def _needs_audit(source: Source) -> None:
-    model = source.reference if may_type_folders() else source.name
-    name = f"{source.dataset or 'DATASET'} --data DIR --split {source.split or 'test'}"
+    first = ""
+    if source.folder is None:
+        first = (
+            f"A table of predictions alone cannot be audited: `cxr evaluate {parts.arguments(source)} --out RESULTS` "
+            "scores its model on these films first. "
+        )
     st.info(
-        f"These results have no audit. `cxr audit {model} --dataset {name} --out RESULTS` makes one from DIR, a folder "
-        "with the data set's films. RESULTS is the folder that holds these results, and may be left out for a run."
+        f"{first}These results have no audit. `cxr audit {parts.arguments(source)} --out RESULTS` makes one from DIR, "
+        "a folder with the data set's films. RESULTS is the folder of the results, and may be left out for a run."
     )
 
 
@@ -162,10 +198,15 @@ def show() -> None:
         "baseline above chance shows that these films allow it, not that the model does it.",
         source,
     )
-    audit = source.audit
-    if audit is None:
+    if source.audit is None:
         _needs_audit(source)
-        return
+    else:
+        audited(source, source.audit)
+    changed_films(source)
+
+
+def audited(source: Source, audit: Mapping[str, Any]) -> None:
+    """Draw what the audit found."""
     if source.metrics.model and audit["model"] != source.metrics.model:
         st.warning(
             f"The audit is of {parts.escape(audit['model'])}, and the scores are of other weights: make it again."

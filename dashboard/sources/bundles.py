@@ -16,6 +16,7 @@ from cxrcore.datasets.files import first_ten
 from cxrcore.errors import InvalidBundle, InvalidPredictions
 from cxrcore.evaluation.audit_report import AUDIT, read_audit
 from cxrcore.evaluation.record import METRICS, Metrics
+from cxrcore.evaluation.robustness import read_robustness
 from cxrcore.evaluation.score import score_table
 from cxrcore.findings import Kind, LabelSet
 from cxrcore.metrics.arrays import group_codes
@@ -73,6 +74,7 @@ def bundle_source(reference: str, path: Path, folder: Path) -> Source:
         validation=Predictions.read(validation) if validation.is_file() and validation.parent != folder else None,
         boxes=read_boxes(folder / BOXES) if (folder / BOXES).is_file() else (),
         audit=read_audit(folder / AUDIT) if (folder / AUDIT).is_file() else None,
+        robustness=read_robustness(folder, metrics.model),
         folder=bundle,
         origin=origin(path) or "",
         notices=None if bundle is None else read_notices(bundle),

@@ -43,6 +43,7 @@ class Source:
     validation: Predictions | None = None  # films on which other thresholds may be chosen
     boxes: tuple[Box, ...] = ()  # of findings, where the evaluation holds some
     audit: dict[str, Any] | None = None  # the content of audit.json, where the evaluation has one
+    robustness: dict[str, Any] | None = None  # that of robustness.json, where changed films were scored
     folder: Path | None = None  # the bundle's
     origin: str = ""  # user/repo@commit of a model on the Hub, 12 digits of the commit
     notices: Notices | None = None  # warnings that belong to the model; None of a table

@@ -108,6 +108,16 @@ def test_temperature_of_separable_data_asks_for_no_certainty():
     assert fit_temperature(targets, -targets * 30).value == pytest.approx(20, rel=1e-3)  # always wrong: the bound
 
 
+def test_a_network_that_is_rightly_sure_stays_so():
+    """Oracle: outcomes drawn from the network's own probabilities, most of them above 99.9 %."""
+    rng = np.random.default_rng(3)
+    margin = rng.choice([-1, 1], 600) * rng.gamma(4, 2.5, 600)
+    targets = np.eye(2)[(rng.random(600) < expit(margin)).astype(int)]
+    logits = np.stack([-margin / 2, margin / 2], axis=1)
+    assert 0 < (logits.argmax(axis=1) != targets.argmax(axis=1)).sum() < 30
+    assert fit_temperature(targets, logits).value == pytest.approx(1, abs=0.2)
+
+
 def test_temperature_ignores_unknown_films_and_needs_ten():
     targets, logits = multiclass(n=200)
     holes = np.concatenate([targets, np.full((50, 3), np.nan)])
