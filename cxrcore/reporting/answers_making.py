@@ -148,6 +148,9 @@ def training(facts: BundleFacts) -> Answer:
         return not_done(_NO_RECIPE)
     epochs, rate, batch = (facts.setting("optimizer", key) for key in ("epochs", "lr", "batch_size"))
     values = [f"{_each(epochs)} epochs", f"batches of {_each(batch)}", f"learning rate {_each(rate)}"]
+    if any(facts.setting("loss", "teacher")):
+        weights = _each(facts.setting("loss", "teacher_weight"))
+        values.append(f"targets mixed with the answers of {_each(facts.setting('loss', 'teacher'))} (weight {weights})")
     seeds = facts.stated("seed") or "not stated"
     return done(f"{_each(facts.setting('optimizer', 'name'))}, {', '.join(values)}, seed {seeds}; all in recipe.yaml")
 
