@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import betabinom
@@ -33,8 +32,9 @@ HEADER = (
 )  # fmt: skip
 
 
-def rows(folder: Path) -> Iterator[list[str]]:
-    """A row for each finding of a bundle that has limits."""
+def rows(task: str) -> Iterator[list[str]]:
+    """A row for each finding of an embedded model that has limits."""
+    folder = find_bundle(task)
     config = read_config(folder)
     table = next(folder.glob("evaluation/*-test/predictions.parquet"), None)
     if config.triage is None or table is None:
@@ -49,7 +49,7 @@ def rows(folder: Path) -> Iterator[list[str]]:
             for limit, estimate in ((limits.out[name], measured.missed), (limits.into[name], measured.false_alarms))
         ]
         kept = resplit(targets, shares, films.patient_ids)
-        yield [config.name, name, str(config.triage.present[name].patients), *answers, *wrong, *kept]
+        yield [task, name, str(config.triage.present[name].patients), *answers, *wrong, *kept]
 
 
 def resplit(targets: np.ndarray, probabilities: np.ndarray, patients: np.ndarray) -> list[str]:
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"write the table into {DOCUMENT.name}")
     write = parser.parse_args().write
-    text = table_text([HEADER, *(row for name in embedded_models() for row in rows(find_bundle(name)))])
+    text = table_text([HEADER, *(row for name in embedded_models() for row in rows(name))])
     print(text)
     if write:
         write_section(DOCUMENT, SECTION, text)

@@ -36,6 +36,7 @@ SHIPPED = {
     "history.jsonl",
     "metrics.json",
     "curves.json",
+    "robustness.json",
     "golden.json",
 }
 PER_FILM = {"predictions.parquet", "boxes.csv", "audit.json"}  # where the ids are public

@@ -126,7 +126,7 @@ def _answers_crossed(crossed: np.ndarray, codes: np.ndarray, kind: Kind) -> Esti
     if not crossed.shape[1]:
         return Estimate.undefined("no finding has a threshold")
     if kind is Kind.MULTICLASS:
-        return share(crossed.any(axis=1), codes)
+        return share(np.any(crossed, axis=1, keepdims=True).ravel(), codes)
     return share(crossed.ravel(), np.repeat(codes, crossed.shape[1]))
 
 
@@ -152,7 +152,7 @@ def as_rows(data: Mapping[str, Any], finding: str | None = None) -> list[tuple[s
     """The unchanged films and each change as ``HEAD`` names the columns; of the mean over findings, or of one."""
     changes = {name: own if finding is None else own["findings"][finding] for name, own in data["changes"].items()}
     unchanged = data["unchanged"] if finding is None else data["unchanged"]["findings"][finding]
-    rows = [("unchanged", _AREA.estimate(unchanged["auroc"]), "", "", "")]
+    rows: list[tuple[str, ...]] = [("unchanged", _AREA.estimate(unchanged["auroc"]), "", "", "")]
     for name, own in changes.items():
         area, gap = _AREA.number(own["auroc"]["value"]), _SIGNED.estimate(own["difference"])
         rows.append((name, area, gap, _AREA.number(own["moved"]), _PERCENT.estimate(own["crossed"])))
@@ -160,7 +160,7 @@ def as_rows(data: Mapping[str, Any], finding: str | None = None) -> list[tuple[s
 
 
 def summary(data: Mapping[str, Any]) -> str:
-    """The films and what stands out, in two sentences."""
+    """The films, and the changes with the lowest mean AUROC and the most changed answers, in a line."""
     changes = data["changes"]
     who = f"{data['n']:,} of {data['of']:,} films ({data['n_patients']:,} patients) in {len(changes)} changes"
     text = f"{who} of tone, framing and file that leave the patient as he is"

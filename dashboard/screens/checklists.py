@@ -42,7 +42,12 @@ def show() -> None:
     )
     checklists = filled(source)
     if not checklists:
-        st.info("A table of predictions says nothing about how its model was made. Open a model's folder instead.")
+        place = f"DIR/evaluation/{source.dataset or 'DATASET'}-{source.split or 'test'}"
+        st.info(
+            "A table of predictions says nothing about how its model was made. Open a model's folder instead, DIR, as "
+            f"`cxr fit` and `cxr pull` write it; `cxr evaluate {parts.arguments(source)} --out {place}` puts scores "
+            "into it."
+        )
         return
     st.markdown("\n".join(f"- {checklist.summary}" for checklist in checklists))
     names = [checklist.name for checklist in checklists]

@@ -105,6 +105,20 @@ def films_frame(source: Source, limits: Limits) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _needs_validation(source: Source) -> str:
+    if source.folder is None:
+        return (
+            "The limits of three answers come from validation films, and these results hold none: "
+            f"`cxr evaluate {parts.arguments(source, 'val')} --out VALIDATION` writes a table of them, whose rows "
+            "belong into one table with these, with a column `split` that says `val` or `test`."
+        )
+    return (
+        "The limits of three answers come from validation films. This model stores none; `cxr evaluate "
+        f"{parts.arguments(source, 'val')} --out BUNDLE/evaluation/{source.dataset or 'DATASET'}-val` puts their table "
+        "into its folder, BUNDLE."
+    )
+
+
 def page() -> None:
     """Draw the page."""
     source = parts.current_source()
@@ -114,10 +128,7 @@ def page() -> None:
         return
     triage = triage_of(source)
     if triage is None:
-        st.info(
-            "The limits of three answers come from validation films. This model stores none, and its results hold no "
-            "table of split val; `cxr fit` and `cxr adapt` store them."
-        )
+        st.info(_needs_validation(source))
         return
     left, right = st.columns(2)
     with left:

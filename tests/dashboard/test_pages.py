@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -238,6 +239,46 @@ def test_without_an_audit_the_page_gives_the_command(tmp_path: Path) -> None:
     (Path(folder) / "evaluation" / "kermany-test" / "audit.json").unlink()
     shown = words(open_page("audit", model=folder))
     assert f"cxr audit {folder} --dataset kermany --data DIR --split test" in shown
+
+
+def test_a_bare_table_gets_commands_without_a_model_s_name() -> None:
+    table = str(find_bundle(PHANTOM) / "evaluation" / "phantom-test" / "predictions.parquet")
+    shown = words(open_page("audit", model=table))
+    for verb in ("evaluate", "audit"):
+        assert f"`cxr {verb} MODEL --dataset DATASET --data DIR --split test --out RESULTS" in shown
+    shown = words(open_page("checklists", model=table))
+    assert "--out DIR/evaluation/DATASET-test" in shown
+
+
+def test_changed_films_are_drawn_with_their_differences(tmp_path: Path) -> None:
+    folder = without_table(tmp_path / "mine")
+    path = Path(folder) / "evaluation" / "kermany-test" / "robustness.json"
+    path.unlink(missing_ok=True)
+    assert f"cxr evaluate {folder} --dataset kermany --data DIR --split test --out RESULTS --shake 300" in words(
+        open_page("audit", model=folder)
+    )
+    gap = {"value": -0.02, "low": -0.03, "high": -0.01}
+    share = {"value": 0.125, "low": 0.1, "high": 0.15}
+    own = {"auroc": {"value": 0.9}, "difference": gap, "moved": 0.05, "crossed": share}
+    data = {
+        "schema": 1,
+        "model": stored(PNEUMONIA, "kermany-test")["model"],
+        "dataset": "kermany",
+        "split": "test",
+        "n": 300,
+        "n_patients": 250,
+        "of": 521,
+        "unchanged": {"auroc": {"value": 0.92}, "findings": {"Pneumonia": {"auroc": {"value": 0.92}}}},
+        "changes": {"mirrored": own | {"findings": {"Pneumonia": own, "Normal": own}}},
+    }
+    data["unchanged"]["findings"]["Normal"] = data["unchanged"]["findings"]["Pneumonia"]
+    path.write_text(json.dumps(data))
+    at = open_page("audit", model=folder)
+    assert "300 of 521 films" in words(at)
+    assert charts(at)[-1]["data"][0]["x"] == [-0.02]
+    row = at.dataframe[-1].value.set_index("change").loc["mirrored"]
+    assert row["difference (95 %)"] == "-0.020 (-0.030 to -0.010)"
+    assert row["answers that change"] == "12.5 % (10.0-15.0 %)"
 
 
 def test_a_damaged_audit_is_one_sentence(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import cxrcore
@@ -32,9 +33,26 @@ def test_the_shares_are_those_of_the_library_s_answers() -> None:
 
 def test_limits_that_a_bundle_lacks_come_from_its_validation_films_if_there_are_some(tmp_path: Path) -> None:
     test = FOLDER / "evaluation" / "phantom-test" / "predictions.parquet"
-    assert "come from validation films" in words(open_page("triage", model=str(test)))
+    shown = words(open_page("triage", model=str(test)))
+    assert "come from validation films" in shown
+    assert "`cxr evaluate MODEL --dataset DATASET --data DIR --split val --out VALIDATION`" in shown
     bare = shutil.copytree(FOLDER, tmp_path / "bare")
     write_config(bare, replace(read_config(bare), triage=None))
     (again,) = [one for one in charts(open_page("triage", model=str(bare))) if "Nodule" in one["data"][0]["y"]]
     (stored,) = [one for one in charts(open_page("triage", model="phantom")) if "Nodule" in one["data"][0]["y"]]
     assert [bar["x"] for bar in again["data"]] == [bar["x"] for bar in stored["data"]]
+
+
+def test_a_table_with_validation_films_has_the_limits_of_these(tmp_path: Path) -> None:
+    """Oracle: the bundle's own limits, which came from the same films."""
+    tables = [Predictions.read(FOLDER / f"evaluation/phantom-{split}/predictions.parquet") for split in ("val", "test")]
+    for table, split in zip(tables, ("val", "test"), strict=True):
+        table.write(tmp_path / f"{split}.parquet")
+    both = pd.concat([pd.read_parquet(tmp_path / f"{split}.parquet") for split in ("val", "test")])
+    both.to_csv(tmp_path / "both.csv", index=False)
+    bare, stored = (
+        next(one for one in charts(open_page("triage", model=model)) if "Nodule" in one["data"][0]["y"])
+        for model in (str(tmp_path / "both.csv"), "phantom")
+    )
+    for bar, own in zip(bare["data"], stored["data"], strict=True):
+        assert dict(zip(bar["y"], bar["x"], strict=True)) == pytest.approx(dict(zip(own["y"], own["x"], strict=True)))
