@@ -1,6 +1,6 @@
-"""Draws ``docs/stages.svg``, the layers of packages, from the test of imports: ``python -m docs.stages`` (``make figures``).
+"""Draws ``docs/stages.svg``, the layers of packages: ``python -m docs.stages`` (``make figures``).
 
-``tests/test_import_graph.py`` fails where the picture is stale.
+``tests/test_import_graph.py`` holds the layers, and fails where the picture is stale.
 """
 
 from __future__ import annotations

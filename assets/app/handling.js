@@ -30,10 +30,12 @@ export class Handling {
    * @param keys where keys are listened for
    */
   constructor(page, place, keys = place) {
-    Object.assign(this, { page, place, preset: "stored", share: null }); // share: of the film, under the pointer
+    Object.assign(this, { page, place, preset: "stored" });
     this.screens = [...place.querySelectorAll(".stage")].map((stage) => new Screen(stage));
-    this.screen = this.screens.at(-1); // the one that is told of
-    this.gestures = this.screens.map((screen) => new Gestures(screen, (share) => this.tell(share, screen)));
+    this.screen = this.screens.at(-1); // told of while the pointer is on none
+    this.pointed = [null, this.screen]; // a share of a film, under the pointer
+    const tell = (screen, share = this.pointed[0]) => this.tell(share ? [share, screen] : [null, this.screen]);
+    this.gestures = this.screens.map((screen) => new Gestures(screen, (share) => tell(screen, share)));
     for (const screen of this.screens) {
       screen.drawn = () => screen === this.screen && this.tell();
       screen.changed = () => this.follow(screen);
@@ -146,8 +148,8 @@ export class Handling {
   }
 
   /** Zoom, window, the value under the pointer, and lengths. */
-  tell(share = this.share, screen = this.screen) {
-    this.share = share;
+  tell(pointed = this.pointed) {
+    const [share, screen] = (this.pointed = pointed);
     if (this.told !== this.screen.window) {
       this.told = this.screen.window;
       this.showState();
@@ -155,7 +157,8 @@ export class Handling {
     const { grey, window, facts, rulers } = screen;
     const zoom = Math.round(100 * this.screen.zoom * this.screen.ratio);
     this.find(".tools output").textContent = `${zoom}\u00a0%`;
-    const words = grey ? [`W ${rounded(window.width)}`, `L ${rounded(window.center)}`] : [];
+    const whose = this.screens.length > 1 ? [screen.picture.alt] : [];
+    const words = grey ? [...whose, `W ${rounded(window.width)}`, `L ${rounded(window.center)}`] : [];
     const value = share && screen.valueAt(share);
     if (value !== null) words.push(`value ${rounded(value)}`);
     this.find(".pointer").textContent = words.join(" · ");

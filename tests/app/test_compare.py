@@ -152,7 +152,8 @@ def deep(values: np.ndarray) -> dict[str, Any]:
 
 def window_of(reader: Visit) -> Window:
     words = reader.page.inner_text("[data-part=prior-panel] .pointer").split(" · ")
-    width, center = (float(word.split()[1]) for word in words[:2])
+    assert words[0] == "This film"
+    width, center = (float(word.split()[1]) for word in words[1:3])
     return Window(center, width, "LINEAR_EXACT")
 
 
@@ -175,6 +176,7 @@ def test_both_films_are_numpys_own_windowing_of_their_sixteen_bits(reader: Visit
     compare(reader, deep(DEEP // 2))
     page.locator("[data-film=current] .stage").focus()
     page.keyboard.press("z")
+    settled(page)
     assert page.inner_text("[data-part=prior-panel] .tools output") == "100\u00a0%"
     middle = slice(len(DEEP) // 2 - 50, len(DEEP) // 2 + 50)
     for own in (False, True):
