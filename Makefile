@@ -55,9 +55,10 @@ generalise: $(VENV)/.ready-dev ## every embedded model on every film set in CXR_
 lint: $(VENV)/.ready-dev ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-figures: $(VENV)/.ready-dev ## README's table and the cards of the embedded models, from their stored scores; docs/api.md
+figures: $(VENV)/.ready-dev ## README's table and the embedded models' cards, from their scores; docs/api.md and stages.svg
 	@$(BIN)/python -m benchmarks.embedded
 	@$(BIN)/python -m docs.api_page
+	@$(BIN)/python -m docs.stages
 
 docs: $(VENV)/.ready-dev ## the documentation site, into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "The site is in build/site; open build/site/index.html"

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         try:
             if options.mcp and find_spec("mcp") is None:
-                raise CxrError("--mcp needs a package: pip install 'cxrcore[mcp]'")
+                raise CxrError("--mcp needs the package mcp, which is not installed: pip install 'cxrcore[mcp]'")
             hub, token = hub_for_visitors(options.host)
             catalog = open_catalog(options.model or read_deployment().model, hub, token)
             page = build_app(models=catalog, cases=open_case_sets(options.cases or sources_from_environment(), hub))

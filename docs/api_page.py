@@ -63,7 +63,7 @@ The other endpoints take their parameters in the same list, in the order above.
 """
 MCP = """## From a language model, by MCP
 
-`pip install 'cxrcore[mcp]'`, then `CXR_MCP=1 python app.py` (or `app.py --mcp`): each endpoint is a tool of the server
+`pip install 'cxrcore[mcp]'`, then `cxr app --mcp` (or `CXR_MCP=1`): each endpoint is a tool of the server
 `http://127.0.0.1:7860/gradio_api/mcp/` (streamable HTTP). A film is sent as a data URI; web addresses are refused.
 
 ```python

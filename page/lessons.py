@@ -15,7 +15,7 @@ from cxrcore.evaluation.readings import Reading, exclusive, to_frame
 from cxrcore.findings import Kind
 from cxrcore.serving.case_sets import MOST_PHANTOMS, CaseSets
 from cxrcore.serving.catalog import Catalog
-from page.payloads import Payload, film_picture, map_payload
+from page.payloads import Payload, film_picture, map_payload, values_payload
 
 _MOST_BOXES = 20  # of a finding on a film
 
@@ -89,7 +89,7 @@ class Lessons:
 
     def _film(self, request: Mapping[str, Any]) -> Payload:
         _, _, case = self._case(request)
-        return {"kind": "case", "picture": film_picture(case.film), "size": [case.film.width, case.film.height]}
+        return values_payload(case.film) | {"kind": "case", "picture": film_picture(case.film)}
 
     def _model(self, request: Mapping[str, Any]) -> Payload:
         chosen, _, case = self._case(request)

@@ -178,6 +178,12 @@ def plant(tmp_path: Path):
     return write
 
 
+def test_the_diagram_shows_these_layers() -> None:
+    from docs.stages import PICTURE, picture
+
+    assert PICTURE.read_text("utf-8") == picture(), "draw it again: python -m docs.stages"
+
+
 def test_a_planted_circle_is_found_also_inside_a_function_and_through_an_export(plant, tmp_path):
     modules = {
         "cxrcore.__init__": "",

@@ -421,11 +421,14 @@ def serve_app(
     cases: Annotated[
         list[str] | None, typer.Option(metavar="SET.zip", help="Offer this set of cases; may be repeated [CXR_CASES].")
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Also answer language models, at /gradio_api/mcp/ [CXR_MCP=1].")
+    ] = False,
 ) -> None:
     """Serve the app: a film goes in; a probability and a heatmap for every finding come out."""
     from train.screens import serve_app
 
-    raise typer.Exit(serve_app(model, host, port, cases or ()))
+    raise typer.Exit(serve_app(model, host, port, cases or (), mcp))
 
 
 @cli.command("dashboard")

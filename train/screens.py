@@ -6,13 +6,16 @@ import os
 from collections.abc import Sequence
 
 
-def serve_app(model: str | None, host: str | None, port: int | None, cases: Sequence[str] = ()) -> int:
-    """Serve the app until it is stopped; returns its exit code."""
+def serve_app(
+    model: str | None, host: str | None, port: int | None, cases: Sequence[str] = (), mcp: bool = False
+) -> int:
+    """Serve the app until it is stopped, with ``mcp`` to language models, too; returns its exit code."""
     import app
 
     given = {"--model": model, "--host": host, "--port": port}
     words = [word for option, value in given.items() if value is not None for word in (option, str(value))]
-    return app.main([*words, *(word for path in cases for word in ("--cases", path))])
+    words += [word for path in cases for word in ("--cases", path)]
+    return app.main([*words, *(["--mcp"] if mcp else [])])
 
 
 def serve_dashboard(model: str | None, host: str | None, port: int | None) -> None:

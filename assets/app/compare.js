@@ -1,38 +1,11 @@
 // A prior film beside the one on the screen: one zoom, window and finding for both, and each finding's difference.
 
 import { make } from "./dom.js";
+import { Handling } from "./handling.js";
+import { mapColours, paintMap } from "./heatmap.js";
 import { isNoBetterThanNoise, localisationOf } from "./located.js";
-import { BLUES, canvasWords, colourMap, strongest } from "./maps.js";
+import { strongest } from "./maps.js";
 import { findingOf, listed, nothing, percent, sentence } from "./words.js";
-
-const MOST_ZOOM = 8;
-const BLUE_COVER = 0.6; // as in heatmap.js
-const MAX_SIDE = 512; // pixels of a map's canvas
-const STEP = 0.1; // of the view, an arrow key
-
-/** How both films are shown: a zoom, an offset in shares of the view, and a window in shares of the grey values. */
-export const FITTED = { scale: 1, x: 0, y: 0, centre: 0.5, width: 1 };
-
-const between = (low, value, high) => Math.min(high, Math.max(low, value));
-
-/** The state with its film held in the view. */
-export function held(state) {
-  const least = 1 - state.scale;
-  return { ...state, x: between(least, state.x, 0), y: between(least, state.y, 0) };
-}
-
-/** Zoomed by a factor, from 1 to 8, around a point of the view that stays where it is. */
-export function zoomed(state, factor, [u, v] = [0.5, 0.5]) {
-  const scale = between(1, state.scale * factor, MOST_ZOOM);
-  const grown = scale / state.scale;
-  return held({ ...state, scale, x: u - (u - state.x) * grown, y: v - (v - state.y) * grown });
-}
-
-/** Moved by shares of the view. */
-export const panned = (state, u, v) => held({ ...state, x: state.x + u, y: state.y + v });
-
-/** The window as a line: grey value out = slope * in + intercept, held in [0, 1]. */
-export const windowLine = ({ centre, width }) => ({ slope: 1 / width, intercept: 0.5 - centre / width });
 
 /** 0.053 -> "+5.3 points". */
 export const points = (difference) => `${difference < 0 ? "−" : "+"}${Math.abs(100 * difference).toFixed(1)} points`;
@@ -48,9 +21,8 @@ export function changesInWords(about, changes) {
 export class Prior {
   constructor(page) {
     this.page = page;
-    this.state = FITTED;
-    this.colours = canvasWords(page.start.colours);
-    this.blues = canvasWords(BLUES, BLUE_COVER);
+    this.handling = new Handling(page, page.part("prior-panel"));
+    this.colours = mapColours(page);
     this.listen();
   }
 
@@ -58,23 +30,15 @@ export class Prior {
     return document.querySelector("#prior-upload input[type=file]");
   }
 
-  get panes() {
-    return [...this.page.part("prior-panes").children];
-  }
-
   listen() {
     const { page } = this;
     const on = (name, kind, act) => page.part(name).addEventListener(kind, act);
     on("prior-choose", "click", () => this.input?.click());
     on("prior-remove", "click", () => this.forget());
-    on("prior-centre", "input", ({ target }) => this.follow({ ...this.state, centre: target.value / 100 }));
-    on("prior-width", "input", ({ target }) => this.follow({ ...this.state, width: target.value / 100 }));
     on("prior-map", "change", () => this.draw());
-    on("prior-fit", "click", () => this.fit());
     on("findings", "change", () => this.choose());
     document.addEventListener("change", (event) => this.check(event), true);
     page.root.addEventListener("letgo", () => this.forget());
-    for (const pane of this.panes) watchView(pane.querySelector(".view"), this);
   }
 
   // Before Gradio sees the file.
@@ -102,7 +66,6 @@ export class Prior {
     if (this.token) page.server.forget(this.token);
     if (!page.token) return void page.server.forget(token);
     this.token = token;
-    this.state = FITTED;
     this.ask();
   }
 
@@ -121,18 +84,18 @@ export class Prior {
     page.part("prior-panel").hidden = true;
     page.notice("prior-gate", "");
     this.say("Reading both films, each in ten ways.");
-    const [answer, ...pictures] = await Promise.all([
+    const [answer, values] = await Promise.all([
       page.call("compare_prior", { token, prior, model: about.name }),
-      ...[prior, token].map((one) => page.server.picture(one).catch(() => "")),
+      page.call("values", prior),
+      page.screen.arrived,
     ]);
     if (token !== page.token || prior !== this.token) return;
     this.say(answer.kind === "error" ? sentence(answer.message) : "");
     page.part("prior-remove").hidden = false;
     if (answer.kind === "error") return;
     this.answer = answer;
-    const images = this.panes.map((pane) => pane.querySelector("img"));
-    images.forEach((image, at) => (image.src = pictures[at]));
-    await Promise.all(images.map((image) => image.decode().catch(() => {})));
+    await this.showFilms(values);
+    if (token !== page.token || prior !== this.token) return;
     const { gate } = answer.report;
     const refused = "The input gate refuses the prior film, so its numbers may mean nothing: ";
     const begin = gate.accepted === false ? refused : "About the prior film: ";
@@ -140,38 +103,36 @@ export class Prior {
     page.part("prior-panel").hidden = false;
     page.part("prior-said").textContent = changesInWords(about, answer.changes);
     this.fill();
-    this.follow(this.state);
     this.draw();
+  }
+
+  // Another model leaves both films as they are looked at.
+  async showFilms(values) {
+    const { page, handling } = this;
+    const [prior, current] = handling.screens;
+    if (this.films?.[0] === this.token && this.films[1] === page.film) return;
+    this.films = [this.token, page.film];
+    handling.begin(prior, values);
+    handling.begin(current, page.screen.film);
+    current.facts = page.screen.facts;
+    if (page.screen.grey) current.take(page.screen.grey);
+    await prior.receive(values);
+    if (!prior.grey) prior.picture.src = await page.server.picture(this.token).catch(() => "");
+    if (!current.grey) current.picture.src = page.part("image").src;
+    handling.showState();
   }
 
   forget() {
     const { page } = this;
     if (this.token) page.server.forget(this.token);
-    Object.assign(this, { token: null, answer: null });
+    Object.assign(this, { token: null, answer: null, films: null });
     for (const name of ["prior-panel", "prior-remove"]) page.part(name).hidden = true;
-    for (const pane of this.panes) pane.querySelector("img").removeAttribute("src");
+    for (const screen of this.handling.screens) {
+      screen.forget();
+      screen.picture.removeAttribute("src");
+    }
     page.notice("prior-gate", "");
     this.say("");
-  }
-
-  fit() {
-    this.page.part("prior-centre").value = 50;
-    this.page.part("prior-width").value = 100;
-    this.follow(FITTED);
-  }
-
-  /** Show both films in one state. */
-  follow(state) {
-    this.state = state;
-    const { scale, x, y } = state;
-    const { slope, intercept } = windowLine(state);
-    for (const pane of this.panes) {
-      pane.querySelector(".sheet").style.transform = `translate(${100 * x}%, ${100 * y}%) scale(${scale})`;
-    }
-    for (const line of this.page.part("prior-panel").querySelectorAll("filter [type]")) {
-      line.setAttribute("slope", slope);
-      line.setAttribute("intercept", intercept);
-    }
   }
 
   /** The maps of the page's finding on both films, in one colour scale. */
@@ -180,25 +141,17 @@ export class Prior {
     const { finding, about } = page;
     const maps = [this.answer.maps[finding], page.maps.gradcam[finding]];
     const ceiling = Math.max(...maps.map(strongest));
-    page.part("prior-panes").dataset.faint = isNoBetterThanNoise(localisationOf(about, finding));
+    const faint = isNoBetterThanNoise(localisationOf(about, finding));
     const reports = [this.answer.report, page.result.report];
-    this.panes.forEach((pane, at) => {
+    this.handling.screens.forEach(({ stage, film: size }, at) => {
       const quiet = maps[at].evidence === false;
-      const image = pane.querySelector("img");
-      const shrink = Math.max(1, Math.max(image.naturalWidth, image.naturalHeight) / MAX_SIDE);
-      const [width, height] = [image.naturalWidth, image.naturalHeight].map((side) => Math.round(side / shrink));
-      const canvas = pane.querySelector("canvas");
-      Object.assign(canvas, { width, height });
-      if (page.part("prior-map").checked && !quiet) {
-        const against = maps[at].scale === "logit" ? this.blues : null;
-        const words = colourMap({ ...maps[at], ceiling }, width, height, this.colours, against);
-        const picture = new ImageData(new Uint8ClampedArray(words.buffer), width, height);
-        canvas.getContext("2d").putImageData(picture, 0, 0);
-      }
+      const shown = page.part("prior-map").checked && !quiet;
+      stage.dataset.faint = faint;
+      paintMap(stage.querySelector(".heat"), shown ? { ...maps[at], ceiling } : null, size, this.colours);
       const entry = findingOf(about, finding);
       const film = at ? "This film" : `Prior film (${this.name})`;
       const said = `${film}: ${entry.title} ${percent(reports[at].probabilities[finding])}.`;
-      pane.querySelector("figcaption").textContent = quiet ? `${said} ${nothing(entry)}` : said;
+      stage.nextElementSibling.textContent = quiet ? `${said} ${nothing(entry)}` : said;
     });
   }
 
@@ -247,54 +200,4 @@ export class Prior {
     row.dataset.change = name;
     return row;
   }
-}
-
-// Wheel, drag, two fingers, a double click and keys move both films.
-function watchView(view, films) {
-  const pointers = new Map();
-  const place = ({ clientX, clientY }) => {
-    const { left, top, width, height } = view.getBoundingClientRect();
-    return [(clientX - left) / width, (clientY - top) / height];
-  };
-  const mean = (axis) => [...pointers.values()].reduce((sum, at) => sum + at[axis], 0) / pointers.size;
-  const middle = () => [mean(0), mean(1)];
-  const apart = () => {
-    const [a, b] = [...pointers.values()];
-    return Math.hypot(a[0] - b[0], a[1] - b[1]);
-  };
-  const on = (kind, act, options) => view.addEventListener(kind, act, options);
-  on("wheel", (event) => {
-    event.preventDefault();
-    films.follow(zoomed(films.state, Math.exp(-event.deltaY / 400), place(event)));
-  }, { passive: false });
-  on("dblclick", () => films.fit());
-  on("pointerdown", (event) => {
-    view.setPointerCapture(event.pointerId);
-    pointers.set(event.pointerId, place(event));
-    view.classList.add("dragged");
-  });
-  on("pointermove", (event) => {
-    if (!pointers.has(event.pointerId)) return;
-    const [before, distance] = [middle(), pointers.size === 2 && apart()];
-    pointers.set(event.pointerId, place(event));
-    const now = middle();
-    if (distance) films.follow(zoomed(films.state, apart() / distance, now));
-    films.follow(panned(films.state, now[0] - before[0], now[1] - before[1]));
-  });
-  for (const kind of ["pointerup", "pointercancel"]) {
-    on(kind, (event) => {
-      pointers.delete(event.pointerId);
-      view.classList.toggle("dragged", pointers.size > 0);
-    });
-  }
-  const moves = { ArrowLeft: [STEP, 0], ArrowRight: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
-  on("keydown", (event) => {
-    const { key } = event;
-    if (moves[key]) films.follow(panned(films.state, ...moves[key]));
-    else if (key === "+" || key === "=") films.follow(zoomed(films.state, 1.25));
-    else if (key === "-") films.follow(zoomed(films.state, 0.8));
-    else if (key === "0") films.fit();
-    else return;
-    event.preventDefault();
-  });
 }

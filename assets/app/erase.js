@@ -1,13 +1,11 @@
 // A region of the film erased: how far the answer moves, beside what the map says that the region contributes.
 
+import { BoxTool, place } from "./boxes.js";
 import { make } from "./dom.js";
 import { answerTo } from "./decisions.js";
-import { directionRead } from "./viewport.js";
 import { findingOf, percent, sentence, signed } from "./words.js";
 
 const SLIGHT = 0.1; // logits: no more than that is next to nothing
-const LEAST = 0.02; // of the film's width and height: a smaller box is a click
-const STEP = 0.02; // of the film, an arrow key
 const WAITING =
   "Drag a box on the film. With the keyboard: arrow keys move the box, with Shift they change its size, " +
   "Enter erases it, Escape ends this.";
@@ -45,27 +43,6 @@ export function erasedInWords(about, report, findings, name) {
   return `${told}, ${positive ? "now above" : "no longer above"} its threshold.`;
 }
 
-/** The box between two corners, [left, top, right, bottom], held on the film; corners in shares of it. */
-export function boxBetween([x, y], [toX, toY]) {
-  const held = (value) => Math.min(1, Math.max(0, value));
-  return [Math.min(x, toX), Math.min(y, toY), Math.max(x, toX), Math.max(y, toY)].map(held);
-}
-
-/** A box moved, or with `resize` its lower right corner, by shares of the film; it stays on it. */
-export function nudged([left, top, right, bottom], x, y, resize) {
-  if (resize) {
-    return [left, top, Math.min(1, Math.max(left + LEAST, right + x)), Math.min(1, Math.max(top + LEAST, bottom + y))];
-  }
-  const [across, down] = [Math.min(1 - right, Math.max(-left, x)), Math.min(1 - bottom, Math.max(-top, y))];
-  return [left + across, top + down, right + across, bottom + down];
-}
-
-/** Put an element where a box lies on the film. */
-export function place(node, [left, top, right, bottom]) {
-  const sides = { left, top, width: right - left, height: bottom - top };
-  for (const [side, share] of Object.entries(sides)) node.style[side] = `${100 * share}%`;
-}
-
 export class Erasing {
   constructor(page) {
     this.page = page;
@@ -75,41 +52,13 @@ export class Erasing {
       this.reset();
       page.part("erase").focus();
     });
-    this.listen(page.part("eraser"));
+    this.tool = new BoxTool(page.part("eraser"), page.screen, (box) => this.draw(box), (box) => this.drawn(box));
   }
 
-  listen(eraser) {
-    const { screen } = this.page;
-    const at = ({ clientX, clientY }) => screen.shareAt(screen.pointOf({ clientX, clientY }));
-    eraser.addEventListener("pointerdown", (event) => {
-      if (!event.isPrimary || event.button) return;
-      event.preventDefault();
-      eraser.setPointerCapture(event.pointerId);
-      this.corner = at(event);
-    });
-    eraser.addEventListener("pointermove", (event) => this.corner && this.draw(boxBetween(this.corner, at(event))));
-    eraser.addEventListener("pointercancel", () => (this.corner = null));
-    eraser.addEventListener("pointerup", (event) => {
-      if (!this.corner) return;
-      const box = boxBetween(this.corner, at(event));
-      this.corner = null;
-      if (Math.min(box[2] - box[0], box[3] - box[1]) >= LEAST) this.ask(box);
-    });
-    eraser.addEventListener("keydown", (event) => this.press(event));
-  }
-
-  press(event) {
-    const { page } = this;
-    const arrows = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
-    if (event.key in arrows) {
-      const step = directionRead(...arrows[event.key], page.screen.orientation);
-      this.draw(nudged(this.box, ...step, event.shiftKey));
-    } else if (event.key === "Enter") this.ask(this.box);
-    else if (event.key === "Escape") {
-      this.end();
-      page.part("erase").focus();
-    } else return;
-    event.preventDefault();
+  drawn(box) {
+    if (box) return this.ask(box);
+    this.end();
+    this.page.part("erase").focus();
   }
 
   /** A result, or another finding or map of it. */
@@ -130,25 +79,20 @@ export class Erasing {
   /** Let the visitor draw a box, which begins at the map's strongest place. */
   begin() {
     const { page } = this;
-    page.part("eraser").hidden = false;
     page.part("erase-status").textContent = WAITING;
-    this.draw(page.erased?.box || page.map?.boxes?.[0] || [0.35, 0.35, 0.65, 0.65]);
-    page.part("stage").scrollIntoView({ block: "nearest" });
-    page.part("eraser").focus({ preventScroll: true });
+    this.tool.begin(page.erased?.box || page.map?.boxes?.[0] || [0.35, 0.35, 0.65, 0.65]);
   }
 
   /** Stop drawing; what was erased before stays. */
   end() {
     const { page } = this;
     page.part("eraser").hidden = true;
-    this.corner = null;
     if (page.erased) this.draw(page.erased.box);
     else page.part("region").hidden = true;
     this.tell();
   }
 
   draw(box) {
-    this.box = box;
     place(this.page.part("region"), box);
     this.page.part("region").hidden = false;
   }

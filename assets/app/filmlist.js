@@ -37,6 +37,21 @@ export function verdictOf(row) {
 /** Whether a finding's number is shown: that of a refused film only when asked for. */
 export const isShown = (row, overruled) => isRead(row) && (overruled || !isRefused(row));
 
+const MOST_BRIEF = 3;
+
+/**
+ * What a card says of a film's findings: [name, above its threshold] of the one that the list is sorted by, and of the
+ * likeliest above their thresholds; and how many more there are of these.
+ */
+export function briefOf(row, findings, sortedBy) {
+  const chance = (name) => row.probabilities[name];
+  const above = findings.filter((name) => row.positive[name]).sort((one, other) => chance(other) - chance(one));
+  const first = findings.includes(sortedBy) ? [sortedBy] : [];
+  const named = [...new Set([...first, ...above])].slice(0, MOST_BRIEF);
+  const more = above.filter((name) => !named.includes(name)).length;
+  return { named: named.map((name) => [name, above.includes(name)]), more };
+}
+
 /**
  * The rows that pass the filters, sorted; rows without a value come last, whichever way is sorted.
  * @param choice `finding` above its threshold, or "any", "none" or ""; `gate`, of GATES; `column`; `down`; `overruled`

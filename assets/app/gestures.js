@@ -9,13 +9,12 @@ const ABOVE_FINGER = 120;
 
 export class Gestures {
   /**
-   * @param page
    * @param screen the film on the screen
-   * @param rulers
    * @param changed called when something may be told anew
    */
-  constructor(page, screen, rulers, changed) {
-    Object.assign(this, { page, screen, rulers, changed });
+  constructor(screen, changed) {
+    Object.assign(this, { screen, rulers: screen.rulers, changed });
+    this.lens = screen.stage.querySelector(".lens");
     this.tool = "move";
     this.fingers = new Map(); // pointer id -> place, while two may pinch
     const { stage } = screen;
@@ -39,30 +38,19 @@ export class Gestures {
     this.leave();
   }
 
-  zoomBy(factor, point = null) {
-    const { screen } = this;
-    const { room, size, view } = screen;
-    const at = point || [room.width / 2, room.height / 2];
-    screen.look(zoomedTo(view, size, room, screen.zoom * factor, at));
-  }
-
   wheel(event) {
     const { screen } = this;
     if (event.deltaY > 0 && screen.view === null) return; // all of the film is here: the page scrolls on
     event.preventDefault();
     const pixels = Math.max(-150, Math.min(150, event.deltaY * (event.deltaMode === 1 ? 16 : 1)));
-    this.zoomBy(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.0016)), screen.pointOf(event)); // Ctrl: a touchpad’s pinch
+    const rate = event.ctrlKey ? 0.01 : 0.0016; // Ctrl: a touchpad’s pinch
+    screen.zoomBy(Math.exp(-pixels * rate), screen.pointOf(event));
   }
 
   fit(event) {
     if (this.tool === "ruler" || event.target.closest("button")) return;
     if (this.screen.view) this.screen.look(null);
-    else this.actualSize(this.screen.pointOf(event));
-  }
-
-  /** One film pixel a screen pixel. */
-  actualSize(point = null) {
-    this.zoomBy(1 / this.screen.ratio / this.screen.zoom, point);
+    else this.screen.actualSize(this.screen.pointOf(event));
   }
 
   action({ button, shiftKey, target, pointerType }) {
@@ -143,14 +131,13 @@ export class Gestures {
   }
 
   leave() {
-    this.page.part("lens").hidden = true;
+    this.lens.hidden = true;
     this.changed(null);
   }
 
   showLens(event, [x, y]) {
-    const { page, screen } = this;
+    const { lens, screen } = this;
     if (!screen.levels || !screen.words) return;
-    const lens = page.part("lens");
     screen.magnify(lens, [x, y], LENS, LENS_TIMES);
     const up = event.pointerType === "touch" ? ABOVE_FINGER : 0;
     const { offsetLeft, offsetTop } = this.pane || event.target.closest(".pane") || screen.pane;

@@ -159,6 +159,16 @@ export function presets({ values, most, first, step, window, inverted }) {
   return { stored: window, ...ranged, full: between(counts.findIndex(Boolean), counts.findLastIndex(Boolean)) };
 }
 
+/**
+ * A film's window as one of another film: as many times as wide as the window `base` of each, and as far from it in
+ * widths. `turned`: one of the two files stores dense as dark.
+ */
+export function windowLike(window, base, otherBase, turned = false) {
+  const shift = ((window.center - base.center) / base.width) * (turned ? -1 : 1);
+  const width = (otherBase.width * window.width) / base.width;
+  return { ...otherBase, width, center: otherBase.center + shift * otherBase.width };
+}
+
 /** A window after a drag by CSS pixels: to the right wider, which is flatter; upwards brighter. */
 export function windowDragged(window, across, down, { most, step, inverted }) {
   const pixel = (step * most) / 600;

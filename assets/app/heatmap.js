@@ -1,7 +1,7 @@
 // The film with the heatmap of the chosen finding over it, and what the heatmap says.
 
+import { place } from "./boxes.js";
 import { make } from "./dom.js";
-import { place } from "./erase.js";
 import { isNoBetterThanNoise, localisationOf, locatedInWords } from "./located.js";
 import { BLUES, canvasWords, colourMap, gradient, strongest } from "./maps.js";
 import { evidence, findingOf, methodNote, nothing, outsideInWords, sumInWords, ticks } from "./words.js";
@@ -18,11 +18,26 @@ export const ONE_SCALE = "One scale for every finding of this film.";
 const BLUE_COVER = 0.6; // the film stays visible where the whole lung speaks against a finding
 const MAX_SIDE = 512; // pixels of the heatmap's canvas: plenty for so few cells, and quick
 
+/** The colours of evidence for a finding and against it, canvas words. */
+export const mapColours = (page) => [canvasWords(page.start.colours), canvasWords(BLUES, BLUE_COVER)];
+
+/** A map on a canvas over a film { width, height }, in the colours for and against; null: nothing. */
+export function paintMap(canvas, map, film, colours) {
+  const shrink = Math.max(1, Math.max(film.width, film.height) / MAX_SIDE);
+  const [width, height] = [film.width, film.height].map((side) => Math.round(side / shrink));
+  Object.assign(canvas, { width, height });
+  if (map) canvas.getContext("2d").putImageData(mapPicture(map, width, height, colours), 0, 0);
+}
+
+function mapPicture(map, width, height, [inFavour, against]) {
+  const words = colourMap(map, width, height, inFavour, map.scale === "logit" ? against : null);
+  return new ImageData(new Uint8ClampedArray(words.buffer), width, height);
+}
+
 export class Heatmap {
   constructor(page) {
     this.page = page;
-    this.colours = canvasWords(page.start.colours);
-    this.blues = canvasWords(BLUES, BLUE_COVER);
+    [this.colours, this.blues] = mapColours(page);
     const titles = Object.entries(METHODS).map(([value, title]) => make("option", { value }, title));
     page.part("method").replaceChildren(...titles);
     this.listen();
@@ -64,6 +79,10 @@ export class Heatmap {
     return this.page.part("against").checked && this.page.map.scale === "logit";
   }
 
+  get shownColours() {
+    return [this.colours, this.againstIsShown ? this.blues : null];
+  }
+
   /** Whether the maps of this finding were measured to point no better than random ones. */
   get isFaint() {
     const { about, finding, map } = this.page;
@@ -92,12 +111,8 @@ export class Heatmap {
     if (!map) return this.ask();
     const entry = findingOf(about, page.finding);
     const quiet = this.isQuiet;
-    const image = page.part("image");
-    const shrink = Math.max(1, Math.max(image.naturalWidth, image.naturalHeight) / MAX_SIDE);
-    const [width, height] = [image.naturalWidth, image.naturalHeight].map((side) => Math.round(side / shrink));
     const canvas = page.part("canvas");
-    Object.assign(canvas, { width, height });
-    if (!quiet) canvas.getContext("2d").putImageData(this.picture(width, height), 0, 0);
+    paintMap(canvas, quiet ? null : map, page.result.report.film, this.shownColours);
     canvas.setAttribute("aria-label", quiet ? "No heatmap. " + this.quietWords : "Heatmap for " + entry.title);
     page.part("quiet").hidden = !quiet;
     page.part("quiet-text").textContent = this.quietWords;
@@ -122,8 +137,7 @@ export class Heatmap {
 
   /** The map in its colours, ImageData of width x height pixels. */
   picture(width, height) {
-    const words = colourMap(this.page.map, width, height, this.colours, this.againstIsShown ? this.blues : null);
-    return new ImageData(new Uint8ClampedArray(words.buffer), width, height);
+    return mapPicture(this.page.map, width, height, this.shownColours);
   }
 
   get ticks() {

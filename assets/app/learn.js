@@ -178,7 +178,7 @@ class Learning {
 
   async next() {
     const { round } = this;
-    if (this.film.isDrawing || this.page.part("learn-next").disabled) return;
+    if (this.film.tool.isDrawing || this.page.part("learn-next").disabled) return;
     if (round.stage === "failed" || (round.stage === "truth" && round.at + 1 < round.set.cases)) return this.nextCase();
     if (round.stage === "truth") return this.score();
     if (round.stage === "read") round.answer.seconds = this.watch.stop();

@@ -1,7 +1,7 @@
 // The table of a list of films: a hundred rows at a time, sorted by a click on a heading.
 
 import { make } from "./dom.js";
-import { chosenRows, isShown, verdictOf } from "./filmlist.js";
+import { briefOf, chosenRows, isShown, verdictOf } from "./filmlist.js";
 import { count, diseases, percent } from "./words.js";
 
 const ROWS = 100;
@@ -17,6 +17,7 @@ export class ListTable {
     for (const name of ["list-finding", "list-gate", "list-overruled"]) {
       page.part(name).addEventListener("change", () => this.turn(0));
     }
+    page.part("list-sort").addEventListener("change", ({ target }) => this.sortBy(target.value));
     page.part("list-back").addEventListener("click", () => this.turn(this.first - ROWS));
     page.part("list-forward").addEventListener("click", () => this.turn(this.first + ROWS));
   }
@@ -83,7 +84,10 @@ export class ListTable {
     if (head.dataset.key !== key) {
       head.dataset.key = key;
       head.replaceChildren(make("tr", {}, ...columns.map(([name, title]) => this.headingCell(name, title))));
+      const options = columns.map(([value, title]) => make("option", { value }, title));
+      this.page.part("list-sort").replaceChildren(make("option", { value: "" }, "As dropped"), ...options);
     }
+    this.page.part("list-sort").value = this.sort.column;
     for (const cell of head.querySelectorAll("th")) {
       const sorted = cell.dataset.column === this.sort.column;
       cell.setAttribute("aria-sort", sorted ? (this.sort.down ? "descending" : "ascending") : "none");
@@ -94,18 +98,21 @@ export class ListTable {
     const button = make("button", { type: "button" }, title);
     const cell = make("th", { scope: "col" }, button);
     cell.dataset.column = name;
-    button.addEventListener("click", () => {
-      const { column, down } = this.sort;
-      const number = !["image", "gate", "labelled"].includes(name); // the highest first
-      this.sort = { column: name, down: column === name ? !down : number };
-      this.turn(0);
-    });
+    button.addEventListener("click", () => this.sortBy(name));
     return cell;
+  }
+
+  // By the same column again: the other way round.
+  sortBy(name) {
+    const { column, down } = this.sort;
+    const number = !["", "image", "gate", "labelled"].includes(name); // the highest first
+    this.sort = { column: name, down: column === name ? !down : number };
+    this.turn(0);
   }
 
   // A row's element is made again only where what it shows has changed.
   line(row, columns) {
-    const key = [row.state, this.overruled, columns.length, row.labelled].join();
+    const key = [row.state, this.overruled, columns.length, row.labelled, this.sort.column].join();
     const known = this.lines.get(row);
     if (known?.key === key) return known.line;
     const line = this.row(row, columns);
@@ -115,7 +122,7 @@ export class ListTable {
 
   row(row, columns) {
     const cells = columns.slice(1).map(([name]) => this.cell(row, name));
-    const line = make("tr", {}, this.filmCell(row), ...cells);
+    const line = make("tr", {}, this.filmCell(row), ...cells, this.briefCell(row));
     line.dataset.state = row.state;
     line.dataset.path = row.path;
     return line;
@@ -127,6 +134,21 @@ export class ListTable {
     const button = make("button", { type: "button", className: "link", title: row.path }, row.image);
     button.addEventListener("click", () => this.open(row));
     return make("th", { scope: "row" }, make("div", { className: "film-name" }, picture, button));
+  }
+
+  // In place of a column a finding, where the screen is narrow.
+  briefCell(row) {
+    const cell = make("td", { className: "brief" });
+    if (!isShown(row, this.overruled)) return cell;
+    const titles = new Map(diseases(this.about).map(({ name, title }) => [name, title]));
+    const { named, more } = briefOf(row, [...titles.keys()], this.sort.column);
+    const words = named.map(([name, above]) => {
+      const className = above ? "above" : "";
+      return make("span", { className }, `${titles.get(name)} ${percent(row.probabilities[name])}`);
+    });
+    if (more) words.push(make("span", {}, `and ${more} more`));
+    cell.append(...(words.length ? words : ["No finding above its threshold"]));
+    return cell;
   }
 
   cell(row, name) {

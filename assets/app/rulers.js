@@ -21,10 +21,7 @@ export function caveat(spacing) {
 }
 
 export class Rulers {
-  constructor(page) {
-    this.page = page;
-    this.lines = []; // [from, to], shares of the film as read
-  }
+  lines = []; // [from, to], shares of the film as read
 
   clear() {
     this.lines = [];

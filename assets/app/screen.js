@@ -1,18 +1,23 @@
 // The film on the screen: only the visible pixels, from its own values, through the visitor's window.
 
 import { halves, oriented, presets, sample, shades, unpacked } from "./grey.js";
-import { AS_READ, bounded, placed, pointed, scaleBar, sizeShown, toRead } from "./viewport.js";
+import { Rulers } from "./rulers.js";
+import { AS_READ, bounded, placed, pointed, scaleBar, sizeShown, toRead, zoomedTo } from "./viewport.js";
 
 const SLOW_MS = 12; // a frame that took longer is drawn at half the pixels while the film moves
 const SETTLED_MS = 160;
 
 export class Screen {
-  constructor(page) {
-    this.page = page;
-    this.stage = page.part("stage");
-    this.panes = [...this.stage.querySelectorAll(".pane")];
+  /** @param stage holds panes of one film; marks lie on the last */
+  constructor(stage) {
+    this.stage = stage;
+    this.panes = [...stage.querySelectorAll(".pane")];
+    this.pane = this.panes.at(-1);
     this.canvases = this.panes.map((pane) => pane.querySelector(".grey"));
+    this.picture = this.pane.querySelector("img"); // in place of values that are not here
+    this.rulers = new Rulers();
     this.drawn = () => {};
+    this.changed = () => {}; // another part of the film, or another window
     this.forget();
     new ResizeObserver(() => this.request()).observe(this.pane);
   }
@@ -22,11 +27,8 @@ export class Screen {
     Object.assign(this, { grey: null, levels: null, facts: null, film: { width: 1, height: 1 } });
     Object.assign(this, { view: null, orientation: AS_READ, inverted: false, window: null, presets: null });
     Object.assign(this, { words: null, sampled: null });
+    this.rulers.clear();
     this.stage.classList.remove("has-values");
-  }
-
-  get pane() {
-    return this.panes[1];
   }
 
   get room() {
@@ -57,9 +59,13 @@ export class Screen {
     const packed = (await fetch("data:application/octet-stream;base64," + payload.data)).body;
     const bytes = await new Response(packed.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
     const values = unpacked(new Uint8Array(bytes), width, height);
-    this.grey = { values, width, height, most, first, step, inverted, window: payload.window };
-    Object.assign(this, { window: payload.window, words: null });
-    this.presets = presets(this.grey);
+    this.take({ values, width, height, most, first, step, inverted, window: payload.window });
+  }
+
+  /** Show a film's grey values, through its own window. */
+  take(grey) {
+    Object.assign(this, { grey, window: grey.window, words: null });
+    this.presets = presets(grey);
     this.orient(this.orientation);
     this.stage.classList.add("has-values");
   }
@@ -78,12 +84,25 @@ export class Screen {
     this.view = view;
     this.stage.dataset.zoomed = view !== null;
     this.move();
+    this.changed();
+  }
+
+  zoomBy(factor, point = null) {
+    const { room, size, view } = this;
+    const at = point || [room.width / 2, room.height / 2];
+    this.look(zoomedTo(view, size, room, this.zoom * factor, at));
+  }
+
+  /** One film pixel a screen pixel. */
+  actualSize(point = null) {
+    this.zoomBy(1 / this.ratio / this.zoom, point);
   }
 
   /** Another window, or black and white exchanged. */
   shade(window, inverted = this.inverted) {
     Object.assign(this, { window, inverted, words: null });
     this.move();
+    this.changed();
   }
 
   move() {
@@ -112,7 +131,18 @@ export class Screen {
     const style = { "--w": read.width + "px", "--h": read.height + "px", "--placed": turns };
     for (const [name, value] of Object.entries(style)) stage.style.setProperty(name, value);
     if (this.levels) this.drawValues(place, room);
-    this.drawn(place);
+    this.drawMarks(place);
+    this.drawn();
+  }
+
+  drawMarks(place) {
+    const { stage, film, size, orientation, facts, bar } = this;
+    this.rulers.draw(stage.querySelector(".rulers"), film, place, size, orientation, facts?.spacing);
+    const node = stage.querySelector(".scale-bar");
+    node.hidden = !bar;
+    if (!bar) return;
+    node.style.width = bar.length + "px";
+    node.textContent = bar.mm >= 10 ? `${bar.mm / 10} cm` : `${bar.mm} mm`;
   }
 
   drawValues(place, room) {

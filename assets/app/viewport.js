@@ -88,6 +88,15 @@ export function dragged(view, size, pane, across, down) {
   return bounded({ zoom, x: x - across / zoom, y: y - down / zoom }, size, pane);
 }
 
+/** A view of one film as one of another: as many times its fit, around the same place in shares of its sides. */
+export function viewLike(view, size, pane, otherSize, otherPane) {
+  if (!view) return null;
+  const { zoom, x, y } = bounded(view, size, pane);
+  const like = { x: (x / size.width) * otherSize.width, y: (y / size.height) * otherSize.height };
+  like.zoom = (zoom / fitZoom(size, pane)) * fitZoom(otherSize, otherPane);
+  return bounded(like, otherSize, otherPane);
+}
+
 /** The longest of 1, 2, 5, 10, ... mm that takes at most `room` CSS pixels at `mm` a CSS pixel: { mm, length }. */
 export function scaleBar(mm, room) {
   const most = mm * room;

@@ -80,11 +80,3 @@ def test_the_example_of_a_language_model(app: Server, folder: Path) -> None:
     said = ran(example("From a language model, by MCP", "python"), [sys.executable, "-c"], app, folder)
     assert "alarm threshold" in said
     assert app.uploads() == []
-
-
-@pytest.mark.slow
-def test_without_its_package_mcp_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    if MCP:
-        pytest.skip("the package mcp is installed")
-    done = subprocess.run(command("--mcp"), cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (2, "app.py: --mcp needs a package: pip install 'cxrcore[mcp]'\n")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cxrcore
+from cxrcore.films.windowing import Window, apply_window
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.models.classifier import Classifier
 from cxrcore.models.shaking import spread
@@ -18,7 +19,7 @@ from cxrcore.reporting.film_report import percent
 from tests.accessibility import violations
 from tests.app.test_trust import picture
 from tests.app.visit import Visit
-from tests.films import BIRTH_DATE, PATIENT, chest, dataset, written
+from tests.films import BIRTH_DATE, PATIENT, chest, dataset, encoded, written
 
 pytestmark = pytest.mark.browser
 CURRENT, PRIOR = draw_phantom(3, ["Effusion"]).pixels, draw_phantom(3).pixels
@@ -142,30 +143,102 @@ def test_a_prior_films_differences_are_the_librarys(reader: Visit) -> None:
     assert calm(reader)
 
 
-def transforms(page: Any) -> list[str]:
-    return page.locator(".panes .sheet").evaluate_all("sheets => sheets.map(({ style }) => style.transform)")
+DEEP = np.rint(65535 * CURRENT).astype(np.uint16)
 
 
-def test_both_films_follow_one_zoom_window_and_finding(reader: Visit) -> None:
+def deep(values: np.ndarray) -> dict[str, Any]:
+    return {"name": "film.png", "mimeType": "image/png", "buffer": encoded(values, "PNG")}
+
+
+def window_of(reader: Visit) -> Window:
+    words = reader.page.inner_text("[data-part=prior-panel] .pointer").split(" · ")
+    assert words[0] == "This film"
+    width, center = (float(word.split()[1]) for word in words[1:3])
+    return Window(center, width, "LINEAR_EXACT")
+
+
+def shown(reader: Visit, film: str, size: int) -> np.ndarray:
+    """What the film's canvas shows at 1:1, uint8 (rows, columns) of its middle ``size`` pixels."""
+    reader.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    values = reader.page.locator(f"[data-film={film}] .grey").evaluate(
+        """(c, size) => { const [x, y] = [c.width, c.height].map((side) => Math.round((side - size) / 2));
+        const data = c.getContext("2d").getImageData(x, y, size, size).data;
+        return Array.from({ length: size * size }, (_, at) => data[4 * at]); }""",
+        size,
+    )
+    return np.array(values, dtype=float).reshape(size, size)
+
+
+def test_both_films_are_numpys_own_windowing_of_their_sixteen_bits(reader: Visit) -> None:
+    """The prior film has half the grey values of the current one; a window dragged on one changes on both alike."""
     page = reader.page
-    compare(reader, picture(PRIOR))
-    views = page.locator(".panes .view")
+    reader.analyse(deep(DEEP))
+    compare(reader, deep(DEEP // 2))
+    page.locator("[data-film=current] .stage").focus()
+    page.keyboard.press("z")
+    settled(page)
+    assert page.inner_text("[data-part=prior-panel] .tools output") == "100\u00a0%"
+    middle = slice(len(DEEP) // 2 - 50, len(DEEP) // 2 + 50)
+    for own in (False, True):
+        if own:
+            box = page.locator("[data-film=prior] .stage").bounding_box()
+            page.mouse.move(box["x"] + 90, box["y"] + 90)
+            page.mouse.down(button="right")
+            page.mouse.move(box["x"] + 40, box["y"] + 80, steps=3)
+            page.mouse.up(button="right")
+            page.mouse.move(5, 5)
+        assert page.locator("[data-part=prior-panel] .tools select").input_value() == ("own" if own else "stored")
+        window = window_of(reader)
+        for film, values in (("current", DEEP), ("prior", DEEP // 2)):
+            expected = np.rint(255 * apply_window(values.astype(float), window))[middle, middle]
+            assert np.abs(shown(reader, film, 100) - expected).max() <= 1
+    page.keyboard.press("2")  # each film's own percentiles: half the values, the same picture
+    assert np.abs(shown(reader, "current", 100) - shown(reader, "prior", 100)).max() <= 2
+    assert page.locator("[data-part=zoom]").inner_text() != "100\u00a0%"  # the film above is left as it was
+    assert calm(reader)
+
+
+def places(page: Any) -> list[list[float]]:
+    """Where each film lies in its pane: its left and top side and its width, in shares of the pane."""
+    return page.locator(".panes .stage").evaluate_all(
+        """stages => stages.map((stage) => { const pane = stage.getBoundingClientRect();
+        const film = stage.querySelector(".sheet").getBoundingClientRect();
+        return [film.left - pane.left, film.top - pane.top, film.width].map((at) => at / pane.width); })"""
+    )
+
+
+def settled(page: Any) -> list[list[float]]:
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    here = places(page)
+    assert here[0] == pytest.approx(here[1], abs=0.01)
+    return here
+
+
+def test_both_films_follow_one_zoom_tool_and_finding(reader: Visit) -> None:
+    page = reader.page
+    larger = np.kron(PRIOR, np.ones((2, 2), PRIOR.dtype))
+    compare(reader, picture(larger))
+    views = page.locator(".panes .stage")
     views.first.scroll_into_view_if_needed()
+    whole = settled(page)
+    assert whole[0][2] == pytest.approx(1, abs=0.01)
     box = views.first.bounding_box()
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
-    page.mouse.wheel(0, -400)
-    page.wait_for_function("document.querySelector('.panes .sheet').style.transform.includes('scale(2.7')")
-    zoomed = transforms(page)
-    assert zoomed[0] == zoomed[1]
+    for _ in range(4):
+        page.mouse.wheel(0, -150)
+    zoomed = settled(page)
+    assert zoomed[0][2] > 2
     page.mouse.down()
     page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"], steps=3)
     page.mouse.up()
-    assert transforms(page)[0] == transforms(page)[1] != zoomed[0]
+    assert settled(page)[0][0] < zoomed[0][0]
     views.last.focus()
     page.keyboard.press("0")
-    assert transforms(page) == ["translate(0%, 0%) scale(1)"] * 2
-    page.fill("[data-part=prior-width]", "50")
-    assert page.get_attribute("#cxr-prior-window feFuncR", "slope") == "2"
+    assert settled(page) == whole
+    before = [shown(reader, film, 60) for film in ("prior", "current")]
+    page.click("[data-part=prior-panel] [data-act=invert]")
+    after = [shown(reader, film, 60) for film in ("prior", "current")]
+    assert np.abs(np.add(before, after) - 255).max() <= 1
     page.click("tr[data-change=Nodule] button")
     assert page.locator('.finding[data-finding="Nodule"]').get_attribute("class").endswith("chosen")
     assert all("Nodule" in text for text in page.locator(".panes figcaption").all_inner_texts())

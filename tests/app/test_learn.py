@@ -19,6 +19,7 @@ from cxrcore.evaluation.readings import read_reading
 from cxrcore.findings import PHANTOM5
 from cxrcore.predictions.import_table import read_predictions
 from tests.accessibility import violations
+from tests.app.conftest import visit_of
 from tests.app.visit import Visit
 
 pytestmark = pytest.mark.browser
@@ -171,6 +172,77 @@ def test_a_link_opens_a_teachers_set_and_keys_alone_play_it(visit: Visit, case_s
     assert data["findings"]["Consolidation"]["before"]["auroc"]["value"] == 1
     assert (data["boxes"]["hit"]["n_pos"], data["boxes"]["hit"]["n_neg"]) == (2, 0)
     assert errors(visit) == []
+
+
+SHEET = """() => { const at = (part) => document.querySelector(`.learn ${part}`).getBoundingClientRect();
+const [film, stage] = [at(".sheet"), at(".stage")];
+return [film.left, film.top, film.width, film.height, stage.left, stage.top, stage.width, stage.height]; }"""
+
+
+def test_a_case_is_handled_as_in_the_viewer_and_boxes_stay_on_the_film(visit: Visit) -> None:
+    """Oracle: NumPy's windowing of the phantom at 1:1, inverted by key; a box drawn on the enlarged film."""
+    page = open_set(visit, "phantoms-2-7")
+    page.keyboard.press("z")
+    page.keyboard.press("i")
+    assert page.get_attribute(".learn [data-act=invert]", "aria-pressed") == "true"
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    shown = page.locator(".learn .grey").evaluate(
+        """(c) => { const d = c.getContext("2d").getImageData(c.width / 2 - 50, c.height / 2 - 50, 100, 100).data;
+        return Array.from({ length: 10000 }, (_, at) => d[4 * at]); }"""
+    )
+    pixels = phantom_set(2, 7).open(0).film.pixels
+    top, left = (side // 2 - 50 for side in pixels.shape)
+    expected = 255 - np.rint(255 * pixels[top : top + 100, left : left + 100])
+    assert np.abs(np.reshape(shown, (100, 100)) - expected).max() <= 1
+    page.select_option(".learn .tools select", "lung")
+    assert page.locator(".learn .tools select").input_value() == "lung"
+    page.focus('[data-finding="Nodule"] input')
+    page.keyboard.press("3")  # a confidence there, and no window
+    assert page.locator(".learn .tools select").input_value() == "lung"
+    for _ in range(5):
+        page.click(".learn [data-act=zoomIn]")
+    page.click('[data-finding="Nodule"] [name=mark]')
+    before = page.evaluate(SHEET)
+    corners = [(before[4] + x * before[6], before[5] + y * before[7]) for x, y in ((0.3, 0.3), (0.6, 0.7))]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    page.mouse.move(*corners[1], steps=3)
+    page.mouse.up()
+    box = page.locator(".learn-box.learn-yours").last.evaluate(
+        "(node) => ['left', 'top', 'width', 'height'].map((side) => parseFloat(node.style[side]) / 100)"
+    )
+    shares = [((x - before[0]) / before[2], (y - before[1]) / before[3]) for x, y in corners]
+    (left, top), (right, bottom) = shares
+    assert box == pytest.approx([left, top, right - left, bottom - top], abs=0.003)
+    page.keyboard.press("?")
+    assert page.locator("[data-part=keys]").is_visible()
+    assert "Erase" not in page.inner_text("[data-part=key-list]")
+    page.keyboard.press("?")
+    go_on(visit, "model")
+    assert page.evaluate(SHEET)[:4] == pytest.approx(before[:4], abs=60)  # as large; the page may have scrolled
+    assert errors(visit) == []
+
+
+def test_two_fingers_zoom_a_case(browser: Any, server: Any) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = open_set(visit_of(context, server), "phantoms-1-7")
+    x, y, width, height = page.evaluate(SHEET)[4:]
+    middle, touch = (x + width / 2, y + height / 2), context.new_cdp_session(page)
+    for apart, kind in ((30, "touchStart"), (45, "touchMove"), (60, "touchMove")):
+        points = [{"x": middle[0] + way * apart, "y": middle[1], "id": way + 1} for way in (-1, 1)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_selector(".learn .stage[data-zoomed=true]")
+    page.click('[data-finding="Nodule"] [name=mark]')
+    x, y, width, height = page.evaluate(SHEET)[4:]
+    for share, kind in ((0.4, "touchStart"), (0.5, "touchMove"), (0.6, "touchMove")):
+        point = {"x": x + share * width, "y": y + share * height, "id": 0}
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_selector("[data-part=learn-draw]", state="hidden")
+    assert "Likely" in page.inner_text("[data-part=learn-told]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
 
 
 def test_a_round_may_end_early_and_without_the_model_first(visit: Visit) -> None:

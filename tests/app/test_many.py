@@ -18,6 +18,7 @@ from playwright.sync_api import expect
 import cxrcore
 from cxrcore.phantom import draw_phantom
 from cxrcore.predictions import Predictions, read_predictions
+from cxrcore.reporting.film_report import percent
 from tests.accessibility import violations
 from tests.app.visit import Visit
 from tests.films import PATIENT, dataset, encoded, written
@@ -320,9 +321,46 @@ def test_the_list_is_accessible_and_fits(
     listed.finish()
     assert violations(listed.page) == []
     assert listed.page.evaluate("document.documentElement.scrollWidth") <= width
-    listed.page.locator("thead button").first.focus()
-    listed.page.keyboard.press("Enter")
+    if width > 600:
+        listed.page.locator("thead button").first.focus()
+        listed.page.keyboard.press("Enter")
+    else:
+        listed.page.select_option("[data-part=list-sort]", "image")
     assert listed.page.get_attribute("th[data-column=image]", "aria-sort") == "ascending"
+
+
+def test_on_a_phone_each_film_is_a_card_with_its_findings_above_threshold(
+    open_page: Callable[..., Visit], pictures: dict[str, bytes]
+) -> None:
+    """Oracle: the library's own answer to each file."""
+    listed, model = ListPage(open_page(390)), cxrcore.load("phantom")
+    page = listed.page
+    page.click("[data-mode=many]")
+    names = ["f0.png", "f1.png", "f3.png"]
+    listed.choose(*({"name": name, "mimeType": "image/png", "buffer": pictures[name]} for name in names))
+    listed.finish()
+    answers = {name: model.predict(cxrcore.read_radiograph(pictures[name])) for name in names}
+
+    def words(name: str, *first: str) -> str:
+        chances, positive = answers[name].probabilities, answers[name].positive
+        above = sorted((finding for finding in chances if positive[finding]), key=lambda finding: -chances[finding])
+        named = list(dict.fromkeys([*first, *above]))[:3]
+        told = [f"{finding} {percent(chances[finding])}" for finding in named]
+        return " ".join(told) or "No finding above its threshold"
+
+    def cards() -> dict[str, str]:
+        rows = page.locator("[data-part=list-table] tbody tr").all()
+        brief = [" ".join(row.locator(".brief").inner_text().split()) for row in rows]
+        return dict(zip((row.locator("button").inner_text() for row in rows), brief, strict=True))
+
+    assert cards() == {name: words(name) for name in names}
+    assert page.locator("[data-part=list-table] td:visible:not(.words, .brief)").count() == 0
+    scroll = page.locator("[data-part=list-scroll]")
+    assert scroll.evaluate("node => node.scrollWidth <= node.clientWidth")
+    page.select_option("[data-part=list-sort]", "Effusion")
+    order = sorted(names, key=lambda name: -answers[name].probabilities["Effusion"])
+    assert cards() == {name: words(name, "Effusion") for name in order}
+    assert list(cards()) == order
 
 
 def test_a_request_that_disagrees_with_itself_is_refused(visit: Visit) -> None:

@@ -66,6 +66,12 @@ def test_a_taken_port(one_line: Callable[..., str], bundle: Path) -> None:
         assert str(port) in one_line("--model", str(bundle), "--port", str(port))
 
 
+def test_mcp_without_its_package(one_line: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "find_spec", lambda package: None)
+    message = "app.py: --mcp needs the package mcp, which is not installed: pip install 'cxrcore[mcp]'"
+    assert one_line("--mcp") == message
+
+
 def test_the_listing_is_the_librarys() -> None:
     if cxrcore.embedded_models():
         assert open_catalog(None).names == cxrcore.embedded_models()

@@ -192,7 +192,7 @@ def test_the_grey_values_lie_where_the_map_lies(film: Visit) -> None:
     """The film's left edge on the canvas and the heatmap's agree when it is small enough to be seen whole."""
     shown = on_screen(film)
     columns = np.flatnonzero(shown.any(axis=0))
-    box, heat = pane(film), film.page.locator(".heat").bounding_box()
+    box, heat = pane(film), film.page.locator(".mapped .heat").bounding_box()
     ratio = shown.shape[1] / box["width"]
     assert columns[0] == pytest.approx(ratio * (heat["x"] - box["x"]), abs=1.5)
     assert columns[-1] == pytest.approx(ratio * (heat["x"] + heat["width"] - box["x"]) - 1, abs=1.5)
@@ -252,9 +252,9 @@ def test_arrow_keys_on_the_film_move_it_and_with_shift_change_the_window(film: V
     page = film.page
     page.focus("[data-part=stage]")
     key(film, "z", "+", "+", "+", "+")
-    before = page.locator(".heat").bounding_box()
+    before = page.locator(".mapped .heat").bounding_box()
     key(film, "ArrowRight")
-    assert page.locator(".heat").bounding_box()["x"] == pytest.approx(before["x"] - 40, abs=1)
+    assert page.locator(".mapped .heat").bounding_box()["x"] == pytest.approx(before["x"] - 40, abs=1)
     key(film, "Shift+ArrowUp")
     assert page.input_value("[data-part=window]") == "own"
 
@@ -356,7 +356,7 @@ def test_two_fingers_zoom_and_one_still_scrolls(browser: Any, server: Server) ->
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     settle(visit)
     assert page.get_attribute("[data-part=stage]", "data-zoomed") == "true"
-    assert page.locator(".heat").bounding_box()["width"] == pytest.approx(3 * box["width"], rel=0.05)
+    assert page.locator(".mapped .heat").bounding_box()["width"] == pytest.approx(3 * box["width"], rel=0.05)
     assert page.evaluate(UNDER, [box["width"] / 2, box["height"] / 2]) == pytest.approx(before, abs=2)
     assert page.evaluate("getComputedStyle(document.querySelector('.stage')).touchAction") == "none"
     context.close()

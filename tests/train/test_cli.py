@@ -258,9 +258,9 @@ def test_the_screens_get_model_host_and_port(capsys, monkeypatch):
     for name in ("CXR_MODEL", "CXR_HOST", "CXR_PORT"):
         monkeypatch.setenv(name, "unset")
     options = ("--model", "phantom", "--port", "7000")
-    assert run(capsys, "app", *options)[0] == 0
+    assert run(capsys, "app", *options, "--mcp")[0] == 0
     assert run(capsys, "dashboard", *options)[0] == 0
-    assert served[0] == list(options)
+    assert served[0] == [*options, "--mcp"]
     assert [served[1][name] for name in ("CXR_MODEL", "CXR_HOST", "CXR_PORT")] == ["phantom", "unset", "7000"]
 
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { collect, isList, sorted } from "../../../assets/app/collect.js";
-import { chosenRows, csvOf, imageNames, jsonOf, verdictOf } from "../../../assets/app/filmlist.js";
+import { briefOf, chosenRows, csvOf, imageNames, jsonOf, verdictOf } from "../../../assets/app/filmlist.js";
 import { rowsOf } from "../../../assets/app/listscores.js";
 
 const LIMITS = { films: 3, bytes: 64e9, ratio: 200, film_bytes: 1000, suffixes: [".png", ".dcm"] };
@@ -61,6 +61,14 @@ test("the JSON names what could not be read and keeps no picture", () => {
   assert.deepEqual(films.map(({ image }) => image), ["b.png", "a.png", "c.png"]);
   assert.ok(!("thumbnail" in films[0]) && !("entry" in films[0]));
   assert.deepEqual(unreadable, [{ path: "folder/d.png", error: "'d.png' is empty (0 bytes)." }]);
+});
+
+test("a card names the likeliest findings above their thresholds, the one sorted by first", () => {
+  const chances = { Mass: 0.2, Nodule: 0.4, Hernia: 0.6, Edema: 0.5, Fibrosis: 0.1 };
+  const above = { Mass: true, Nodule: true, Hernia: true, Edema: true, Fibrosis: false };
+  const brief = (sortedBy) => briefOf({ probabilities: chances, positive: above }, Object.keys(chances), sortedBy);
+  assert.deepEqual(brief("image"), { named: [["Hernia", true], ["Edema", true], ["Nodule", true]], more: 1 });
+  assert.deepEqual(brief("Fibrosis"), { named: [["Fibrosis", false], ["Hernia", true], ["Edema", true]], more: 2 });
 });
 
 test("films are called by path only where names collide", () => {

@@ -91,3 +91,12 @@ test("a drag to the right widens a window, upwards it brightens, in a negative f
   assert.equal(grey.windowDragged(window, 0, -20, { ...film, inverted: true }).center, 120);
   assert.equal(grey.windowDragged(window, -1e6, 0, film).width, 1);
 });
+
+test("a window of one film is as far from its base on another film, in a negative the other way round", () => {
+  const base = { center: 100, width: 200, function: "LINEAR" };
+  const other = { center: 2000, width: 4000, function: "SIGMOID" };
+  const window = { center: 150, width: 100, function: "LINEAR" };
+  assert.deepEqual(grey.windowLike(window, base, other), { center: 3000, width: 2000, function: "SIGMOID" });
+  assert.equal(grey.windowLike(window, base, other, true).center, 1000);
+  assert.deepEqual(grey.windowLike(base, base, other), other);
+});

@@ -91,3 +91,11 @@ test("distances use the spacing of each axis", () => {
   assert.equal(viewport.distance([0, 0], [3, 4], null), 5);
   assert.equal(viewport.distance([0, 0], [30, 40], { column_mm: 0.1, row_mm: 0.2 }), Math.hypot(3, 8));
 });
+
+test("a view is the same part of another film in another pane", () => {
+  const [other, otherPane] = [{ width: 1200, height: 600 }, { width: 60, height: 60 }];
+  assert.equal(viewport.viewLike(null, film, pane, other, otherPane), null);
+  const view = viewport.zoomedTo(null, film, pane, 1, [50, 50]);
+  const like = viewport.viewLike({ ...view, x: 100, y: 100 }, film, pane, other, otherPane);
+  assert.deepEqual(like, { zoom: 0.2, x: 300, y: 300 });
+});
