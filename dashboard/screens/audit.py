@@ -173,7 +173,8 @@ def changed_films(source: Source) -> None:
         f"AUROC of {finding} under each change less that of the unchanged films; the numbers are in the table below",
         "Left of the dashed line the change costs AUROC. Intervals are 95 %, paired, by patient.",
     )
-    st.dataframe(frame, hide_index=True, height="content")
+    wide = {"AUROC": st.column_config.TextColumn(width="medium")}
+    st.dataframe(frame, hide_index=True, height="content", column_config=wide)
 
 
 def _needs_audit(source: Source) -> None:

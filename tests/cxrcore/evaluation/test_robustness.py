@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import cxrcore
-from cxrcore.bundle.folder import embedded_folder, is_bundle_file
+from cxrcore.bundle.folder import embedded_folder, is_bundle_file, read_config
 from cxrcore.datasets.phantoms import write_phantoms
 from cxrcore.errors import InvalidPredictions
 from cxrcore.evaluation.record import read_metrics
@@ -120,7 +120,7 @@ def test_a_bundle_with_it_says_so_in_checklist_card_and_report(films, tmp_path):
         "\n## "
     )
     (place / "robustness.json").write_text(json.dumps(data))
-    write_model_card(bundle, cxrcore.load(str(bundle)).config, pictures=False)
+    write_model_card(bundle, read_config(bundle), pictures=False)
     assert "3 of 3 films (3 patients) in 9 changes" in (bundle / "README.md").read_text()
     page = report(str(bundle), tmp_path / "r.html").read_text("utf-8")
     assert "Changed films (does the answer hold?)" in page

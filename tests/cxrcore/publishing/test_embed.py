@@ -1,5 +1,6 @@
 """A trained run becomes a folder of ``assets/models``: what ships, what stays, and that its scores still agree."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_a_run_on_public_films_ships_its_test_films_alone(tmp_path: Path, capsys
     assert {path for path in files if path.startswith("evaluation/")} == {
         "evaluation/golden.json",
         *(f"evaluation/phantom-{name}" for name in ("val/metrics.json", "val/curves.json")),
-        *(f"evaluation/phantom-test/{name}" for name in ("metrics.json", "curves.json")),
+        *(f"evaluation/phantom-test/{name}" for name in ("metrics.json", "curves.json", "robustness.json")),
         TABLE,
     }
     assert files >= {"README.md", "config.json", "model.safetensors", "recipe.yaml", "training/history.jsonl"}
@@ -43,6 +44,8 @@ def test_a_run_on_public_films_ships_its_test_films_alone(tmp_path: Path, capsys
     assert np.array_equal(shipped.probabilities, ours.probabilities)  # oracle: every score is the same
     assert np.allclose(shipped.logits, ours.logits, rtol=1e-3)
     assert read_metrics(folder / TABLE.replace("predictions.parquet", "metrics.json")).model.startswith("nih14-mine")
+    changed = json.loads((folder / TABLE.replace("predictions.parquet", "robustness.json")).read_text())
+    assert changed["model"].startswith("nih14-mine")
 
 
 def test_ids_that_are_not_public_stay_behind(tmp_path: Path) -> None:
