@@ -69,7 +69,8 @@ def page_seconds(page: Any, archive: Path) -> float:
     page.wait_for_selector(".cxr .about dl", timeout=300_000)
     started = time.perf_counter()
     page.set_input_files("[data-part=list-files]", archive)
-    page.wait_for_selector("[data-part=many][data-list=done]", timeout=1_200_000)
+    done = "document.querySelector('[data-part=many]').dataset.list === 'done'"
+    page.wait_for_function(done, polling=20, timeout=1_200_000)  # wait_for_selector looks twice a second only
     seconds = time.perf_counter() - started
     print(f"  page: {page.inner_text('[data-part=list-status]')} in {seconds:.1f} s", flush=True)
     return seconds

@@ -39,11 +39,12 @@ def keep_freed_memory() -> bool:
     """Have glibc keep the memory that large tensors free, for the next step's; returns whether it will.
 
     By default glibc gives every large tensor back to the system and takes it again, so that a training step on a CPU
-    spends much of its time in page faults. What is kept counts as the process's memory until it ends.
-    ``CXR_ALLOCATOR=system`` leaves the defaults; other C libraries are left alone.
+    spends much of its time in page faults. All threads share one arena, since glibc gives memory of the others back
+    whatever the threshold. What is kept counts as the process's memory until it ends. ``CXR_ALLOCATOR=system`` leaves
+    the defaults; other C libraries are left alone.
     """
     if os.environ.get("CXR_ALLOCATOR") == "system" or platform.libc_ver()[0] != "glibc":
         return False
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
+    trim_threshold, mmap_max, arena_max = -1, -4, -8  # M_TRIM_THRESHOLD, M_MMAP_MAX and M_ARENA_MAX of malloc.h
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))  # -1: never trimmed
+    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1) and mallopt(arena_max, 1))  # -1: never trimmed
