@@ -15,6 +15,7 @@ from typing_extensions import TypedDict  # pydantic reads schemas from no other 
 import cxrcore
 from cxrcore import Radiograph
 from cxrcore.errors import CxrError
+from cxrcore.explain.chest import outline_chest
 from cxrcore.models.answer_words import sentence
 from cxrcore.models.base import Model
 from cxrcore.models.erasing import erase
@@ -61,7 +62,11 @@ class Explanation(TypedDict):
     rows: Annotated[list[list[float]], says("signed contributions by place, top row first")]
     box: Annotated[list[float], says("the film's place in the map: left, top, right, bottom in shares of the map")]
     boxes: Annotated[list[list[float]], says("boxes around the strongest places, in shares of the film")]
-    outside: Annotated[float | None, says("share of the positive part in the outer tenth of the film's sides")]
+    outside: Annotated[float | None, says("share of the positive part outside the chest; null without a positive part")]
+    chest: Annotated[
+        list[list[float]] | None,
+        says("corners of the chest, x and y in shares of the film; null: not outlined, the central 80 % counts"),
+    ]
     note: Annotated[str, says("for whom the model holds, and that it is for research and teaching")]
 
 
@@ -128,7 +133,8 @@ class Api:
             heat, prediction = opened.explain(film, finding, method=method), opened.predict(film)
             words = sentence(opened.labels, prediction, finding, heat if method == "gradcam" else None)
             told = {"model": opened.id, "sentence": words, "note": facts["caveats"]}
-            return {key: (told | map_payload(heat))[key] for key in Explanation.__annotations__}
+            drawn = map_payload(heat, outline_chest(film.pixels))
+            return {key: (told | drawn)[key] for key in Explanation.__annotations__}
 
         return self._of_film(film, model, work)
 

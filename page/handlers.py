@@ -9,6 +9,7 @@ import gradio as gr
 
 import cxrcore
 from cxrcore import Radiograph
+from cxrcore.explain.chest import outline_chest
 from cxrcore.serving.catalog import Catalog, analysis_report, model_facts
 from cxrcore.serving.example_films import fetch_example_film
 from cxrcore.serving.recent_films import RecentFilms
@@ -77,8 +78,9 @@ class Handlers:
         token, finding, method = (field(event, key) for key in ("token", "finding", "method"))
 
         def work() -> Payload:
-            model = self.catalog[field(event, "model")]
-            return {"kind": "map", "map": map_payload(model.explain(self.films[token], finding, method=method))}
+            film = self.films[token]
+            heat = self.catalog[field(event, "model")].explain(film, finding, method=method)
+            return {"kind": "map", "map": map_payload(heat, outline_chest(film.pixels))}
 
         return answer(work) | {"asked": {"token": token, "finding": finding, "method": method}}
 
@@ -102,10 +104,11 @@ class Handlers:
             self.films.delete(token)
             raise
         self.films.answered(token, analysis)
+        chest = outline_chest(film.pixels)
         return {
             "kind": "result",
             "token": token,
-            "maps": {finding: map_payload(heat) for finding, heat in analysis.heatmaps.items()},
+            "maps": {finding: map_payload(heat, chest) for finding, heat in analysis.heatmaps.items()},
             "report": analysis_report(film, analysis, facts),
             "about": facts,
             "seconds": round(time.perf_counter() - started, 3),

@@ -15,11 +15,11 @@ import numpy as np
 
 import cxrcore
 from cxrcore.errors import CxrError
-from cxrcore.explain.boxes import COARSE, boxes_of, on_grid
+from cxrcore.explain.boxes import boxes_of
+from cxrcore.explain.chest import Chest, share_outside
 from cxrcore.explain.overlay import INFERNO
 from cxrcore.films.encoding import data_uri
 from cxrcore.films.grey_values import grey_values, pack
-from cxrcore.metrics.localisation import border_share
 from cxrcore.resources import ASSETS
 from cxrcore.serving.deployment import read_deployment
 from cxrcore.serving.example_films import EXAMPLES, list_example_films
@@ -106,19 +106,23 @@ def values_payload(film: Radiograph) -> Payload:
     }
 
 
-def map_payload(heat: Heatmap) -> Payload:
+def map_payload(heat: Heatmap, chest: Chest | None = None) -> Payload:
     """A map's facts; its ``rows`` of contributions at feature resolution; and the ``box`` of the film in it.
 
     The box is (left, top, right, bottom) in shares of the map's width and height; ``boxes`` around the strongest places
-    are so in shares of the film's. ``outside``: the share of the positive part in the outer tenth of the film's sides.
+    are so in shares of the film's. With the film's chest also ``outside``, the share of the positive part outside it,
+    and ``chest``, its corners (x, y); null where it was not outlined, and the film's central part stands for it.
     """
     (top, left, height, width), (rows, columns) = heat.preprocessing.film_area(heat.film_size), heat.preprocessing.size
     box = [left / columns, top / rows, (left + width) / columns, (top + height) / rows]
     down, across = heat.film_size
     boxes = [[x / across, y / down, (x + w) / across, (y + h) / down] for x, y, w, h in boxes_of(heat)]
-    outside = border_share(on_grid(heat, COARSE))
     rows_of_cells = np.round(heat.signed.astype(float), 4).tolist()
-    return heat.to_dict() | {"rows": rows_of_cells, "box": box, "boxes": boxes, "outside": outside}
+    payload = heat.to_dict() | {"rows": rows_of_cells, "box": box, "boxes": boxes}
+    if chest is None:
+        return payload
+    corners = np.round(np.clip(chest.outline, 0, 1), 3).tolist() if chest.found else None
+    return payload | {"outside": share_outside(heat, chest), "chest": corners}
 
 
 def erased_payload(erased: Erasure) -> Payload:

@@ -52,6 +52,7 @@ async function saveOverlay(page, heatmap) {
     layer.getContext("2d").putImageData(heatmap.picture(width, height), 0, 0);
     drawLayer(pen, layer, (page.part("opacity").value / 100) * (heatmap.isFaint ? FAINT : 1), heatmap.isFaint);
   }
+  if (heatmap.chest) outlineChest(pen, heatmap.chest, width, height);
   heatmap.boxes.forEach((box) => outline(pen, box, width, height));
   if (page.erased) outline(pen, page.erased.box, width, height, [width / 60, width / 90]);
   text.write(height);
@@ -83,6 +84,17 @@ function outline(pen, [left, top, right, bottom], width, height, dashes = []) {
     Object.assign(pen, { strokeStyle: colour, lineWidth: thickness });
     pen.strokeRect(left * width, top * height, (right - left) * width, (bottom - top) * height);
   }
+  pen.restore();
+}
+
+function outlineChest(pen, corners, width, height) {
+  pen.save();
+  Object.assign(pen, { strokeStyle: "#7fe3f2", lineWidth: width / 400 });
+  pen.setLineDash([width / 80, width / 120]);
+  pen.beginPath();
+  corners.forEach(([x, y]) => pen.lineTo(x * width, y * height));
+  pen.closePath();
+  pen.stroke();
   pen.restore();
 }
 

@@ -49,6 +49,7 @@ export class Heatmap {
     on("method", "change", (method) => this.choose({ method }));
     on("against", "change", () => this.draw());
     on("show-boxes", "change", () => this.draw());
+    on("show-chest", "change", () => this.draw());
     on("show-anyway", "click", () => {
       page.shown = true;
       this.draw();
@@ -95,6 +96,11 @@ export class Heatmap {
     return page.part("show-boxes").checked && !this.isQuiet ? page.map.boxes : [];
   }
 
+  /** The corners of the chest, in shares of the film; null where it was not outlined or is not to be drawn. */
+  get chest() {
+    return this.page.part("show-chest").checked ? this.page.map.chest : null;
+  }
+
   /** What the map adds up to, how well such maps point, and whether this one points beside the chest. */
   get notes() {
     const { map, about, finding, result } = this.page;
@@ -121,6 +127,8 @@ export class Heatmap {
     page.notice("outside", outsideInWords(map));
     page.part("stage").dataset.faint = this.isFaint;
     page.part("boxes").replaceChildren(...this.boxes.map((box) => boxOn(box)));
+    page.part("chest").setAttribute("points", (this.chest || []).join(" "));
+    page.part("show-chest").disabled = !map.chest;
     this.showScale();
   }
 

@@ -226,13 +226,16 @@ export function sumInWords(map, about, report) {
   return `Over the whole film: ${parts}. The sum is ${logit}, ${signed(map.target)} (calibrated: ${probability}).`;
 }
 
-/** Where most of what speaks for a finding lies outside the chest's usual place; else empty. */
+/** Where most of what speaks for a finding lies outside the chest; else empty. */
 export function outsideInWords(map) {
   if (map.scale !== "logit" || map.evidence === false || !(map.outside > 0.5)) return "";
-  return (
-    `${wholePercent(map.outside)} of what speaks for it lies near the film’s edge, outside its central 80 %, which ` +
-    "stands for the chest here (nothing segments the lungs). A marker or the edge itself may have moved this number."
-  );
+  const [where, what] = map.chest
+    ? ["outside the chest as outlined on this film", "Stomach gas, a marker or the background"]
+    : [
+        "near the film’s edge, outside its central 80 %; the chest could not be outlined on this film",
+        "A marker or the edge itself",
+      ];
+  return `${wholePercent(map.outside)} of what speaks for it lies ${where}. ${what} may have moved this number.`;
 }
 
 /** How the map was made, beside the choice of its method. */

@@ -77,9 +77,10 @@ test("a map's parts for and against add up to its logit", () => {
   assert.equal(words.sumInWords({ ...map, scale: null }, chest, known), "");
 });
 
-test("evidence near the edge is flagged where most of it lies there, and the map shows evidence at all", () => {
-  const map = { scale: "logit", evidence: true, outside: 0.64 };
-  assert.match(words.outsideInWords(map), /^64\u00a0% .* outside its central 80 %/);
+test("evidence outside the chest is flagged where most of it lies there, and the map shows evidence at all", () => {
+  const map = { scale: "logit", evidence: true, outside: 0.64, chest: [[0.2, 0.1], [0.8, 0.1], [0.5, 0.7]] };
+  assert.match(words.outsideInWords(map), /^64\u00a0% .* outside the chest as outlined/);
+  assert.match(words.outsideInWords({ ...map, chest: null }), /^64\u00a0% .* central 80 %; the chest could not/);
   for (const other of [{ outside: 0.5 }, { outside: null }, { evidence: false }, { scale: null }]) {
     assert.equal(words.outsideInWords({ ...map, ...other }), "");
   }

@@ -1,4 +1,4 @@
-"""Boxes around a map's strongest places, and evidence outside the chest's usual place."""
+"""Boxes around a map's strongest places, and what parts of a film contribute."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 from cxrcore.explain.boxes import boxes_of, on_grid
 from cxrcore.explain.heatmap import Heatmap, scale_top
 from cxrcore.films.preprocessing import Preprocessing
-from cxrcore.metrics.localisation import border_share, locate
-from page.payloads import map_payload
+from cxrcore.metrics.localisation import locate
 
 
 def heatmap(signed, size=(160, 320), geometry="squash", **more) -> Heatmap:
@@ -62,13 +61,6 @@ def test_parts_of_the_film_contribute_what_the_whole_does() -> None:
     )
     beside = heatmap(planted(0, 0, cells=4), geometry="letterbox")  # the film is rows 1 and 2 of 4
     assert beside.contribution((0, 0, 1, 1)) == pytest.approx(-8 / 16)
-
-
-@pytest.mark.parametrize(("row", "column", "flagged"), [(0, 0, True), (7, 7, True), (0, 4, True), (4, 4, False)])
-def test_evidence_planted_in_a_corner_or_at_the_edge_lies_outside(row, column, flagged) -> None:
-    outside = map_payload(heatmap(planted(row, column)))["outside"]
-    assert (outside > 0.5) == flagged
-    assert border_share(on_grid(heatmap(planted(row, column)))) == pytest.approx(outside, abs=0.05)
 
 
 def test_one_scale_holds_every_finding_of_a_film() -> None:
