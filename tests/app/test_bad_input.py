@@ -43,7 +43,7 @@ def test_a_film_before_a_bad_file_does_not_stay_on_the_screen(visit: Visit) -> N
     visit.analyse({"name": "film.png", "mimeType": "image/png", "buffer": encoded(chest(), "PNG")})
     visit.upload({"name": "notes.png", "mimeType": "image/png", "buffer": BAD["notes.png"]})
     visit.error()
-    assert not visit.page.locator(".stage").is_visible()
+    assert not visit.page.locator("[data-part=stage]").is_visible()
     assert not visit.page.locator(".findings").is_visible()
 
 
