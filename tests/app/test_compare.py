@@ -267,7 +267,8 @@ def test_a_bad_prior_film_leaves_the_answer_and_another_film_takes_the_prior_awa
     assert calm(reader)
 
 
-@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
 def test_what_stands_below_an_answer_has_no_grave_violation(open_page: Any, dark: bool) -> None:
     """Oracle: axe, with everything open, on a phone."""
     visit = open_page(390, dark=dark)

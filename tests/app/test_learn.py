@@ -283,7 +283,8 @@ def test_a_link_to_no_set_gets_one_sentence(visit: Visit, address: str, message:
     assert page.locator(".learn-sets").is_visible()
 
 
-@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
 def test_the_mode_fits_a_phone_and_has_no_grave_violation_of_accessibility(open_page, dark: bool) -> None:
     """Oracle: axe, at every stage."""
     visit = open_page(390, dark=dark)

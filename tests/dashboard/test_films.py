@@ -153,6 +153,7 @@ def test_a_heatmap_on_request() -> None:
     assert "mean positive contribution" in words(app)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_films_without_and_with_their_folder(data_dir: Path) -> None:
     table, labels = (data_dir / "nih" / name for name in ("chexnet_predictions.csv.gz", "Data_Entry_2017_v2020.csv.gz"))

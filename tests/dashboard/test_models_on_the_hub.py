@@ -73,6 +73,7 @@ def test_a_link_stays_with_its_commit_and_opens_without_the_hub(hub: Hub, ready:
     assert f"{REPO}@{old[:12]}" in at.selectbox(key="hub-here").options
 
 
+@pytest.mark.slow
 def test_a_moved_branch_is_offered_and_opened_by_the_visitor_alone(hub: Hub, ready: Path) -> None:
     old = hub.add(REPO, contents(ready))
     at, other = open_page("overview", model=REPO), open_page("overview", model=REPO)

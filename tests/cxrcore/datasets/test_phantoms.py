@@ -64,6 +64,7 @@ def test_an_interrupted_set_is_filled_up_and_whole_films_are_kept(folder, tmp_pa
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_draw_what_one_draws(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(phantoms, "_FEW", 4)
     monkeypatch.setattr(phantoms, "_cores", lambda: 2)

@@ -279,6 +279,7 @@ def test_weights_that_answer_otherwise_than_when_made_are_not_scored(toy_run, ke
     assert "does not compute here what it computed when it was made" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_split_of_a_run_on_part_of_the_films_is_carved_again_by_its_own_seed(kermany_like, tmp_path):
     out = quick_fit(
         open_recipe("pneumonia-resnet18", [*TOY, "data.limit=26", "data.split_seed=7", "optimizer.epochs=1"]),

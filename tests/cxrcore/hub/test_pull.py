@@ -252,6 +252,7 @@ def test_a_folder_here_comes_before_the_hub(hub: Hub, tmp_path: Path, monkeypatc
     assert hub.requests == []
 
 
+@pytest.mark.slow
 def test_an_ensemble_goes_there_and_back(hub: Hub, tmp_path: Path, film) -> None:
     other = tmp_path / "other"
     shutil.copytree(PHANTOM, other)

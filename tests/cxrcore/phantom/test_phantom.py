@@ -159,6 +159,7 @@ def test_the_label_is_burnt_into_a_corner_only():
     assert columns.max() < 0.5 * SIZE[1]
 
 
+@pytest.mark.slow
 def test_example_films_are_readable_small_and_labelled_synthetic(tmp_path):
     listed = write_examples(tmp_path)
     assert json.loads((tmp_path / "examples.json").read_text(encoding="utf-8")) == listed
