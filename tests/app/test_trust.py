@@ -9,6 +9,7 @@ import pytest
 
 import cxrcore
 from cxrcore.explain.boxes import boxes_of
+from cxrcore.explain.chest import outline_chest
 from cxrcore.gate.negatives import draw_negatives
 from cxrcore.models.erasing import erase
 from cxrcore.models.shaking import CHANGES
@@ -222,3 +223,16 @@ def test_boxes_are_drawn_where_the_library_finds_them(reader: Visit) -> None:
     down, across = film.pixels.shape
     shares = 100 * np.array([x / across, y / down, width / across, height / down])
     assert drawn == pytest.approx(shares.tolist(), abs=2)
+
+
+def test_the_chest_is_outlined_where_the_library_finds_it(reader: Visit) -> None:
+    page, film = reader.page, draw_phantom(3, ["Effusion"]).film
+    reader.analyse(picture(film.pixels))
+    outline = page.locator("[data-part=chest]")
+    assert not outline.get_attribute("points")
+    page.check("[data-part=show-chest]")
+    corners = np.array([point.split(",") for point in outline.get_attribute("points").split()], float)
+    assert corners == pytest.approx(outline_chest(film.pixels).outline.clip(0, 1), abs=0.01)
+    reader.analyse(picture(np.random.default_rng(0).random((256, 256), np.float32)))
+    assert page.locator("[data-part=show-chest]").is_disabled()
+    assert not outline.get_attribute("points")
