@@ -64,6 +64,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def wait_for(stop: queue.SimpleQueue[int]) -> None:
+    """Return once there is an item; looks every second, as a signal that another thread was given wakes nobody."""
+    while True:
+        with suppress(queue.Empty):
+            stop.get(timeout=1)
+            return
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until interrupted. Returns 2, after one line on stderr, for a mistake in the command."""
     options = parse(arguments)
@@ -88,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"The page is at http://{options.host}:{options.port}", flush=True)
             with suppress(KeyboardInterrupt):
                 catalog[catalog.names[0]]  # loads the weights while the page answers already: its first film is quick
-                stop.get()
+                wait_for(stop)
             page.close(verbose=False)
             return 0  # unwinds the stack, so that uploads are deleted
         except CxrError as error:

@@ -172,7 +172,7 @@ def test_card_and_report_show_every_row(copy, tmp_path):
     lists = fill_checklists(read_facts(copy))
     card = (copy / "README.md").read_text("utf-8")
     page = report(str(copy), tmp_path / "report.html").read_text("utf-8")
-    section = card.split("## Reporting checklists")[1].split("## Open it")[0]
+    section = card.split("## Reporting checklists")[1].split("\n## ")[0]
     for one in lists:
         assert f"<summary>{one.summary}</summary>" in card
         assert one.summary in page
