@@ -15,7 +15,7 @@ from page.api import add_endpoints
 from page.handlers import Handlers
 from page.many import ROUTES as MANY_ROUTES
 from page.payloads import MAX_UPLOAD_BYTES
-from page.upload import ROUTES, FilmUpload, take_films_as_text
+from page.upload import ROUTES, FilmUpload, speak_json
 from page.viewer import FilmViewer
 
 CHOSEN_MODEL = """(film, _) => [film, document.querySelector("#viewer [data-part=model]").value]"""
@@ -44,7 +44,7 @@ class Page(gr.Blocks):
         }
         launched = super().launch(**(defaults | options))
         if self.mcp_server_obj:
-            take_films_as_text(self.mcp_server_obj)
+            speak_json(self.mcp_server_obj)
         return launched
 
 

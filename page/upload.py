@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import secrets
@@ -54,16 +55,22 @@ class FilmUpload(gr.File):
         return Path(payload.orig_name or path.name).name, data
 
 
-def take_films_as_text(server: Any) -> None:
-    """Let MCP clients send a film as a data URI, and nothing else.
+def speak_json(server: Any) -> None:
+    """Let MCP clients send a film as a data URI, and nothing else; answer them in JSON.
 
-    Gradio would also fetch web addresses, and keep its copy of a data URI; ``delete_copies_of`` deletes ours.
+    Gradio would also fetch web addresses, and keep its copy of a data URI; ``delete_copies_of`` deletes ours. It would
+    answer with Python's notation of a dict.
     """
+    described = server.postprocess_output_data
 
     def converted(arguments: dict[str, Any], positions: list[list[str | int]]) -> dict[str, Any]:
         return {key: film_of_text(value) if [key] in positions else value for key, value in arguments.items()}
 
+    def answered(outputs: list[Any], root_url: str) -> Any:
+        return described([json.dumps(output) for output in outputs], root_url)
+
     server.convert_strings_to_filedata = converted
+    server.postprocess_output_data = answered
 
 
 def film_of_text(text: object) -> Any:
