@@ -7,8 +7,12 @@ import { isNoBetterThanNoise, localisationOf } from "./located.js";
 import { strongest } from "./maps.js";
 import { findingOf, listed, nothing, percent, sentence } from "./words.js";
 
-/** 0.053 -> "+5.3 points". */
-export const points = (difference) => `${difference < 0 ? "−" : "+"}${Math.abs(100 * difference).toFixed(1)} points`;
+/** 0.053 -> "+5.3 points"; what rounds to nothing has no sign. */
+export function points(difference) {
+  const size = Math.abs(100 * difference).toFixed(1);
+  const sign = Number(size) ? (difference < 0 ? "−" : "+") : "";
+  return `${sign}${size} points`;
+}
 
 /** Which findings differ by more than shaking either film gives, in one sentence. */
 export function changesInWords(about, changes) {

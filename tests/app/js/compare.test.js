@@ -7,6 +7,7 @@ import { chest } from "./facts.js";
 test("differences in words", () => {
   assert.equal(points(0.0534), "+5.3 points");
   assert.equal(points(-0.2), "−20.0 points");
+  assert.equal(points(-0.0001), "0.0 points");
   const change = (difference, beyond) => ({ difference, beyond });
   const none = Object.fromEntries(chest.findings.map(({ name }) => [name, change(0.01, false)]));
   assert.equal(changesInWords(chest, none), "Every difference is within what shaking the film gives.");
