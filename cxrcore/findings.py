@@ -70,6 +70,12 @@ class LabelSet:
         """True for a two-class softmax: the operating point sits on the disease and the other is its complement."""
         return self.kind is Kind.MULTICLASS and len(self.findings) == 2
 
+    @property
+    def averaged(self) -> list[int]:
+        """Columns that macro and micro scores are taken over: without ``No Finding`` of a multilabel set."""
+        names = self.abnormal if self.kind is Kind.MULTILABEL and self.abnormal else self.names
+        return [self.index(name) for name in names]
+
     def index(self, name: str) -> int:
         """Column of a finding. Raises LabelMismatch naming the set's findings."""
         try:

@@ -89,8 +89,7 @@ def compare_tables(
         patients,
         counted=None if disease is None else (disease,),  # the other of two classes is the same comparison
     )
-    averaged = one.labels.abnormal if one.labels.kind is Kind.MULTILABEL and one.labels.abnormal else one.labels.names
-    columns = [one.labels.index(name) for name in averaged]
+    columns = one.labels.averaged
     macro = compare_macro(
         one.targets[:, columns], one.probabilities[:, columns], other.probabilities[:, columns], patients
     )

@@ -16,7 +16,7 @@ import numpy as np
 from cxrcore.errors import InvalidPredictions
 from cxrcore.evaluation.record import Metrics
 from cxrcore.films.radiograph import read_radiograph
-from cxrcore.findings import Kind, LabelSet
+from cxrcore.findings import Kind
 from cxrcore.metrics.arrays import group_codes
 from cxrcore.metrics.comparison import compare_findings, compare_macro
 from cxrcore.metrics.discrimination import auroc, macro_auroc
@@ -72,14 +72,8 @@ def measure_robustness(
     return ready
 
 
-def _averaged(labels: LabelSet) -> list[int]:
-    """Columns of the mean over findings, those of ``MacroMetrics``."""
-    names = labels.abnormal if labels.kind is Kind.MULTILABEL and labels.abnormal else labels.names
-    return [labels.index(name) for name in names]
-
-
 def _unchanged(films: Predictions) -> dict[str, Any]:
-    codes, columns = group_codes(films.patient_ids), _averaged(films.labels)
+    codes, columns = group_codes(films.patient_ids), films.labels.averaged
     targets, shares = films.targets, films.probabilities
     return {
         "auroc": macro_auroc(targets[:, columns], shares[:, columns], codes),
@@ -93,7 +87,7 @@ def _unchanged(films: Predictions) -> dict[str, Any]:
 def _compared(model: Model, films: Predictions, changed: np.ndarray) -> dict[str, Any]:
     """One change of the films: probabilities (N, C) beside the unchanged ones."""
     labels, targets, before = films.labels, films.targets, films.probabilities
-    codes, columns = group_codes(films.patient_ids), _averaged(labels)
+    codes, columns = group_codes(films.patient_ids), labels.averaged
     areas = compare_findings(targets, changed, before, labels.names, codes)
     macro = compare_macro(targets[:, columns], changed[:, columns], before[:, columns], codes)
     moved = np.abs(changed - before).mean(axis=0)

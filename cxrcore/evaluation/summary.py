@@ -166,9 +166,7 @@ class _Decided:
     @property
     def averaged(self) -> list[int]:
         """Columns of the findings that macro and micro scores are taken over."""
-        labels = self.films.labels
-        names = labels.abnormal if labels.kind is Kind.MULTILABEL and labels.abnormal else labels.names
-        return [labels.index(name) for name in names]
+        return self.films.labels.averaged
 
     def rates(self) -> list[Rates | None]:
         """By column; None without a decision."""

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +20,14 @@ from docs.api_page import DOCUMENT, document
 from tests.app.visit import ROOT, command
 from tests.servers import Server, running
 
-MCP = find_spec("mcp") is not None
 TEXT = DOCUMENT.read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app with the models that ship, answering by MCP where its package is installed."""
+    """The app with the models that ship, answering by MCP too."""
     folder = tmp_path_factory.mktemp("server")
-    arguments = ["--mcp"] if MCP else []
-    with running(command(*arguments), folder, os.environ | {"TMPDIR": str(folder)}) as started:
+    with running(command("--mcp"), folder, os.environ | {"TMPDIR": str(folder)}) as started:
         yield started
 
 
@@ -74,7 +71,6 @@ def test_the_example_with_curl(app: Server, folder: Path) -> None:
     assert app.uploads() == []
 
 
-@pytest.mark.skipif(not MCP, reason="the package mcp is not installed: pip install 'cxrcore[mcp]'")
 def test_the_example_of_a_language_model(app: Server, folder: Path) -> None:
     """The film that came as text is deleted with its upload."""
     said = ran(example("From a language model, by MCP", "python"), [sys.executable, "-c"], app, folder)
